@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh machine with Python and make:
+#   make demo   sets up .venv, then draws data, trains, judges, explains and predicts
+#   make test   sets up .venv, then runs lint, types, tests and the build of the docs
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint types pytest docs dist clean
+
+demo: $(VENV)/.demo
+	$(BIN)/planetvision demo --out demo --overwrite
+
+test: lint types pytest docs
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+pytest: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+dist: $(VENV)/.test
+	$(BIN)/python -m build
+
+clean:
+	rm -rf $(VENV) build dist site demo
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "planetvision needs Python 3.10 or newer; name one: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "no virtual environment could be made; on Debian: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e ".[offline]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.python pyproject.toml constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e ".[offline,tensorboard,docs,dev]"
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,183 @@
+"""What can be found out about a module: its feature size, its blocks, its last spatial layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+import torch
+from torch import nn
+
+from planetvision.backbones.registry import FeatureLayout
+from planetvision.errors import SettingsError
+
+__all__ = [
+    "find_blocks",
+    "find_feature_layers",
+    "measure_feature_size",
+    "pool_features",
+    "to_feature_map",
+]
+
+
+def pool_features(output: torch.Tensor) -> torch.Tensor:
+    """Returns one vector an image: the mean over positions or tokens, where there are any.
+
+    Convention: (N, C), (N, C, h, w) or (N, L, C) in, (N, C) out.
+
+    Raises:
+        SettingsError: If the output has another shape.
+    """
+    if not isinstance(output, torch.Tensor) or output.ndim not in (2, 3, 4):
+        given = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise SettingsError(
+            "A backbone must return features of shape (N, C), (N, C, h, w) or (N, L, C), got "
+            f"{given}. Change what it returns."
+        )
+    if output.ndim == 4:
+        return output.mean(dim=(2, 3))
+    if output.ndim == 3:
+        return output.mean(dim=1)
+    return output
+
+
+def to_feature_map(output: torch.Tensor, layout: FeatureLayout | None) -> torch.Tensor | None:
+    """Returns a layer's output as (N, C, h, w), or None where it has no two spatial axes.
+
+    Args:
+        output: What the layer returned.
+        layout: How it is laid out; None goes by the shape: of four axes, the two that are equal
+            are spatial (inputs are square); three are tokens of a square grid behind any class
+            tokens.
+    """
+    if output.ndim == 4:
+        _, second, third, fourth = output.shape
+        if layout is None:
+            layout = "NHWC" if second == third != fourth else "NCHW"
+        return output.permute(0, 3, 1, 2) if layout == "NHWC" else output
+    if output.ndim == 3:
+        side = math.isqrt(output.shape[1])
+        extra = output.shape[1] - side * side
+        tokens = output[:, extra:]
+        return tokens.transpose(1, 2).reshape(output.shape[0], -1, side, side)
+    return None
+
+
+@torch.no_grad()
+def measure_feature_size(backbone: nn.Module, image_size: int) -> int:
+    """Returns the length of the pooled features, by a forward pass of one black image."""
+    was_training = backbone.training
+    backbone.eval()
+    try:
+        features = pool_features(backbone(torch.zeros(1, 3, image_size, image_size)))
+    finally:
+        backbone.train(was_training)
+    return features.shape[1]
+
+
+def _members(backbone: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The parts of an ensemble with their dotted prefixes; any other backbone is its own part."""
+    from planetvision.backbones.ensemble import EnsembleBackbone
+
+    if isinstance(backbone, EnsembleBackbone):
+        return [(f"members.{index}.", member) for index, member in enumerate(backbone.members)]
+    return [("", backbone)]
+
+
+def find_blocks(
+    backbone: nn.Module, block_layers: Sequence[str] | None = None
+) -> list[list[nn.Module]]:
+    """Returns the blocks of a backbone from input to output, each as a list of modules.
+
+    A block is an item of a container (`nn.Sequential`, `nn.ModuleList`) among the backbone's
+    children; what lies between containers (a stem, a last convolution) is one block. The blocks
+    of an ensemble are those of its members at the same depth, counted from the output.
+
+    Args:
+        backbone: The module.
+        block_layers: Dotted names of the blocks, where they are known.
+    """
+    if block_layers is not None:
+        return [[backbone.get_submodule(name)] for name in block_layers]
+    parts = [_find_part_blocks(part) for _, part in _members(backbone)]
+    depth = max(len(blocks) for blocks in parts)
+    padded: list[list[list[nn.Module]]] = [
+        [[]] * (depth - len(blocks)) + blocks for blocks in parts
+    ]
+    return [[module for block in level for module in block] for level in zip(*padded, strict=True)]
+
+
+def _learned_children(module: nn.Module) -> list[nn.Module]:
+    return [child for child in module.children() if next(child.parameters(), None) is not None]
+
+
+def _is_container(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential | nn.ModuleList)
+
+
+def _find_part_blocks(module: nn.Module) -> list[list[nn.Module]]:
+    children = _learned_children(module)
+    while len(children) == 1:  # a wrapper: its only child has the blocks
+        module, children = children[0], _learned_children(children[0])
+    if not children:
+        return [[module]]
+    if _is_container(module):
+        return [[child] for child in children]
+    blocks: list[list[nn.Module]] = []
+    between: list[nn.Module] = []
+    for child in children:
+        if not _is_container(child):
+            between.append(child)
+            continue
+        if between:
+            blocks.append(between)
+            between = []
+        blocks += [[item] for item in _learned_children(child)]
+    return [*blocks, between] if between else blocks
+
+
+def _is_spatial(output: object) -> bool:
+    if not isinstance(output, torch.Tensor):
+        return False
+    feature_map = to_feature_map(output, None)
+    return feature_map is not None and feature_map.shape[-1] > 1 and feature_map.shape[-2] > 1
+
+
+@torch.no_grad()
+def find_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]:
+    """Returns the dotted name of the last layer with a spatial output, one for each member.
+
+    Among tokens it is the first norm of the last block: behind that block the class token alone
+    decides, and the others have no gradient.
+
+    Args:
+        backbone: The module.
+        image_size: The side of its input in pixels.
+    """
+    finished: list[str] = []
+
+    def record(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if _is_spatial(output):
+                tokens = isinstance(output, torch.Tensor) and output.ndim == 3
+                if not tokens or name.endswith("norm1"):
+                    finished.append(name)
+
+        return hook
+
+    was_training = backbone.training
+    backbone.eval()
+    with ExitStack() as stack:
+        stack.callback(backbone.train, was_training)
+        for name, module in backbone.named_modules():
+            if name:
+                stack.callback(module.register_forward_hook(record(name)).remove)
+        backbone(torch.zeros(1, 3, image_size, image_size))
+    layers = []
+    for prefix, _ in _members(backbone):
+        names = [name for name in finished if name.startswith(prefix)]
+        if not names:
+            return ()
+        layers.append(names[-1])
+    return tuple(layers)

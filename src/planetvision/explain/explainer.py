@@ -1,0 +1,114 @@
+"""Explains the images of a catalog, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from planetvision.data.catalog import Catalog, Label
+from planetvision.errors import SettingsError
+from planetvision.explain.registry import EXPLAINERS, Explainer
+from planetvision.inference.predictor import load_framed
+from planetvision.network import PlanetNet
+from planetvision.results import Explanation, Explanations
+
+__all__ = ["explain_catalog"]
+
+
+def explain_catalog(
+    network: PlanetNet,
+    catalog: Catalog,
+    *,
+    classes: Sequence[Label],
+    device: torch.device,
+    method: str = "gradcam",
+    target: Label | None = None,
+    batch_size: int = 16,
+) -> Explanations:
+    """Returns one explanation an image; those that cannot be read carry an error.
+
+    Args:
+        network: The network; its training mode, gradients and hooks are left as they were.
+        catalog: The images.
+        classes: The label of each logit.
+        device: Where to run.
+        method: The registered explainer.
+        target: The class to explain; None explains the most probable one of each image.
+        batch_size: Images a pass.
+
+    Raises:
+        SettingsError: If `target` is not one of `classes`.
+        ExplanationError: If the method cannot explain this network.
+    """
+    explainer = EXPLAINERS.get(method).build
+    if target is not None and target not in classes:
+        raise SettingsError(
+            f"`target` must be one of the model's classes ({', '.join(map(str, classes))}), "
+            f"got {target!r}."
+        )
+    was_training = network.training
+    network.to(device).eval()
+    items: list[Explanation] = []
+    try:
+        layers = network.feature_layers if method == "gradcam" else ()
+        for start in range(0, len(catalog), batch_size):
+            sources = catalog.sources[start : start + batch_size]
+            framed = [load_framed(source, network.input_spec) for source in sources]
+            readable = [image for image, _ in framed if image is not None]
+            answers = iter(_explain_images(network, readable, explainer, classes, device, target))
+            for name, (image, error) in zip(catalog.names[start:], framed, strict=False):
+                shared: dict[str, Any] = {"path": name, "method": method, "layers": layers}
+                if image is None:
+                    items.append(_no_explanation(error, shared))
+                else:
+                    pixels = image.permute(1, 2, 0).contiguous().numpy()
+                    items.append(Explanation(image=pixels, **next(answers), **shared))
+    finally:
+        network.train(was_training)
+    return Explanations(items=tuple(items))
+
+
+def _no_explanation(error: str, shared: dict[str, Any]) -> Explanation:
+    return Explanation(
+        image=np.zeros((1, 1, 3), dtype=np.uint8),
+        heatmap=np.zeros((1, 1), dtype=np.float32),
+        label=None,
+        confidence=float("nan"),
+        target=None,
+        error=error,
+        **shared,
+    )
+
+
+def _explain_images(
+    network: PlanetNet,
+    images: Sequence[torch.Tensor],
+    explainer: Explainer,
+    classes: Sequence[Label],
+    device: torch.device,
+    target: Label | None,
+) -> list[dict[str, Any]]:
+    """Returns the fields of `Explanation` that the network decides, for each image."""
+    if not images:
+        return []
+    batch = torch.stack(list(images)).to(device)
+    with torch.no_grad():
+        confidences, answers = network(batch).softmax(dim=1).max(dim=1)
+    targets = answers if target is None else torch.full_like(answers, classes.index(target))
+    maps = explainer(network, batch, targets).detach().float().cpu()
+    peaks = maps.amax(dim=(1, 2), keepdim=True)
+    heatmaps = torch.where(peaks > 0, maps / peaks.clamp(min=1e-30), 0.0).numpy()
+    return [
+        {
+            "heatmap": heatmap,
+            "label": classes[answer],
+            "confidence": confidence,
+            "target": classes[wanted],
+        }
+        for heatmap, answer, confidence, wanted in zip(
+            heatmaps, answers.tolist(), confidences.tolist(), targets.tolist(), strict=True
+        )
+    ]

@@ -1,0 +1,562 @@
+"""Plots of numbers: the confusion matrix, the accuracy of each class, the history of a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planetvision.errors import SettingsError
+from planetvision.figures.canvas import fit_text
+from planetvision.figures.checks import check_classes, describe
+from planetvision.figures.style import (
+    ACCENT_COLOR,
+    FAINT_COLOR,
+    INK_COLOR,
+    MATRIX_COLORMAP,
+    MUTED_COLOR,
+    NEUTRAL_COLOR,
+    PAPER_COLOR,
+    create_figure,
+    load_font,
+    use_style,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "HISTORY_COLUMNS",
+    "plot_confusion_matrix",
+    "plot_history",
+    "plot_per_class_accuracy",
+]
+
+HISTORY_COLUMNS = (
+    "stage",
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+)
+
+POINTS_PER_INCH = 72
+MAX_LABEL_INCHES = 2.4
+TITLE_POINTS = 11.0
+NO_SAMPLES = "–"  # noqa: RUF001 - an en dash, in a cell
+
+
+def _measure_inches(text: str, points: float) -> float:
+    """Returns the width of `text` in the figures' font, in inches."""
+    measured_at = 100  # pixels, as many points at 72 dots an inch
+    return load_font(measured_at).getlength(text) / measured_at * points / POINTS_PER_INCH
+
+
+def _fit_inches(text: str, points: float, inches: float) -> str:
+    """Returns `text` as one line no wider than `inches`, ellipsised where it must be."""
+    measured_at = 100
+    return fit_text(text, load_font(measured_at), inches * POINTS_PER_INCH / points * measured_at)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def plot_confusion_matrix(
+    matrix: NDArray[np.integer[Any]], *, classes: Sequence[str], normalize: bool = False
+) -> Figure:
+    """Returns the confusion matrix as a figure.
+
+    A cell's colour is always its share of the row, so that a class with few images is as readable
+    as one with many. The numbers are images or, normalised, percent of the row; then the number of
+    images stands beside each true class, and a class without images has dashes.
+
+    Convention:
+        `matrix` is (C, C), `matrix[i, j]` images of class i were called class j.
+
+    Args:
+        matrix: The counts.
+        classes: The names of the C classes.
+        normalize: Whether the numbers are percent of the true class.
+
+    Raises:
+        SettingsError: If the matrix is not square, not of integers or has a negative count, or
+            the names do not fit it.
+    """
+    matrix = np.asarray(matrix)
+    _check_matrix(matrix, classes)
+    from matplotlib.patches import Rectangle
+
+    num_classes = len(classes)
+    totals = matrix.sum(axis=1)
+    shares = matrix / np.maximum(totals, 1)[:, None]
+    if normalize:
+        texts = [
+            [_write_percent(matrix[i, j], totals[i]) for j in range(num_classes)]
+            for i in range(num_classes)
+        ]
+    else:
+        texts = [[str(count) for count in row] for row in matrix.tolist()]
+
+    # Inches of a cell and points of a label that were found legible by eye.
+    cell = float(np.interp(num_classes, [2, 7, 15, 30, 40], [0.95, 0.62, 0.46, 0.37, 0.35]))
+    label_points = float(np.interp(num_classes, [2, 15, 40], [9.5, 8.5, 7.5]))
+    widest = max((text for row in texts for text in row), key=len)
+    points = min(10.0, 0.78 * cell / _measure_inches(widest, 1.0))
+
+    columns = [_fit_inches(name, label_points, MAX_LABEL_INCHES) for name in classes]
+    rows = columns
+    if normalize:
+        rows = [f"{row} ({total:,})" for row, total in zip(rows, totals.tolist(), strict=True)]
+    row_width = max(_measure_inches(row, label_points) for row in rows)
+    column_widths = [_measure_inches(column, label_points) for column in columns]
+    angle = _get_label_angle(max(column_widths), cell, num_classes)
+    slope = math.radians(angle)
+    line = 1.2 * label_points / POINTS_PER_INCH
+
+    left = 0.55 + row_width
+    bottom = 0.5 + max(max(column_widths) * math.sin(slope) + line * math.cos(slope), line)
+    side, top, right = num_classes * cell, 0.55, 1.0
+    width, height = left + side + right, bottom + side + top
+
+    figure = create_figure(width, height)
+    with use_style():
+        axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
+        picture = axes.imshow(shares, cmap=MATRIX_COLORMAP, vmin=0, vmax=1)
+        colors = np.asarray(picture.to_rgba(shares))
+        for i, j in np.ndindex(num_classes, num_classes):
+            axes.text(
+                j,
+                i,
+                texts[i][j],
+                ha="center",
+                va="center",
+                fontsize=points,
+                color=_get_text_color(colors[i, j].tolist(), matrix[i, j] == 0),
+            )
+        for i in range(num_classes):
+            axes.add_patch(
+                Rectangle(
+                    (i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=NEUTRAL_COLOR, linewidth=0.8
+                )
+            )
+        axes.spines[:].set_visible(True)
+        axes.tick_params(length=0, pad=4)
+        axes.set_xticks(range(num_classes), columns, rotation=angle, fontsize=label_points)
+        if 0 < angle < 90:
+            for label in axes.get_xticklabels():
+                label.set(ha="right", va="top", rotation_mode="anchor")
+        axes.set_yticks(range(num_classes), rows, fontsize=label_points)
+        axes.set_xlabel("predicted class", labelpad=6)
+        axes.set_ylabel("true class (images)" if normalize else "true class", labelpad=8)
+        bar_axes = figure.add_axes(
+            ((left + side + 0.18) / width, bottom / height, 0.13 / width, side / height)
+        )
+        bar = figure.colorbar(picture, cax=bar_axes, ticks=[0, 0.5, 1])
+        bar.ax.set_yticklabels(["0%", "50%", "100%"])
+        bar.ax.tick_params(length=2)
+        bar.outline.set_visible(False)
+        bar.set_label("share of the true class", labelpad=2)
+        title = f"Confusion matrix, {_count(int(matrix.sum()), 'image')}"
+        figure.text(
+            0.15 / width, 1 - 0.2 / height, title, fontsize=TITLE_POINTS, ha="left", va="top"
+        )
+    return figure
+
+
+def _check_matrix(matrix: NDArray[np.integer[Any]], classes: Sequence[str]) -> None:
+    if (
+        matrix.ndim != 2
+        or matrix.shape[0] != matrix.shape[1]
+        or matrix.size == 0
+        or not np.issubdtype(matrix.dtype, np.integer)
+    ):
+        raise SettingsError(
+            f"`matrix` must be an integer array of shape (C, C), got {describe(matrix)}. Pass "
+            "the counts, rows for the true classes; `normalize=True` makes percent of them."
+        )
+    problems = check_classes(classes, len(matrix), "`matrix`")
+    if matrix.min() < 0:
+        problems.append(
+            f"`matrix` must hold counts of at least 0, got {matrix.min()}. Count the images again."
+        )
+    if problems:
+        raise SettingsError.from_problems(problems)
+
+
+def _write_percent(count: int, total: int) -> str:
+    """Returns percent without decimals; what is not all or nothing is not written as 100% or 0%."""
+    if total == 0:
+        return NO_SAMPLES
+    percent = 100 * count / total
+    if 0 < percent < 0.5:
+        return "<1%"
+    if 99.5 <= percent < 100:
+        return ">99%"
+    return f"{percent:.0f}%"
+
+
+def _get_label_angle(widest_inches: float, cell: float, num_classes: int) -> int:
+    """Returns how far labels under a matrix are turned: as little as they fit."""
+    if widest_inches <= 0.94 * cell:
+        return 0
+    return 45 if num_classes <= 12 else 90
+
+
+def _get_luminance(color: Sequence[float]) -> float:
+    """Returns the relative luminance in [0, 1] of an RGB colour of values in [0, 1].
+
+    References:
+        W3C, "Web Content Accessibility Guidelines 2.2" (2023), "relative luminance".
+    """
+    linear = [
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in color[:3]
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _get_text_color(background: Sequence[float], is_nothing: bool) -> str:
+    if is_nothing:
+        return FAINT_COLOR
+    # There the ink, of luminance 0.018, and white have the same contrast: 3.9.
+    return INK_COLOR if _get_luminance(background) > 0.217 else PAPER_COLOR
+
+
+def plot_per_class_accuracy(
+    correct: NDArray[np.integer[Any]],
+    total: NDArray[np.integer[Any]],
+    *,
+    classes: Sequence[str],
+    intervals: NDArray[np.floating[Any]],
+) -> Figure:
+    """Returns the accuracy of each class as a dot with its confidence interval and its counts.
+
+    Convention:
+        `correct` and `total` are (C,), `intervals` is (C, 2): low and high ends in [0, 1]. The
+        interval of a class without images is not looked at.
+
+    Args:
+        correct: How many images of each class were called right.
+        total: How many images of each class there are.
+        classes: The names of the C classes.
+        intervals: The confidence interval of each accuracy.
+
+    Raises:
+        SettingsError: If shapes, types or ranges are not as above, or an interval does not hold
+            its accuracy; all faults are named.
+    """
+    correct, total, intervals = np.asarray(correct), np.asarray(total), np.asarray(intervals)
+    _check_accuracies(correct, total, classes, intervals)
+
+    label_points = 9.0
+    labels = [_fit_inches(name, label_points, MAX_LABEL_INCHES) for name in classes]
+    counts = [f"{hit:,} / {n:,}" for hit, n in zip(correct.tolist(), total.tolist(), strict=True)]
+    heading = "right / images"
+    column = max(_measure_inches(text, label_points) for text in [*counts, heading])
+    row, left, plot = 0.29, 0.3 + max(_measure_inches(label, label_points) for label in labels), 4.0
+    rows = row * len(labels)
+    top, bottom, right = 0.74, 0.6, 0.45 + column
+    width, height = left + plot + right, top + rows + bottom
+
+    figure = create_figure(width, height)
+    with use_style():
+        axes = figure.add_axes((left / width, bottom / height, plot / width, rows / height))
+        axes.set_xlim(-0.01, 1.01)
+        axes.set_ylim(len(labels) - 0.5, -0.5)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
+        axes.set_yticks(range(len(labels)), labels, fontsize=label_points)
+        axes.tick_params(length=0, pad=6)
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+        axes.set_xlabel("accuracy, with its confidence interval", labelpad=6)
+        count_x = 1 + (0.2 + column) / plot  # in widths of the axes
+        to_count = axes.get_yaxis_transform()
+        for index, (hit, n) in enumerate(zip(correct.tolist(), total.tolist(), strict=True)):
+            axes.text(
+                count_x,
+                index,
+                counts[index],
+                transform=to_count,
+                ha="right",
+                va="center",
+                fontsize=label_points,
+                color=MUTED_COLOR,
+            )
+            if n == 0:
+                axes.text(
+                    0.0,
+                    index,
+                    "no images",
+                    ha="left",
+                    va="center",
+                    color=FAINT_COLOR,
+                    backgroundcolor=PAPER_COLOR,
+                    fontsize=label_points,
+                    style="italic",
+                )
+                continue
+            low, high = intervals[index].tolist()
+            axes.plot(
+                [low, high],
+                [index, index],
+                color=ACCENT_COLOR,
+                alpha=0.45,
+                linewidth=3.2,
+                solid_capstyle="butt",
+                clip_on=False,
+            )
+            axes.plot([hit / n], [index], "o", color=ACCENT_COLOR, markersize=6.5, clip_on=False)
+        axes.text(
+            count_x,
+            -0.72,
+            heading,
+            transform=to_count,
+            ha="right",
+            va="bottom",
+            fontsize=label_points,
+            color=MUTED_COLOR,
+        )
+        title = f"Accuracy of each class, {_count(int(total.sum()), 'image')}"
+        figure.text(
+            0.15 / width, 1 - 0.2 / height, title, fontsize=TITLE_POINTS, ha="left", va="top"
+        )
+    return figure
+
+
+def _check_accuracies(
+    correct: NDArray[np.integer[Any]],
+    total: NDArray[np.integer[Any]],
+    classes: Sequence[str],
+    intervals: NDArray[np.floating[Any]],
+) -> None:
+    problems = []
+    for name, counts in (("correct", correct), ("total", total)):
+        if counts.ndim != 1 or not np.issubdtype(counts.dtype, np.integer) or counts.size == 0:
+            problems.append(
+                f"`{name}` must be an integer array of shape (C,), got {describe(counts)}. "
+                "Pass one count a class."
+            )
+    if not problems and correct.shape != total.shape:
+        problems.append(
+            f"`correct` and `total` must be of one length, got {len(correct)} and {len(total)}. "
+            "Pass one count a class to both."
+        )
+    if problems:
+        raise SettingsError.from_problems(problems)
+    problems = check_classes(classes, len(total), "`total`")
+    if (correct < 0).any() or (correct > total).any():
+        index = int(np.argmax((correct < 0) | (correct > total)))
+        problems.append(
+            f"`correct` must lie from 0 to `total`, got {correct[index]} of {total[index]} for "
+            f"class {index}. Pass counts, not shares."
+        )
+    if intervals.shape != (len(total), 2) or not np.issubdtype(intervals.dtype, np.floating):
+        problems.append(
+            f"`intervals` must be a float array of shape ({len(total)}, 2), got "
+            f"{describe(intervals)}. Pass the low and the high end of each class."
+        )
+    if problems:
+        raise SettingsError.from_problems(problems)
+    accuracy = correct / np.maximum(total, 1)
+    low, high = intervals[:, 0], intervals[:, 1]
+    tolerance = 1e-6
+    holds = (low >= -tolerance) & (low <= accuracy + tolerance)
+    holds &= (high <= 1 + tolerance) & (high >= accuracy - tolerance)
+    for index in np.flatnonzero(~holds & (total > 0)).tolist():
+        problems.append(
+            f"`intervals` must lie in [0, 1] and hold the accuracy {accuracy[index]:g} of class "
+            f"{index}, got {low[index]:g} to {high[index]:g}. Pass shares, in the classes' order."
+        )
+    if problems:
+        raise SettingsError.from_problems(problems)
+
+
+def plot_history(history: pd.DataFrame) -> Figure:
+    """Returns loss, accuracy and learning rate over the epochs of all stages.
+
+    Convention:
+        `history` has one row an epoch and the columns `stage`, `epoch`, `train_loss`,
+        `train_accuracy`, `val_loss`, `val_accuracy`, `learning_rate`, `seconds`. `epoch` counts
+        on through the stages; accuracies are in [0, 1]. A value may be NaN where there is none.
+
+    Args:
+        history: The history, at least one epoch long.
+
+    Raises:
+        SettingsError: If columns are missing, there is no epoch, or the epochs do not rise.
+    """
+    _check_history(history)
+    width, height, left = 7.2, 6.2, 0.82
+    plot = width - left - 0.25
+    figure = create_figure(width, height)
+    epochs = history["epoch"].to_numpy(dtype=float)
+    with use_style():
+        from matplotlib.ticker import MaxNLocator
+
+        # Inches from the bottom, and the height, of each panel.
+        loss, accuracy, rate = (
+            figure.add_axes((left / width, low / height, plot / width, high / height))
+            for low, high in ((3.7, 1.85), (1.7, 1.75), (0.55, 0.9))
+        )
+        for axes, kind in ((loss, "loss"), (accuracy, "accuracy")):
+            for part, name in (("train", "training"), ("val", "validation")):
+                _draw_curve(axes, epochs, _get_values(history, f"{part}_{kind}"), name)
+            axes.set_ylabel(kind)
+        _set_loss_limits(loss, history)
+        _set_accuracy_limits(accuracy, history)
+        _draw_learning_rate(rate, epochs, _get_values(history, "learning_rate"))
+        for axes in (loss, accuracy, rate):
+            axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            axes.tick_params(axis="both", length=2)
+            axes.grid(axis="y")
+            axes.set_axisbelow(True)
+            axes.yaxis.set_label_coords(-0.6 / plot, 0.5)
+            if axes is not rate:
+                axes.tick_params(axis="x", labelbottom=False)
+        rate.set_xlabel("epoch")
+        _mark_stages([loss, accuracy, rate], epochs, history["stage"].astype(str).tolist(), plot)
+        handles, names = loss.get_legend_handles_labels()
+        if not handles:
+            handles, names = accuracy.get_legend_handles_labels()
+        if handles:
+            figure.legend(
+                handles,
+                names,
+                loc="upper right",
+                bbox_to_anchor=(1 - 0.25 / width, 1 - 0.17 / height),
+                ncols=2,
+                borderaxespad=0,
+                handlelength=2.6,
+            )
+        figure.text(
+            0.15 / width, 1 - 0.2 / height, "Training history", fontsize=TITLE_POINTS, va="top"
+        )
+    return figure
+
+
+def _check_history(history: pd.DataFrame) -> None:
+    missing = [name for name in HISTORY_COLUMNS if name not in history.columns]
+    if missing:
+        raise SettingsError(
+            f"`history` must have the columns {', '.join(HISTORY_COLUMNS)}, got none called "
+            f"{', '.join(missing)}. Pass the table that a training returned."
+        )
+    if len(history) == 0:
+        raise SettingsError(
+            "`history` must hold at least one epoch, got an empty table. Train first."
+        )
+    epochs = history["epoch"].to_numpy(dtype=float)
+    if not (np.diff(epochs) > 0).all() or not np.isfinite(epochs).all():
+        raise SettingsError(
+            f"`epoch` of `history` must rise from row to row, got {epochs.tolist()!r:.80}. Let it "
+            "count on through the stages."
+        )
+
+
+def _get_values(history: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Returns a column as floats, whatever is not finite as NaN."""
+    values = history[name].to_numpy(dtype=float, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _draw_curve(
+    axes: Axes, epochs: NDArray[np.float64], values: NDArray[np.float64], name: str
+) -> None:
+    """Draws one curve, dashed for training and solid for validation; nothing where all is NaN."""
+    known = np.isfinite(values)
+    if not known.any():
+        return
+    is_validation = name == "validation"
+    axes.plot(
+        epochs[known],
+        values[known],
+        label=name,
+        color=ACCENT_COLOR if is_validation else MUTED_COLOR,
+        linestyle="-" if is_validation else (0, (4, 2)),
+        linewidth=1.8 if is_validation else 1.4,
+        # A curve of one epoch is a point, and a long one would be a string of beads.
+        marker="o" if len(epochs) <= 30 else None,
+        markersize=3.6,
+        markerfacecolor=ACCENT_COLOR if is_validation else PAPER_COLOR,
+    )
+
+
+def _set_loss_limits(axes: Axes, history: pd.DataFrame) -> None:
+    values = np.concatenate([_get_values(history, name) for name in ("train_loss", "val_loss")])
+    values = values[np.isfinite(values)]
+    if values.size and values.min() >= 0:
+        axes.set_ylim(0, float(values.max()) * 1.08 or 1.0)
+
+
+def _set_accuracy_limits(axes: Axes, history: pd.DataFrame) -> None:
+    names = ("train_accuracy", "val_accuracy")
+    values = np.concatenate([_get_values(history, name) for name in names])
+    values = values[np.isfinite(values)]
+    low = float(values.min()) if values.size else 0.0
+    # Down to the next tenth below, so that small wiggles near 100% do not look large.
+    floor = max(0.0, math.floor(low * 10 - 0.5) / 10)
+    axes.set_ylim(floor, 1 + 0.04 * (1 - floor))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
+
+
+def _draw_learning_rate(
+    axes: Axes, epochs: NDArray[np.float64], values: NDArray[np.float64]
+) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.plot(epochs, values, color=INK_COLOR, linewidth=1.4, drawstyle="steps-mid")
+    axes.plot(epochs, values, "o", color=INK_COLOR, markersize=2.4 if len(epochs) <= 30 else 0)
+    axes.set_ylabel("learning rate")
+    positive = values[values > 0]
+    if positive.size and positive.max() / positive.min() > 20:
+        # A cosine ends near 0: more than four decades would flatten everything else.
+        low = max(float(positive.min()), float(positive.max()) * 1e-4)
+        axes.set_yscale("log", nonpositive="mask")
+        axes.set_ylim(low / 2, float(positive.max()) * 2)
+        axes.yaxis.set_major_locator(LogLocator(numticks=4))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(axis="y", which="minor", length=0)
+    elif positive.size:
+        axes.set_ylim(0, float(positive.max()) * 1.15)
+        axes.locator_params(axis="y", nbins=3)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def _mark_stages(
+    panels: Sequence[Axes], epochs: NDArray[np.float64], stages: Sequence[str], plot_inches: float
+) -> None:
+    """Writes each stage's name over its epochs, and draws a line where the next one begins."""
+    first = [0] + [row for row in range(1, len(stages)) if stages[row] != stages[row - 1]]
+    borders = [epochs[0] - 0.5]
+    borders += [float(epochs[row - 1] + epochs[row]) / 2 for row in first[1:]]
+    borders += [epochs[-1] + 0.5]
+    for border in borders[1:-1]:
+        for axes in panels:
+            axes.axvline(border, color=NEUTRAL_COLOR, linewidth=1.0, linestyle=(0, (1, 2)))
+    points, per_epoch = 8.5, plot_inches / (borders[-1] - borders[0])
+    for index, row in enumerate(first):
+        room = (borders[index + 1] - borders[index]) * per_epoch - 0.08
+        name = _fit_inches(stages[row], points, room)
+        if _measure_inches(name, points) > room:  # not even an ellipsis fits
+            continue
+        panels[0].text(
+            borders[index],
+            1.03,
+            name,
+            transform=panels[0].get_xaxis_transform(),
+            ha="left",
+            va="bottom",
+            fontsize=points,
+            color=MUTED_COLOR,
+        )

@@ -1,0 +1,91 @@
+"""Writing without loss: output folders that replace nothing unasked, files that appear whole."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from planetvision.errors import OutputError, OutputExistsError
+
+__all__ = ["check_output", "create_output_folder", "write_atomically"]
+
+
+def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Checks that a new folder can be written at `path`, and returns it as a `Path`.
+
+    Call it before work that takes long, so that a wrong path costs no time.
+
+    Args:
+        path: The folder to be written.
+        overwrite: Whether files in a folder that is not empty may be replaced.
+
+    Raises:
+        OutputExistsError: If `path` is a file, or a folder that is not empty.
+        OutputError: If `path` cannot be written.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise OutputExistsError(
+            f"The output '{folder}' is a file, a folder was expected. Name another path.",
+            path=str(folder),
+        )
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise OutputExistsError(
+            f"The output folder '{folder}' is not empty. Name a new folder, or pass "
+            "overwrite=True (--overwrite on the command line) to replace the files in it.",
+            path=str(folder),
+        )
+    ancestor = folder
+    while not ancestor.exists() and ancestor != ancestor.parent:
+        ancestor = ancestor.parent
+    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"The output folder '{folder}' cannot be written: no write permission in "
+            f"'{ancestor}'. Name a folder that you may write to.",
+            path=str(folder),
+        )
+    return folder
+
+
+def create_output_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Creates the folder `path` and returns it; checks and errors as in `check_output`."""
+    folder = check_output(path, overwrite=overwrite)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise OutputError(
+            f"The output folder '{folder}' cannot be created: {cause.strerror or cause}. "
+            "Name a folder that you may write to.",
+            path=str(folder),
+        ) from cause
+    return folder
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Lets `write` fill a temporary file beside `path`, then moves it into place.
+
+    A reader sees the old file or the new one, never a part of it.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    except OSError as cause:
+        raise OutputError(
+            f"'{path}' cannot be written: {cause.strerror or cause}.", path=str(path)
+        ) from cause
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as cause:
+        raise OutputError(
+            f"'{path}' cannot be written: {cause.strerror or cause}.", path=str(path)
+        ) from cause
+    finally:
+        temporary.unlink(missing_ok=True)

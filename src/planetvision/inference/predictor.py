@@ -1,0 +1,108 @@
+"""Batched prediction that goes on when an image cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from planetvision.augment.framing import frame_image
+from planetvision.config import InputSpec
+from planetvision.data.catalog import Catalog, Label
+from planetvision.data.images import ImageSource, read_image
+from planetvision.errors import ImageError
+from planetvision.network import PlanetNet
+from planetvision.results import Predictions
+from planetvision.runtime import get_num_workers, get_worker_context, tune_allocator
+
+__all__ = ["FramedImages", "load_framed", "predict_catalog"]
+
+Framed = tuple[torch.Tensor | None, str]
+
+
+def load_framed(source: ImageSource, spec: InputSpec) -> Framed:
+    """Returns an image as the network is shown it, or None and the reason why not.
+
+    Convention: uint8 of shape (3, image_size, image_size).
+    """
+    try:
+        array = read_image(source, min_size=2 * spec.image_size)
+    except ImageError as error:
+        return None, str(error)
+    return frame_image(torch.from_numpy(array).permute(2, 0, 1), spec).contiguous(), ""
+
+
+class FramedImages(Dataset[Framed]):
+    """The images of a catalog as the network is shown them, or the reason why not."""
+
+    def __init__(self, sources: Sequence[ImageSource], spec: InputSpec) -> None:
+        self.sources = tuple(sources)
+        self.spec = spec
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, index: int) -> Framed:
+        return load_framed(self.sources[index], self.spec)
+
+
+def _as_is(batch: list[Framed]) -> list[Framed]:
+    return batch
+
+
+@torch.inference_mode()
+def predict_catalog(
+    network: PlanetNet,
+    catalog: Catalog,
+    *,
+    classes: Sequence[Label],
+    device: torch.device,
+    batch_size: int = 32,
+    num_workers: int | None = None,
+    progress: bool = False,
+) -> Predictions:
+    """Returns the network's answer for each image; those that cannot be read carry an error.
+
+    Args:
+        network: The network; it is left in evaluation mode on `device`.
+        catalog: The images.
+        classes: The label of each logit.
+        device: Where to run.
+        batch_size: Images a forward pass.
+        num_workers: Loader processes; None lets the machine decide.
+        progress: Whether to show a progress bar.
+    """
+    tune_allocator()
+    network.to(device).eval()
+    workers = get_num_workers(num_workers, len(catalog))
+    loader = DataLoader(
+        FramedImages(catalog.sources, network.input_spec),
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=_as_is,
+        multiprocessing_context=get_worker_context(workers),
+        generator=torch.Generator().manual_seed(0),
+    )
+    probabilities = np.full((len(catalog), len(classes)), np.nan)
+    errors: list[str] = []
+    with tqdm(total=len(catalog), desc="predicting", unit="image", disable=not progress) as bar:
+        for batch in loader:
+            readable = [image for image, _ in batch if image is not None]
+            rows = [
+                len(errors) + offset for offset, (image, _) in enumerate(batch) if image is not None
+            ]
+            if readable:
+                logits = network(torch.stack(readable).to(device))
+                probabilities[rows] = logits.double().softmax(dim=1).cpu().numpy()
+            errors += [error for _, error in batch]
+            bar.update(len(batch))
+    return Predictions(
+        paths=tuple(catalog.names),
+        sources=catalog.sources,
+        classes=tuple(classes),
+        probabilities=probabilities,
+        errors=tuple(errors),
+    )

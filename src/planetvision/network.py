@@ -1,0 +1,198 @@
+"""`PlanetNet`: a backbone, a head, and the normalisation of the images before them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from planetvision.backbones import BACKBONES, BackboneSpec
+from planetvision.backbones.features import (
+    find_blocks,
+    find_feature_layers,
+    measure_feature_size,
+    pool_features,
+)
+from planetvision.backbones.weights import load_weights
+from planetvision.config import InputSpec
+from planetvision.errors import SettingsError
+from planetvision.heads import HEADS
+
+__all__ = ["PlanetNet", "Weights", "create_network"]
+
+Weights = Literal["pretrained", "none"] | str | os.PathLike[str]
+
+
+class PlanetNet(nn.Module):
+    """Images to logits.
+
+    Convention: images are uint8 in [0, 255] or floats in [0, 1], of shape (N, 3, H, W), RGB, as
+    `frame_image` makes them; logits are (N, num_classes).
+
+    Args:
+        backbone: A module from normalised images to features.
+        head: A module from pooled features to logits.
+        input_spec: What the backbone is shown.
+        spec: The registry entry of the backbone; what it leaves open is found out.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        *,
+        input_spec: InputSpec,
+        spec: BackboneSpec,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.input_spec = input_spec
+        self.spec = spec
+        self.register_buffer("mean", torch.tensor(input_spec.mean).reshape(1, 3, 1, 1), False)
+        self.register_buffer("std", torch.tensor(input_spec.std).reshape(1, 3, 1, 1), False)
+        self._frozen: list[nn.Module] = []
+
+    @property
+    def feature_layers(self) -> tuple[str, ...]:
+        """The dotted names, inside the backbone, of the layers that Grad-CAM looks at."""
+        if self.spec.feature_layers is not None:
+            return self.spec.feature_layers
+        return find_feature_layers(self.backbone, self.input_spec.image_size)
+
+    @property
+    def blocks(self) -> list[list[nn.Module]]:
+        """The backbone's blocks from input to output, each a list of modules."""
+        return find_blocks(self.backbone, self.spec.block_layers)
+
+    def normalize(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns the images as the backbone expects them: floats, (image - mean) / std."""
+        if images.dtype == torch.uint8:
+            images = images.float() / 255.0
+        normal = (images - self.mean) / self.std
+        if self.spec.channels_last:
+            return normal.contiguous(memory_format=torch.channels_last)
+        return normal
+
+    def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns the pooled features, (N, C)."""
+        return pool_features(self.backbone(self.normalize(images)))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns the logits, (N, num_classes)."""
+        logits: torch.Tensor = self.head(self.forward_features(images))
+        return logits
+
+    def set_trainable(self, blocks: int | None, *, freeze_batch_norm: bool = True) -> None:
+        """Chooses what learns; the head always does.
+
+        What is frozen also stays in evaluation mode while the rest trains: its BatchNorm
+        statistics, dropout and stochastic depth do not move.
+
+        Args:
+            blocks: How many of the backbone's last blocks learn; None is all of the backbone.
+            freeze_batch_norm: Whether the BatchNorm layers of blocks that learn keep their
+                statistics.
+
+        Raises:
+            SettingsError: If the backbone has fewer blocks.
+        """
+        self.head.requires_grad_(True)
+        self._frozen = []
+        if blocks is None:
+            self.backbone.requires_grad_(True)
+        else:
+            groups = self.blocks
+            if blocks > len(groups):
+                raise SettingsError(
+                    f"`trainable_blocks` is {blocks}, but the backbone '{self.spec.name}' has "
+                    f"{len(groups)} blocks. Pass at most {len(groups)}, or None for all of it."
+                )
+            self.backbone.requires_grad_(False)
+            learning = [module for group in groups[len(groups) - blocks :] for module in group]
+            for module in learning:
+                module.requires_grad_(True)
+            inside = {id(part) for module in learning for part in module.modules()}
+            above = {
+                id(part)
+                for part in self.backbone.modules()
+                if any(id(below) in inside for below in part.modules())
+            }
+            self._frozen = [
+                part for part in self.backbone.modules() if id(part) not in inside | above
+            ]
+            if not learning:
+                self._frozen = list(self.backbone.modules())
+        if freeze_batch_norm:
+            self._frozen += [
+                part for part in self.backbone.modules() if isinstance(part, _BatchNorm)
+            ]
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> PlanetNet:
+        """Sets training mode, except for what is frozen."""
+        super().train(mode)
+        for module in self._frozen:
+            module.training = False
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_frozen": []}
+
+
+def create_network(
+    backbone: str | BackboneSpec,
+    *,
+    num_classes: int,
+    head: str = "linear",
+    head_options: Mapping[str, Any] | None = None,
+    weights: Weights = "pretrained",
+    input_spec: InputSpec | None = None,
+    seed: int | None = None,
+) -> PlanetNet:
+    """Returns a new network.
+
+    Args:
+        backbone: The registered name, or a spec.
+        num_classes: The number of logits.
+        head: The registered name.
+        head_options: The head's keyword arguments.
+        weights: `pretrained`, `none` for random ones, or a file with the backbone's weights.
+        input_spec: What the backbone is shown, where it differs from its spec.
+        seed: The seed of the random weights; None leaves PyTorch's generator as it is.
+
+    Raises:
+        UnknownNameError: If backbone or head is unknown.
+        WeightsError: If the weights cannot be had or do not fit.
+    """
+    from planetvision.runtime import derive_seed, seeded
+
+    if seed is not None:
+        with seeded(derive_seed(seed, "weights")):
+            return create_network(
+                backbone,
+                num_classes=num_classes,
+                head=head,
+                head_options=head_options,
+                weights=weights,
+                input_spec=input_spec,
+            )
+    spec = BACKBONES.get(backbone) if isinstance(backbone, str) else backbone
+    shown = input_spec or spec.input
+    pretrained = weights == "pretrained" and bool(spec.weights)
+    module = spec.create(pretrained=pretrained, image_size=shown.image_size)
+    if weights not in ("pretrained", "none"):
+        load_weights(module, Path(weights), backbone=spec.name)
+    if spec.channels_last:
+        module = module.to(memory_format=torch.channels_last)
+    size = spec.feature_size or measure_feature_size(module, shown.image_size)
+    built_head = HEADS.get(head).create(size, num_classes, head_options or {})
+    return PlanetNet(module, built_head, input_spec=shown, spec=spec)

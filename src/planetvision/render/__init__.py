@@ -1,0 +1,20 @@
+"""Synthetic pictures of seven bodies of the solar system, drawn by physics and chance.
+
+It is the data set of the demo and of the tests, which need no download, and a source of random
+scenes for training. No picture or map is stored: surfaces are painted by rules, then lit and seen
+from a random direction.
+"""
+
+from planetvision.render.bodies import BODIES, Body, Ring
+from planetvision.render.dataset import render_dataset, write_dataset
+from planetvision.render.scene import RenderedImage, render_body
+
+__all__ = [
+    "BODIES",
+    "Body",
+    "RenderedImage",
+    "Ring",
+    "render_body",
+    "render_dataset",
+    "write_dataset",
+]

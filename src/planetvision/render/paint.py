@@ -1,0 +1,30 @@
+"""`Paint`: what a painter returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from planetvision.render.bodies import Body
+from planetvision.render.photometry import Floats
+from planetvision.render.sphere import Sphere
+
+__all__ = ["Paint", "Painter"]
+
+
+@dataclass(frozen=True)
+class Paint:
+    """A surface on the grid of a `Sphere`.
+
+    Args:
+        colour: Linear light in [0, 1], as (row, column, 3).
+        gloss: Where the surface mirrors the Sun, in [0, 1], as (row, column).
+        elevation: The height of the ground in radii, as (row, column).
+    """
+
+    colour: Floats
+    gloss: Floats | None = None
+    elevation: Floats | None = None
+
+
+Painter = Callable[[Sphere, Body], Paint]

@@ -1,0 +1,192 @@
+"""`Evaluation`: how good a model is on labelled images, and how sure one can be of that."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from planetvision.data.catalog import Label
+from planetvision.data.images import read_image
+from planetvision.errors import ImageError
+from planetvision.figures import (
+    Tile,
+    draw_collage,
+    plot_confusion_matrix,
+    plot_per_class_accuracy,
+    save_figure,
+    save_image,
+)
+from planetvision.files import create_output_folder, write_atomically
+from planetvision.results.explanations import Explanations
+from planetvision.results.predictions import Prediction, Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Evaluation"]
+
+_MAX_GRID_TILES = 24
+_MAX_MISSES = 48
+_READ_SIZE = 448
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """How good a model is on labelled images.
+
+    Args:
+        metrics: `accuracy`, `n`, `accuracy_ci95`, `macro_f1`, `per_class`, `classes`,
+            `confusion_matrix` and more, as JSON can hold them; see `evaluation.metrics`.
+        predictions: What the model said of each image.
+        labels: What each image shows.
+        explanations: Grad-CAM of some of the images; None where the backbone yields none.
+    """
+
+    metrics: Mapping[str, Any]
+    predictions: Predictions
+    labels: tuple[Label, ...]
+    explanations: Explanations | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers, in [0, 1]."""
+        return float(self.metrics["accuracy"])
+
+    @property
+    def misclassified(self) -> list[tuple[Prediction, Label]]:
+        """Wrong answers with the true label, the most confident first."""
+        wrong = [
+            (prediction, label)
+            for prediction, label in zip(self.predictions, self.labels, strict=True)
+            if not prediction.error and prediction.label != label
+        ]
+        return sorted(wrong, key=lambda pair: -pair[0].confidence)
+
+    def __str__(self) -> str:
+        low, high = self.metrics["accuracy_ci95"]
+        n = self.metrics["n"]
+        right = round(self.accuracy * n)
+        text = (
+            f"accuracy {self.accuracy:.1%} ({right} of {n}; 95 % interval {low:.1%} to {high:.1%})"
+        )
+        failed = len(self.predictions.failed)
+        return f"{text}; {failed} images could not be read" if failed else text
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns the classification report: precision, recall, F1 and support, a row a class.
+
+        The last rows are the averages: `macro` over classes, `weighted` over images.
+        """
+        import pandas as pd
+
+        columns = ["precision", "recall", "f1", "support"]
+        rows = {**self.metrics["per_class"], **self.metrics["averages"]}
+        frame = pd.DataFrame.from_dict(rows, orient="index")[columns]
+        frame.index.name = "class"
+        return frame.reset_index()
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Writes numbers and figures, and returns the folder.
+
+        `metrics.json`, `classification_report.csv`, `predictions.csv`, `confusion_matrix.png`,
+        `confusion_matrix_normalized.png`, `per_class_accuracy.png`, `prediction_grid.png`,
+        `gradcam_grid.png` where there are explanations, and `misclassified.png` where there are
+        wrong answers.
+
+        Args:
+            path: The folder, which must be new or empty.
+            overwrite: Whether files in it may be replaced.
+
+        Raises:
+            OutputExistsError: If it is not empty and `overwrite` is false.
+            OutputError: If it cannot be written.
+        """
+        folder = create_output_folder(path, overwrite=overwrite)
+        text = json.dumps(self.metrics, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(
+            folder / "metrics.json", lambda file: file.write_text(text, encoding="utf-8")
+        )
+        report = self.to_frame()
+        write_atomically(
+            folder / "classification_report.csv", lambda file: report.to_csv(file, index=False)
+        )
+        table = self.predictions.to_frame()
+        table.insert(1, "true_label", list(self.labels))
+        write_atomically(folder / "predictions.csv", lambda file: table.to_csv(file, index=False))
+        self._save_plots(folder)
+        self._save_pictures(folder)
+        return folder
+
+    def _save_plots(self, folder: Path) -> None:
+        classes = [str(label) for label in self.metrics["classes"]]
+        matrix = np.array(self.metrics["confusion_matrix"], dtype=np.int64)
+        save_figure(plot_confusion_matrix(matrix, classes=classes), folder / "confusion_matrix.png")
+        save_figure(
+            plot_confusion_matrix(matrix, classes=classes, normalize=True),
+            folder / "confusion_matrix_normalized.png",
+        )
+        per_class = self.metrics["per_class"]
+        intervals = [per_class[name]["recall_ci95"] for name in classes]
+        figure = plot_per_class_accuracy(
+            np.diag(matrix),
+            matrix.sum(axis=1),
+            classes=classes,
+            intervals=np.array(
+                [interval or (np.nan, np.nan) for interval in intervals], dtype=np.float64
+            ),
+        )
+        save_figure(figure, folder / "per_class_accuracy.png")
+
+    def _save_pictures(self, folder: Path) -> None:
+        pairs = list(zip(self.predictions, self.labels, strict=True))
+        tiles = list(self._tiles([pairs[row] for row in self.sample_rows(_MAX_GRID_TILES)]))
+        if tiles:
+            save_image(draw_collage(tiles, heading=str(self)), folder / "prediction_grid.png")
+        misses = list(self._tiles(self.misclassified[:_MAX_MISSES]))
+        if misses:
+            heading = f"{len(self.misclassified)} wrong answers, the most confident first"
+            save_image(draw_collage(misses, heading=heading), folder / "misclassified.png")
+        if self.explanations is not None and len(self.explanations):
+            maps = [
+                Tile(item.overlay, f"{item.label}  {item.confidence:.1%}", (Path(item.path).name,))
+                for item in self.explanations
+                if not item.error
+            ]
+            heading = "Where the network found the evidence for its answer (Grad-CAM)"
+            save_image(draw_collage(maps, heading=heading), folder / "gradcam_grid.png")
+
+    def sample_rows(self, limit: int) -> list[int]:
+        """Returns up to `limit` rows that could be read, taken from the classes in turn."""
+        return sample_rows(self.predictions, self.labels, limit)
+
+    def _tiles(self, pairs: Sequence[tuple[Prediction, Label]]) -> Iterator[Tile]:
+        sources = dict(zip(self.predictions.paths, self.predictions.sources, strict=True))
+        for prediction, label in pairs:
+            try:
+                image = read_image(sources[prediction.path], min_size=_READ_SIZE)
+            except ImageError:
+                continue
+            right = prediction.label == label
+            title = f"{prediction.label}  {prediction.confidence:.1%}"
+            lines = () if right else (f"is {label}",)
+            name = Path(prediction.path).name
+            yield Tile(image, title, (*lines, name), "good" if right else "bad")
+
+
+def sample_rows(predictions: Predictions, labels: Sequence[Label], limit: int) -> list[int]:
+    """Returns up to `limit` rows that could be read, taken from the classes in turn."""
+    by_label: dict[Label, list[int]] = {}
+    for row, (label, error) in enumerate(zip(labels, predictions.errors, strict=True)):
+        if not error:
+            by_label.setdefault(label, []).append(row)
+    queues = [by_label[label] for label in sorted(by_label, key=str)]
+    chosen: list[int] = []
+    for depth in range(max((len(queue) for queue in queues), default=0)):
+        chosen += [queue[depth] for queue in queues if depth < len(queue)]
+    return chosen[:limit]

@@ -1,0 +1,144 @@
+"""`Explanations`: where in each image the network found its answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from planetvision.data.catalog import Label
+from planetvision.data.images import ImageArray
+from planetvision.errors import OutputExistsError
+from planetvision.figures import draw_explanation, overlay_heatmap, save_image
+from planetvision.files import create_output_folder, write_atomically
+from planetvision.results.predictions import name_pictures
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Explanation", "Explanations"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Explanation:
+    """Where in one image the network found the evidence for one class.
+
+    Args:
+        path: The image's path, or its kind and index.
+        image: What the network was shown, uint8 of shape (S, S, 3).
+        heatmap: The raw map of the layer, float32 of shape (h, w), in [0, 1] with its largest
+            value at 1; all 0 where nothing spoke for the class.
+        label: The most probable class; None if the image could not be read.
+        confidence: Its probability.
+        target: The class that the map explains.
+        method: The registered explainer.
+        layers: The layers it looked at.
+        error: Why the image could not be read; empty if it could.
+    """
+
+    path: str
+    image: ImageArray
+    heatmap: npt.NDArray[np.float32]
+    label: Label | None
+    confidence: float
+    target: Label | None
+    method: str
+    layers: tuple[str, ...]
+    error: str = ""
+
+    @property
+    def overlay(self) -> ImageArray:
+        """The map laid over the image, uint8 of shape (S, S, 3)."""
+        return overlay_heatmap(self.image, self.heatmap)
+
+    def draw(self) -> ImageArray:
+        """Returns image, overlay and map side by side with a caption."""
+        title = f"{self.label}  {self.confidence:.1%}"
+        why = f"evidence for {self.target}, {self.method}"
+        return draw_explanation(self.image, self.heatmap, title=title, lines=(why,))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Explanations(Sequence[Explanation]):
+    """One explanation an image, in the order of the input."""
+
+    items: tuple[Explanation, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[index]
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.items)
+
+    @property
+    def failed(self) -> list[Explanation]:
+        """Those of images that could not be read."""
+        return [item for item in self.items if item.error]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a table: `path`, `label`, `confidence`, `target`, `method`, `layers`, `error`."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "path": [item.path for item in self],
+                "label": [item.label for item in self],
+                "confidence": [item.confidence for item in self],
+                "target": [item.target for item in self],
+                "method": [item.method for item in self],
+                "layers": ["+".join(item.layers) for item in self],
+                "error": [item.error for item in self],
+            }
+        )
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Writes the pictures and raw maps, and returns where.
+
+        To a folder it writes, for each image, image beside overlay beside map as a PNG and the
+        raw map as a `.npy` of the same name, and `explanations.csv` for all. To a path that ends
+        in `.png`, which one image may be saved to, it writes the picture and the map beside it.
+
+        Args:
+            path: A folder, which must be new or empty; or a `.png` file.
+            overwrite: Whether files may be replaced.
+
+        Raises:
+            OutputExistsError: If something is there already and `overwrite` is false.
+            OutputError: If it cannot be written.
+        """
+        target = Path(path)
+        if target.suffix.lower() == ".png" and len(self) == 1 and not self.failed:
+            for file in (target, target.with_suffix(".npy")):
+                if file.exists() and not overwrite:
+                    raise OutputExistsError(
+                        f"'{file}' exists already. Name another file, or pass overwrite=True.",
+                        path=str(file),
+                    )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._save_one(self.items[0], target)
+            return target
+        folder = create_output_folder(target, overwrite=overwrite)
+        for name, item in zip(name_pictures([item.path for item in self]), self, strict=True):
+            if not item.error:
+                self._save_one(item, folder / name)
+        frame = self.to_frame()
+        write_atomically(folder / "explanations.csv", lambda file: frame.to_csv(file, index=False))
+        return folder
+
+    @staticmethod
+    def _save_one(item: Explanation, picture: Path) -> None:
+        save_image(item.draw(), picture)
+
+        def write(file: Path) -> None:
+            with file.open("wb") as stream:
+                np.save(stream, item.heatmap, allow_pickle=False)
+
+        write_atomically(picture.with_suffix(".npy"), write)

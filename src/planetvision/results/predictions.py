@@ -1,0 +1,188 @@
+"""`Predictions`: what a model said of each image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from planetvision.data.catalog import Label
+from planetvision.data.images import ImageSource, read_image
+from planetvision.errors import ImageError
+from planetvision.figures import Tile, annotate_image, draw_collage, save_image
+from planetvision.files import create_output_folder, write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Prediction", "Predictions", "name_pictures"]
+
+_MAX_COLLAGE_TILES = 48
+_READ_SIZE = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model said of one image.
+
+    Args:
+        path: The image's path, or its kind and index.
+        label: The most probable class; None if the image could not be read.
+        confidence: Its probability, in [0, 1]; NaN if the image could not be read.
+        second_label: The next class.
+        second_confidence: Its probability.
+        probabilities: The probability of each class.
+        error: Why the image could not be read; empty if it could.
+    """
+
+    path: str
+    label: Label | None
+    confidence: float
+    second_label: Label | None
+    second_confidence: float
+    probabilities: Mapping[Label, float]
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictions(Sequence[Prediction]):
+    """What a model said of each image, in the order of the input.
+
+    It is a sequence of `Prediction`, and `numpy.asarray(predictions)` gives the labels, so
+    scikit-learn's metrics take it.
+
+    Args:
+        paths: What each image is called.
+        sources: Where each image is, or the image itself.
+        classes: The classes, in the order of the columns of `probabilities`.
+        probabilities: float64 of shape (N, C), rows that sum to 1; NaN rows for images that could
+            not be read.
+        errors: Why each image could not be read; empty strings for those that could.
+    """
+
+    paths: tuple[str, ...]
+    sources: tuple[ImageSource, ...]
+    classes: tuple[Label, ...]
+    probabilities: npt.NDArray[np.float64]
+    errors: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        if self.errors[index]:
+            return Prediction(
+                path=self.paths[index],
+                label=None,
+                confidence=float("nan"),
+                second_label=None,
+                second_confidence=float("nan"),
+                probabilities={label: float("nan") for label in self.classes},
+                error=self.errors[index],
+            )
+        row = self.probabilities[index]
+        first, second = np.argsort(-row, kind="stable")[:2]
+        return Prediction(
+            path=self.paths[index],
+            label=self.classes[first],
+            confidence=float(row[first]),
+            second_label=self.classes[second],
+            second_confidence=float(row[second]),
+            probabilities=dict(zip(self.classes, row.tolist(), strict=True)),
+        )
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return (self[index] for index in range(len(self)))
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
+        del copy  # the labels are computed, so the array is always new
+        if self.failed:
+            return np.array(self.labels, dtype=dtype or object)
+        return np.array(self.labels, dtype=dtype)
+
+    @property
+    def labels(self) -> list[Label | None]:
+        """The most probable class of each image; None where it could not be read."""
+        return [prediction.label for prediction in self]
+
+    @property
+    def failed(self) -> list[Prediction]:
+        """Those of images that could not be read."""
+        return [self[index] for index, error in enumerate(self.errors) if error]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a table with a row an image.
+
+        Its columns are `path`, `label`, `confidence`, `second_label`, `second_confidence`,
+        `p_<class>` for each class, and `error`.
+        """
+        import pandas as pd
+
+        rows = list(self)
+        table: dict[str, Sequence[Any]] = {
+            "path": [row.path for row in rows],
+            "label": [row.label for row in rows],
+            "confidence": [row.confidence for row in rows],
+            "second_label": [row.second_label for row in rows],
+            "second_confidence": [row.second_confidence for row in rows],
+        }
+        for column, label in enumerate(self.classes):
+            table[f"p_{label}"] = self.probabilities[:, column].tolist()
+        table["error"] = list(self.errors)
+        return pd.DataFrame(table)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Writes `predictions.csv`, `annotated/` and `collage.png`, and returns the folder.
+
+        Args:
+            path: The folder, which must be new or empty.
+            overwrite: Whether files in it may be replaced.
+
+        Raises:
+            OutputExistsError: If it is not empty and `overwrite` is false.
+            OutputError: If it cannot be written.
+        """
+        folder = create_output_folder(path, overwrite=overwrite)
+        frame = self.to_frame()
+        write_atomically(folder / "predictions.csv", lambda file: frame.to_csv(file, index=False))
+        pictures = folder / "annotated"
+        pictures.mkdir(exist_ok=True)
+        tiles: list[Tile] = []
+        for name, source, prediction in zip(
+            name_pictures(self.paths), self.sources, self, strict=True
+        ):
+            if prediction.error:
+                continue
+            try:
+                image = read_image(source, min_size=_READ_SIZE)
+            except ImageError:  # it was there when it was predicted, and is gone now
+                continue
+            title = f"{prediction.label}  {prediction.confidence:.1%}"
+            second = f"next: {prediction.second_label}  {prediction.second_confidence:.1%}"
+            save_image(annotate_image(image, title=title, lines=(second,)), pictures / name)
+            if len(tiles) < _MAX_COLLAGE_TILES:
+                tiles.append(Tile(image, title, (Path(prediction.path).name,)))
+        if tiles:
+            shown = f"{len(tiles)} of {len(self)}" if len(tiles) < len(self) else str(len(self))
+            heading = f"{shown} image{'' if len(self) == 1 else 's'}"
+            save_image(draw_collage(tiles, heading=heading), folder / "collage.png")
+        return folder
+
+
+def name_pictures(paths: Sequence[str]) -> list[str]:
+    """Returns a PNG file name for each image: a number, so that none repeats, and its own name."""
+    digits = len(str(max(1, len(paths) - 1)))
+    names = []
+    for index, path in enumerate(paths):
+        stem = "".join(char if char.isalnum() or char in "-_." else "_" for char in Path(path).stem)
+        names.append(f"{index:0{digits}d}_{stem.strip('_')[:80] or 'image'}.png")
+    return names

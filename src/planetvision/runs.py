@@ -1,0 +1,74 @@
+"""A run: train a classifier and write down all that it gave, in one folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planetvision.classifier import PlanetClassifier
+from planetvision.errors import OutputError
+from planetvision.files import check_output, create_output_folder, write_atomically
+
+if TYPE_CHECKING:
+    from planetvision.results import Evaluation
+    from planetvision.training.callbacks import Callback
+
+__all__ = ["Run", "train_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a run left behind.
+
+    Args:
+        folder: It holds `model/`, `history.csv`, `history.png`, `split.csv`, and `report/` where
+            there is a test part.
+        classifier: The trained classifier.
+        evaluation: How good it is on the test part; None where there is none.
+    """
+
+    folder: Path
+    classifier: PlanetClassifier
+    evaluation: Evaluation | None
+
+
+def train_run(
+    classifier: PlanetClassifier,
+    data: Any,
+    folder: str | os.PathLike[str],
+    *,
+    callbacks: Iterable[Callback] = (),
+    overwrite: bool = False,
+) -> Run:
+    """Trains the classifier on `data` and returns the run.
+
+    Args:
+        classifier: Not yet trained.
+        data: A folder, as for `PlanetClassifier.fit`.
+        folder: Where the run goes; it must be new or empty.
+        callbacks: Hooks into the training.
+        overwrite: Whether files of an earlier run may be replaced.
+
+    Raises:
+        OutputExistsError: If the folder is not empty and `overwrite` is false; before training.
+    """
+    target = check_output(folder, overwrite=overwrite)
+    if target.resolve() == Path(data).resolve():
+        raise OutputError(
+            f"The output folder '{target}' is the data folder itself. Name another one.",
+            path=str(target),
+        )
+    classifier.fit(data, callbacks=callbacks)
+    create_output_folder(target, overwrite=overwrite)
+    manifest = classifier.split_.to_frame()
+    write_atomically(target / "split.csv", lambda file: manifest.to_csv(file, index=False))
+    classifier.history_.save(target, overwrite=True)
+    evaluation = None
+    if "test" in (classifier.split_.splits or ()):
+        evaluation = classifier.evaluate()
+        evaluation.save(target / "report", overwrite=overwrite)
+    classifier.save(target / "model", overwrite=overwrite)
+    return Run(folder=target, classifier=classifier, evaluation=evaluation)

@@ -1,0 +1,220 @@
+"""The machine: device, precision, memory allocator, seeds, and Accelerate's process-wide state."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from planetvision.config import Precision
+from planetvision.errors import SettingsError
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+
+__all__ = [
+    "create_accelerator",
+    "derive_seed",
+    "get_num_workers",
+    "get_worker_context",
+    "resolve_device",
+    "resolve_precision",
+    "seeded",
+    "tune_allocator",
+]
+
+logger = logging.getLogger(__name__)
+
+MixedPrecision = Literal["no", "fp16", "bf16"]
+
+# Parameters of glibc's mallopt(3), from <malloc.h>.
+_M_TRIM_THRESHOLD = -1
+_M_TOP_PAD = -2
+_M_MMAP_MAX = -4
+_TOP_PAD_BYTES = 256 * 2**20
+
+
+@functools.cache
+def tune_allocator() -> bool:
+    """Keeps freed memory in the process on Linux with glibc, and says whether it did.
+
+    PyTorch on CPU frees and allocates the same large blocks in every step; by default glibc gives
+    each back to the system, and the page faults cost more than the arithmetic (see
+    benchmarks/allocator.py). The environment variable `PLANETVISION_ALLOCATOR=system` keeps
+    glibc's defaults. Calls after the first do nothing.
+
+    References:
+        mallopt(3), Linux manual page.
+    """
+    if os.environ.get("PLANETVISION_ALLOCATOR") == "system" or not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:  # musl has none
+        return False
+    settings = (
+        (_M_MMAP_MAX, 0),
+        (_M_TRIM_THRESHOLD, 2**31 - 1),
+        (_M_TOP_PAD, _TOP_PAD_BYTES),
+    )
+    # Not `all(...)` of a generator: each setting helps by itself, so none is left out.
+    accepted = [mallopt(parameter, value) == 1 for parameter, value in settings]
+    return all(accepted)
+
+
+def resolve_device(device: str) -> torch.device:
+    """Returns the device that `device` names; `auto` is CUDA where there is one, else the CPU.
+
+    Raises:
+        SettingsError: If the name is none of torch's, or that device is not on this machine.
+    """
+    import torch
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as cause:
+        raise SettingsError(
+            f"`device` must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}. Pass 'auto'."
+        ) from cause
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(
+            f"`device` is {device!r}, but PyTorch sees no CUDA device on this machine. "
+            "Pass 'auto' or 'cpu'."
+        )
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise SettingsError(
+            f"`device` is {device!r}, but there are only {torch.cuda.device_count()} CUDA devices. "
+            "Count from 'cuda:0'."
+        )
+    if resolved.type not in ("cpu", "cuda"):
+        raise SettingsError(f"`device` must be a CPU or CUDA device, got {device!r}. Pass 'auto'.")
+    return resolved
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> MixedPrecision:
+    """Returns Accelerate's name of the precision; `auto` is bf16 or fp16 on CUDA, fp32 on CPU.
+
+    Raises:
+        SettingsError: If the precision is unknown, or `fp16` is asked of a CPU.
+    """
+    import torch
+
+    if precision == "auto":
+        if device.type != "cuda":
+            return "no"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if precision == "fp32":
+        return "no"
+    if precision == "bf16":
+        return "bf16"
+    if precision == "fp16":
+        if device.type == "cpu":
+            raise SettingsError(
+                "`precision` 'fp16' needs a CUDA device, and the device is the CPU. "
+                "Pass 'auto', 'fp32' or 'bf16'."
+            )
+        return "fp16"
+    raise SettingsError(
+        f"`precision` must be one of 'auto', 'fp32', 'fp16', 'bf16', got {precision!r}."
+    )
+
+
+@contextmanager
+def create_accelerator(precision: MixedPrecision, device: torch.device) -> Iterator[Accelerator]:
+    """Yields an `Accelerator` of these settings, and leaves the process as it found it.
+
+    Accelerate keeps its settings in class attributes that the first `Accelerator` of a process
+    fixes for all later ones. They are set aside here and put back afterwards, so that fits with
+    different settings, and a caller's own `Accelerator`, live side by side.
+    """
+    import torch
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    holders = (PartialState, AcceleratorState, GradientState)
+    kept = [dict(holder._shared_state) for holder in holders]
+    variable = "ACCELERATE_MIXED_PRECISION"
+    kept_variable = os.environ.get(variable)
+    for holder in holders:
+        holder._shared_state.clear()
+    try:
+        yield Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+    finally:
+        for holder, state in zip(holders, kept, strict=True):
+            holder._shared_state.clear()
+            holder._shared_state.update(state)
+        os.environ.pop(variable, None)
+        if kept_variable is not None:
+            os.environ[variable] = kept_variable
+
+
+def derive_seed(*parts: int | str) -> int:
+    """Returns a seed in [0, 2**63) that depends on every part and on nothing else.
+
+    It is the same on every platform and in every process, unlike `hash`.
+
+    Example:
+        >>> derive_seed(0, "split") == derive_seed(0, "split")
+        True
+        >>> derive_seed(0, "split") == derive_seed(1, "split")
+        False
+    """
+    text = "/".join(f"{type(part).__name__}:{part}" for part in parts)
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seeds Python, NumPy and PyTorch (CPU) inside the block, and restores their states after it.
+
+    Args:
+        seed: A seed in [0, 2**63), such as `derive_seed` gives.
+    """
+    import torch
+
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()  # noqa: NPY002 - users' policies may use the global state
+    torch_state = torch.random.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        torch.random.set_rng_state(torch_state)
+
+
+def get_num_workers(requested: int | None, num_images: int) -> int:
+    """Returns how many loader processes to start; None lets the machine decide.
+
+    A process costs more than it saves on few images, or where the network uses every core.
+    """
+    if requested is not None:
+        return requested
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if num_images < 256 or (cores or 1) <= 2:
+        return 0
+    return min(8, (cores or 1) // 2)
+
+
+def get_worker_context(num_workers: int) -> str | None:
+    """Returns the start method of loader processes, or None where there are none."""
+    if num_workers == 0:
+        return None
+    return "fork" if sys.platform.startswith("linux") else "spawn"

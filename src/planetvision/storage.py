@@ -1,0 +1,217 @@
+"""A model on disk: a folder with `model.safetensors` and `config.json`, never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from planetvision.config import InputSpec, Recipe
+from planetvision.data.catalog import Label
+from planetvision.errors import ModelFormatError, SettingsError, itemize
+from planetvision.files import create_output_folder, write_atomically
+from planetvision.network import PlanetNet, create_network
+
+__all__ = [
+    "CONFIG_FILE",
+    "FORMAT_VERSION",
+    "WEIGHTS_FILE",
+    "SavedModel",
+    "load_model",
+    "save_model",
+]
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+_RECORDED = ("planetvision", "torch", "torchvision", "timm", "numpy", "pillow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedModel:
+    """All that a model's folder holds.
+
+    Args:
+        network: The network.
+        classes: The label of each logit.
+        head: The registered head.
+        head_options: Its keyword arguments.
+        recipe: How it was trained.
+        settings: The classifier's arguments.
+        metrics: What was measured in training.
+        versions: The packages it was saved with.
+    """
+
+    network: PlanetNet
+    classes: tuple[Label, ...]
+    head: str
+    head_options: Mapping[str, Any]
+    recipe: Recipe
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _RECORDED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def save_model(
+    model: SavedModel, folder: str | os.PathLike[str], *, overwrite: bool = False
+) -> Path:
+    """Writes the model and returns its folder.
+
+    Args:
+        model: The model.
+        folder: The folder, which must be new or empty.
+        overwrite: Whether a model that is there already may be replaced.
+
+    Raises:
+        OutputExistsError: If the folder is not empty and `overwrite` is false.
+        OutputError: If it cannot be written.
+    """
+    target = create_output_folder(folder, overwrite=overwrite)
+    network = model.network
+    config = {
+        "format_version": FORMAT_VERSION,
+        "classes": list(model.classes),
+        "backbone": {
+            "name": network.spec.name,
+            "feature_layers": list(network.feature_layers),
+            "weights": network.spec.weights,
+            "licence": network.spec.licence,
+        },
+        "head": {"name": model.head, "options": dict(model.head_options)},
+        "preprocessing": network.input_spec.to_dict(),
+        "recipe": model.recipe.to_dict(),
+        "settings": dict(model.settings),
+        "metrics": dict(model.metrics),
+        "versions": _versions(),
+    }
+    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    tensors = {
+        name: value.detach().to("cpu").contiguous() for name, value in network.state_dict().items()
+    }
+    write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path))
+    write_atomically(target / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    return target
+
+
+def load_model(folder: str | os.PathLike[str]) -> SavedModel:
+    """Returns the model in a folder; needs no network and no pretrained weights.
+
+    Raises:
+        ModelFormatError: If a part is missing or damaged, or the folder was written by a newer
+            version.
+        UnknownNameError: If its backbone or head is not registered here.
+    """
+    root = Path(folder)
+    config = _read_config(root)
+    try:
+        network = create_network(
+            config["backbone"]["name"],
+            num_classes=len(config["classes"]),
+            head=config["head"]["name"],
+            head_options=config["head"]["options"],
+            weights="none",
+            input_spec=InputSpec.from_dict(config["preprocessing"]),
+        )
+        model = SavedModel(
+            network=network,
+            classes=tuple(config["classes"]),
+            head=config["head"]["name"],
+            head_options=config["head"]["options"],
+            recipe=Recipe.from_dict(config["recipe"]),
+            settings=config["settings"],
+            metrics=config["metrics"],
+            versions=config["versions"],
+        )
+    except LookupError as cause:
+        if isinstance(cause, SettingsError):
+            raise type(cause)(
+                f"The model in '{root}' needs it: {cause} If it is your own or a plugin's, import "
+                "or install what registers it first."
+            ) from cause
+        raise _damaged(root, f"{CONFIG_FILE} lacks {cause}") from cause
+    except (TypeError, AttributeError, SettingsError) as cause:
+        raise _damaged(root, f"{CONFIG_FILE} is not as planetvision writes it ({cause})") from cause
+    _fill(network, root)
+    network.eval()
+    return model
+
+
+def _damaged(root: Path, what: str) -> ModelFormatError:
+    return ModelFormatError(
+        f"'{root}' does not hold a model that can be loaded: {what}. Save the model again, or copy "
+        f"the whole folder ({CONFIG_FILE} and {WEIGHTS_FILE}).",
+        path=str(root),
+    )
+
+
+def _read_config(root: Path) -> dict[str, Any]:
+    if not root.is_dir():
+        raise ModelFormatError(
+            f"There is no model folder '{root}'. Name the folder that `save` wrote, such as "
+            "'runs/eyes/model'.",
+            path=str(root),
+        )
+    missing = [name for name in (CONFIG_FILE, WEIGHTS_FILE) if not (root / name).is_file()]
+    if missing:
+        raise _damaged(root, f"{' and '.join(missing)} missing")
+    try:
+        config = json.loads((root / CONFIG_FILE).read_text(encoding="utf-8"))
+        version = config["format_version"]
+    except (ValueError, TypeError, KeyError) as cause:
+        raise _damaged(root, f"{CONFIG_FILE} is not as planetvision writes it") from cause
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        writer = config.get("versions", {}).get("planetvision", "unknown")
+        raise ModelFormatError(
+            f"The model in '{root}' has format version {version!r}, written by planetvision "
+            f"{writer}; this planetvision reads up to {FORMAT_VERSION}. "
+            "Update it: pip install --upgrade planetvision",
+            path=str(root),
+        )
+    return dict(config)
+
+
+def _fill(network: PlanetNet, root: Path) -> None:
+    try:
+        tensors = load_file(root / WEIGHTS_FILE)
+    except (SafetensorError, OSError) as cause:
+        raise _damaged(root, f"{WEIGHTS_FILE} cannot be read ({cause})") from cause
+    expected = network.state_dict()
+    problems = _compare(tensors, expected)
+    if problems:
+        raise _damaged(root, itemize(f"{WEIGHTS_FILE} does not fit:", problems, limit=5))
+    with torch.no_grad():
+        for name, place in expected.items():
+            place.copy_(tensors[name])
+
+
+def _compare(
+    tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> Sequence[str]:
+    return [
+        *(f"'{name}' is missing" for name in expected if name not in tensors),
+        *(f"'{name}' has no place" for name in tensors if name not in expected),
+        *(
+            f"'{name}' has shape {tuple(tensors[name].shape)}, not {tuple(place.shape)}"
+            for name, place in expected.items()
+            if name in tensors and tensors[name].shape != place.shape
+        ),
+    ]

@@ -1,0 +1,157 @@
+"""`RECIPES`: how to train, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from planetvision.config import Recipe, Stage
+from planetvision.registry import Entry, Registry, summarize
+
+__all__ = ["RECIPES", "RecipeSpec", "list_recipes", "register_recipe"]
+
+RecipeBuilder: TypeAlias = Callable[[], Recipe]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeSpec(Entry):
+    """A recipe; `build()` returns it."""
+
+    build: RecipeBuilder
+
+
+RECIPES: Registry[RecipeSpec] = Registry("recipes", RecipeSpec)
+
+
+def register_recipe(
+    name: str, *, summary: str = "", source: str = "", replace: bool = False
+) -> Callable[[RecipeBuilder], RecipeBuilder]:
+    """Registers a function that returns a `Recipe` as the recipe `name`.
+
+    Args:
+        name: The name to choose it by.
+        summary: One line for listings; by default the first line of the docstring.
+        source: Where the recipe comes from.
+        replace: Whether an entry of that name may be replaced.
+
+    Example:
+        >>> from planetvision import Recipe, Stage, register_recipe
+        >>> @register_recipe("ten_epochs", replace=True)
+        ... def ten_epochs():
+        ...     "The head alone, for ten epochs."
+        ...     stage = Stage(name="head", epochs=10, learning_rate=1e-3, views=1)
+        ...     return Recipe(name="ten_epochs", stages=(stage,))
+    """
+
+    def register(build: RecipeBuilder) -> RecipeBuilder:
+        RECIPES.add(
+            RecipeSpec(name=name, build=build, summary=summary or summarize(build), source=source),
+            replace=replace,
+        )
+        return build
+
+    return register
+
+
+def list_recipes() -> list[str]:
+    """Returns the names of the recipes."""
+    return RECIPES.names()
+
+
+@register_recipe("classic", source="the published PlanetaryImageClassifier pipeline")
+def _classic() -> Recipe:
+    """The published two stages, 15 and 85 epochs: hours on a CPU, for comparison."""
+    return Recipe(
+        name="classic",
+        head="mlp",
+        head_options={"dropout": 0.5},
+        augmentation="strong",
+        batch_size=16,
+        image_size=299,
+        stages=(
+            Stage(
+                name="head",
+                epochs=15,
+                learning_rate=5e-4,
+                optimizer="adam",
+                warmup_epochs=3,
+            ),
+            Stage(
+                name="fine-tune",
+                epochs=85,
+                learning_rate=5e-5,
+                optimizer="adam",
+                trainable_blocks=5,
+                freeze_batch_norm=False,
+                warmup_epochs=5,
+            ),
+        ),
+    )
+
+
+@register_recipe("probe")
+def _probe() -> Recipe:
+    """Frozen features and a linear head: seconds."""
+    return Recipe(
+        name="probe",
+        head="linear",
+        augmentation="none",
+        batch_size=64,
+        stages=(Stage(name="head", epochs=100, learning_rate=1e-2, views=1, weight_decay=1e-4),),
+    )
+
+
+@register_recipe("balanced")
+def _balanced() -> Recipe:
+    """A head on features of augmented views, then a short fine-tune of the last blocks: minutes."""
+    return Recipe(
+        name="balanced",
+        head="linear",
+        head_options={"dropout": 0.2},
+        augmentation="light",
+        batch_size=32,
+        label_smoothing=0.05,
+        stages=(
+            Stage(
+                name="head",
+                epochs=40,
+                learning_rate=5e-3,
+                views=4,
+                batch_size=64,
+                weight_decay=1e-3,
+                patience=10,
+            ),
+            Stage(
+                name="fine-tune",
+                epochs=3,
+                learning_rate=3e-4,
+                backbone_rate=0.3,
+                trainable_blocks=3,
+                warmup_epochs=1,
+                weight_decay=1e-2,
+            ),
+        ),
+    )
+
+
+@register_recipe("scratch")
+def _scratch() -> Recipe:
+    """Everything learns from the first step: for backbones without pretrained weights."""
+    return Recipe(
+        name="scratch",
+        head="linear",
+        augmentation="light",
+        batch_size=32,
+        stages=(
+            Stage(
+                name="all",
+                epochs=30,
+                learning_rate=3e-3,
+                trainable_blocks=None,
+                freeze_batch_norm=False,
+                warmup_epochs=2,
+                weight_decay=1e-2,
+            ),
+        ),
+    )

@@ -1,0 +1,322 @@
+"""`Trainer`: runs a recipe's stages on a network, by Accelerate."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from planetvision.config import Precision, Recipe, Stage
+from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
+from planetvision.errors import TrainingError
+from planetvision.network import PlanetNet
+from planetvision.results.history import EpochRecord, TrainingHistory
+from planetvision.runtime import (
+    create_accelerator,
+    derive_seed,
+    get_num_workers,
+    resolve_device,
+    resolve_precision,
+    seeded,
+    tune_allocator,
+)
+from planetvision.training.best import BestWeights
+from planetvision.training.callbacks import Callback, ProgressBar
+from planetvision.training.features import compute_features
+from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["StageRun", "Trainer"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class StageRun:
+    """What the epochs of one stage work with.
+
+    Args:
+        stage: The stage.
+        module: What is run: the network, or its head on stored features.
+        optimizer: Its optimizer.
+        scheduler: Its schedule, which steps with the optimizer.
+        train_loader: Batches of inputs and targets.
+        val_loader: The same for validation, or None.
+        sampler: The order of the training batches.
+    """
+
+    stage: Stage
+    module: nn.Module
+    optimizer: Any
+    scheduler: Any
+    train_loader: DataLoader[Any]
+    val_loader: DataLoader[Any] | None
+    sampler: EpochSampler
+
+
+class Trainer:
+    """Trains a network by a recipe.
+
+    Each step is a small method, so that a subclass can change one: `fit`, `run_stage`,
+    `prepare_stage`, `run_epoch`, `train_step`, `validate`.
+
+    Args:
+        network: The network; it is trained in place.
+        recipe: The stages.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: `auto`, `fp32`, `fp16` (with gradient scaling) or `bf16`.
+        scheduler: A registered schedule for all stages; None takes each stage's own.
+        seed: One seed makes two runs on CPU identical to the bit.
+        num_workers: Loader processes; None lets the machine decide. The result does not depend
+            on it.
+        callbacks: Hooks.
+        progress: Whether to show progress bars.
+    """
+
+    def __init__(
+        self,
+        network: PlanetNet,
+        recipe: Recipe,
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        scheduler: str | None = None,
+        seed: int = 0,
+        num_workers: int | None = None,
+        callbacks: Sequence[Callback] = (),
+        progress: bool = False,
+    ) -> None:
+        self.network = network
+        self.recipe = recipe
+        self.device = resolve_device(device)
+        self.precision = resolve_precision(precision, self.device)
+        self.scheduler = scheduler
+        self.seed = seed
+        self.num_workers = num_workers
+        self.callbacks = [*callbacks, *([ProgressBar()] if progress else [])]
+        self.progress = progress
+        self.history = TrainingHistory()
+        self._accelerator: Accelerator | None = None
+        self._criterion: nn.Module = nn.CrossEntropyLoss()
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """The engine; there is one only while `fit` runs."""
+        if self._accelerator is None:
+            raise TrainingError("The trainer has an accelerator only while `fit` runs.")
+        return self._accelerator
+
+    def fit(self, train: ImageDataset, val: ImageDataset | None = None) -> TrainingHistory:
+        """Trains the network and returns the history; the network ends in evaluation mode.
+
+        Args:
+            train: The training images; the recipe's augmentation is applied to them.
+            val: The validation images; without them no stage ends early, and its last weights
+                are kept.
+
+        Raises:
+            TrainingError: If the loss is no longer a finite number.
+            SettingsError: If a stage does not fit the network.
+        """
+        tune_allocator()
+        # A stage that does not fit must not be found out after an hour of the one before it.
+        for stage in self.recipe.stages:
+            apply_stage(self.network, stage)
+        self.history = TrainingHistory()
+        train = train.with_augmentation(self.recipe.augmentation)
+        val = val.with_augmentation("none") if val is not None else None
+        self.network.to(self.device)
+        self._criterion = self._create_criterion(train)
+        with (
+            seeded(derive_seed(self.seed, "training")),
+            create_accelerator(self.precision, self.device) as self._accelerator,
+        ):
+            try:
+                self._call("on_fit_begin")
+                for stage in self.recipe.stages:
+                    self.run_stage(stage, train, val)
+            finally:
+                self._call("on_fit_end")
+                self._accelerator = None
+                self.network.requires_grad_(True)
+                self.network.set_trainable(None, freeze_batch_norm=False)
+                self.network.eval()
+        return self.history
+
+    def run_stage(self, stage: Stage, train: ImageDataset, val: ImageDataset | None) -> None:
+        """Runs one stage and leaves the network with the weights of its best epoch."""
+        apply_stage(self.network, stage)
+        run = self.prepare_stage(stage, train, val)
+        self._call("on_stage_begin", stage)
+        best = BestWeights(self.accelerator.unwrap_model(run.module), stage.patience)
+        try:
+            for _ in range(stage.epochs):
+                record = self.run_epoch(run)
+                self.history.append(record)
+                self._call("on_epoch_end", record)
+                if record.val_loss is not None:
+                    best.update(record.val_loss)
+                if best.should_stop:
+                    logger.info("stage %s: no better since %d epochs", stage.name, stage.patience)
+                    break
+        finally:
+            # Removes Accelerate's wrapper of `forward`, which would keep its autocast.
+            self.accelerator.unwrap_model(run.module, keep_fp32_wrapper=False)
+            self.accelerator.free_memory()
+        best.restore()
+        self._call("on_stage_end", stage)
+
+    def prepare_stage(
+        self, stage: Stage, train: ImageDataset, val: ImageDataset | None
+    ) -> StageRun:
+        """Returns what the epochs of a stage work with; computes the stored features, if any."""
+        batch_size = stage.batch_size or self.recipe.batch_size
+        workers = get_num_workers(self.num_workers, len(train))
+        module: nn.Module = self.network
+        train_data: Any = train
+        val_data: Any = val
+        if stage.views:
+            module = self.network.head
+            train_data = self._compute_features(train, stage.views, workers, "features")
+            if val is not None:
+                val_data = self._compute_features(val, 1, workers, "validation features")
+            workers = 0
+        seed = derive_seed(self.seed, "stage", stage.name)
+        sampler = EpochSampler(len(train_data), seed=seed)
+        pin = self.device.type == "cuda"
+        train_loader = create_loader(
+            train_data, sampler, batch_size=batch_size, num_workers=workers, pin_memory=pin
+        )
+        val_loader = None
+        if val_data is not None:
+            val_loader = create_loader(
+                val_data,
+                EpochSampler(len(val_data), shuffle=False),
+                batch_size=batch_size,
+                num_workers=workers,
+                pin_memory=pin,
+            )
+        optimizer = create_optimizer(self.network, stage)
+        module, optimizer, train_loader, val_loader = self.accelerator.prepare(
+            module, optimizer, train_loader, val_loader
+        )
+        scheduler = create_scheduler(
+            optimizer,
+            stage,
+            name=self.scheduler or stage.scheduler,
+            steps_per_epoch=len(train_loader),
+        )
+        return StageRun(
+            stage=stage,
+            module=module,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            train_loader=train_loader,
+            val_loader=val_loader,
+            sampler=sampler,
+        )
+
+    def run_epoch(self, run: StageRun) -> EpochRecord:
+        """Goes through the training images once, validates, and returns the record."""
+        started = time.perf_counter()
+        epoch = len(self.history) + 1
+        run.module.train()
+        run.sampler.set_epoch(epoch)
+        rate = run.optimizer.param_groups[0]["lr"]
+        total = torch.zeros(3, dtype=torch.float64)
+        for inputs, targets in run.train_loader:
+            loss, correct = self.train_step(run, inputs, targets)
+            count = len(targets)
+            total += torch.tensor([loss * count, correct, count], dtype=torch.float64)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"The loss is {loss} in stage '{run.stage.name}', epoch {epoch}, at a learning "
+                    f"rate of {rate:.3g}. Lower the learning rate, or pass precision='fp32'.",
+                    stage=run.stage.name,
+                    epoch=epoch,
+                )
+            self._call("on_step_end", loss)
+        train_loss, train_accuracy = float(total[0] / total[2]), float(total[1] / total[2])
+        val_loss, val_accuracy = self.validate(run)
+        return EpochRecord(
+            stage=run.stage.name,
+            epoch=epoch,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            learning_rate=rate,
+            seconds=time.perf_counter() - started,
+        )
+
+    def train_step(
+        self, run: StageRun, inputs: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[float, float]:
+        """Takes one optimizer step; returns the mean loss and the number of right answers."""
+        run.optimizer.zero_grad()
+        with self.accelerator.autocast():
+            logits = run.module(inputs)
+        loss = self._criterion(logits.float(), targets)
+        self.accelerator.backward(loss)
+        if self.accelerator.sync_gradients and self.recipe.max_gradient_norm is not None:
+            # Accelerate unscales fp16 gradients before it clips them.
+            self.accelerator.clip_grad_norm_(
+                (weight for group in run.optimizer.param_groups for weight in group["params"]),
+                self.recipe.max_gradient_norm,
+            )
+        run.optimizer.step()
+        if not self.accelerator.optimizer_step_was_skipped:
+            run.scheduler.step()
+        correct = (logits.argmax(dim=1) == targets).sum()
+        return float(loss.detach()), float(correct)
+
+    @torch.no_grad()
+    def validate(self, run: StageRun) -> tuple[float | None, float | None]:
+        """Returns the mean loss and the accuracy over the validation images, if there are any."""
+        if run.val_loader is None:
+            return None, None
+        run.module.eval()
+        total = torch.zeros(3, dtype=torch.float64)
+        for inputs, targets in run.val_loader:
+            with self.accelerator.autocast():
+                logits = run.module(inputs)
+            logits, targets = self.accelerator.gather_for_metrics((logits.float(), targets))
+            loss = nn.functional.cross_entropy(logits, targets, reduction="sum")
+            correct = (logits.argmax(dim=1) == targets).sum()
+            total += torch.tensor([float(loss), float(correct), len(targets)], dtype=torch.float64)
+        return float(total[0] / total[2]), float(total[1] / total[2])
+
+    def _compute_features(
+        self, dataset: ImageDataset, views: int, num_workers: int, description: str
+    ) -> Any:
+        self.network.eval()
+        return compute_features(
+            self.network,
+            dataset,
+            views=views,
+            device=self.device,
+            autocast=self.accelerator.autocast,
+            num_workers=num_workers,
+            progress=self.progress,
+            description=description,
+        )
+
+    def _create_criterion(self, train: ImageDataset) -> nn.Module:
+        weights = None
+        if self.recipe.class_weights == "balanced":
+            counts = torch.bincount(torch.tensor(train.targets)).float()
+            weights = (len(train) / (len(counts) * counts.clamp(min=1))).to(self.device)
+        return nn.CrossEntropyLoss(weights, label_smoothing=self.recipe.label_smoothing)
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(self, *arguments)

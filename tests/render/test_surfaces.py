@@ -1,0 +1,115 @@
+"""The painted maps: what must be on them, and how they are looked up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from planetvision.render import BODIES
+from planetvision.render.surfaces import NUM_VARIANTS, Surface, choose_height, get_surface
+
+HEIGHT = 96
+
+
+def get_map(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return get_surface(name, 0, HEIGHT)[0].colour[:, 1:-1]
+
+
+@pytest.mark.parametrize("name", list(BODIES))
+def test_map_is_finite_light_with_smaller_copies(name: str) -> None:
+    levels = get_surface(name, 0, HEIGHT)
+    assert [level.colour.shape for level in levels] == [
+        (96, 194, 3),
+        (48, 98, 3),
+        (24, 50, 3),
+    ]
+    for level in levels:
+        assert np.isfinite(level.colour).all()
+        assert level.colour.min() >= 0
+        assert level.colour.max() <= 1
+        assert level.details is None or np.isfinite(level.details).all()
+    assert levels[0].colour.mean() == pytest.approx(levels[-1].colour.mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["earth", "jupiter", "mars", "neptune", "saturn"])
+def test_variants_differ(name: str) -> None:
+    first, last = get_surface(name, 0, HEIGHT), get_surface(name, NUM_VARIANTS - 1, HEIGHT)
+    assert np.abs(first[0].colour - last[0].colour).mean() > 0.003
+
+
+def test_choose_height_grows_with_the_image() -> None:
+    assert [choose_height(size) for size in (16, 64, 96, 224, 400, 5000)] == [
+        96,
+        96,
+        144,
+        288,
+        576,
+        768,
+    ]
+
+
+def test_sample_reads_the_texel_at_a_place_and_wraps_around() -> None:
+    rows, columns = np.mgrid[0:4, 0:8].astype(np.float32)
+    colour = np.stack([rows, columns, columns], axis=-1)
+    padded = np.concatenate([colour[:, -1:], colour, colour[:, :1]], axis=1)
+    surface = Surface(padded, None)
+    latitude = np.radians(np.array([[67.5, -67.5, 22.5]], np.float32))
+    longitude = np.radians(np.array([[-157.5, 157.5, 202.5]], np.float32))
+    sampled, details = surface.sample(latitude, longitude)
+    assert details is None
+    np.testing.assert_allclose(sampled[0, :, 0], [0, 3, 1], atol=0.05)
+    np.testing.assert_allclose(sampled[0, :, 1], [0, 7, 0], atol=0.05)
+    seam, _ = surface.sample(np.zeros((1, 1), np.float32), np.full((1, 1), np.pi, np.float32))
+    np.testing.assert_allclose(seam[0, 0, 1], 3.5, atol=0.05)
+
+
+def test_earth_has_white_poles_blue_seas_and_gloss_on_water() -> None:
+    earth = get_map("earth")
+    assert earth[-3:].min() > 0.5
+    # The middle of the Pacific, on the mean of all variants: clouds come and go.
+    pacific = np.mean(
+        [get_surface("earth", v, HEIGHT)[0].colour[50:60, 10:26] for v in range(NUM_VARIANTS)],
+        axis=(0, 1, 2),
+    )
+    assert pacific[2] > pacific[0]
+    details = get_surface("earth", 0, HEIGHT)[0].details
+    assert details is not None
+    assert details[-3:, :, 0].max() < 0.1
+    assert details[..., 0].max() > 0.9
+
+
+def test_mars_has_bright_caps_and_a_dark_syrtis_major() -> None:
+    mars = get_map("mars")
+    assert mars[:2].mean() > 1.5 * mars.mean()
+    syrtis, arabia = mars[41:45, 131:135].mean(), mars[34:38, 104:112].mean()
+    assert syrtis < 0.6 * arabia
+
+
+def test_moon_has_dark_seas_on_the_near_side() -> None:
+    moon = get_map("moon")
+    near, far = moon[30:60, 64:128].mean(), np.delete(moon[30:60], np.s_[40:152], axis=1).mean()
+    assert near < 0.9 * far
+    imbrium, southern_highlands = moon[28:33, 85:91].mean(), moon[68:72, 98:106].mean()
+    assert imbrium < 0.6 * southern_highlands
+
+
+def test_jupiter_has_bands_and_one_red_spot() -> None:
+    jupiter = get_map("jupiter")
+    rows = jupiter.mean(axis=(1, 2))
+    # The North Equatorial Belt (12 degrees) against the equator and the North Tropical Zone (21).
+    belt, equator, zone = rows[41], rows[47], rows[36]
+    assert belt < 0.75 * min(equator, zone)
+    redness = jupiter[57:63, :, 0] / jupiter[57:63, :, 2]
+    assert 2 <= (redness.mean(axis=0) > 2.6).sum() <= 24
+
+
+def test_saturn_varies_by_latitude_more_than_by_longitude() -> None:
+    saturn = get_map("saturn").mean(axis=-1)
+    assert saturn.mean(axis=1).std() > 3 * saturn.std(axis=1).mean()
+
+
+def test_uranus_is_the_plainest_and_brightens_towards_a_pole() -> None:
+    contrast = {name: float(get_map(name)[24:72].std(axis=(0, 1)).mean()) for name in BODIES}
+    assert min(contrast, key=lambda name: contrast[name]) == "uranus"
+    uranus = get_map("uranus").mean(axis=(1, 2))
+    assert max(uranus[0], uranus[-1]) > 1.05 * uranus[48]
