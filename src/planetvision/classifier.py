@@ -17,6 +17,7 @@ from planetvision.augment import POLICIES
 from planetvision.backbones import BACKBONES
 from planetvision.config import FRAMINGS, Framing, InputSpec, Precision, Recipe
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
+from planetvision.data.splits import check_fractions
 from planetvision.errors import (
     DataError,
     DataWarning,
@@ -271,6 +272,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
     def evaluate(self, X: Any = None, y: Iterable[Label] | None = None) -> Evaluation:
         """Returns how good the classifier is, with intervals.
 
+        Classes that the model does not know are left out with a warning.
+
         Args:
             X: As for `fit`; of a folder with a `test/` part, that part alone is used. None takes
                 the test part that `fit` kept.
@@ -278,7 +281,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
 
         Raises:
             NotFittedError: If there is no trained network, or no test part was kept.
-            DataError: If there are classes that the model does not know.
+            DataError: If the model knows none of the classes, or no image can be read.
         """
         from planetvision.evaluation.evaluator import evaluate_catalog
 
@@ -450,7 +453,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             recipe = attempt(lambda: replace(base, **changes)) or base
             options = recipe.head_options
             attempt(lambda: HEADS.get(head).check_options(options))
-            policy = recipe.augmentation
+            policy = base.augmentation if self.augmentation is None else self.augmentation
             attempt(lambda: POLICIES.get(policy))
             schedules = {self.scheduler or stage.scheduler for stage in recipe.stages}
             for schedule in sorted(schedules):
@@ -469,28 +472,14 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         device = attempt(lambda: resolve_device(self.device))
         if device is not None:
             attempt(lambda: resolve_precision(self.precision, device))
-        problems += self._check_numbers()
+        attempt(lambda: check_fractions(self.val_fraction, self.test_fraction))
+        problems += self._check_options()
         if problems or recipe is None or spec is None:
             raise SettingsError.from_problems(problems)
         return recipe, spec
 
-    def _check_numbers(self) -> list[str]:
+    def _check_options(self) -> list[str]:
         problems = []
-        if not 0 < self.val_fraction < 1:
-            problems.append(
-                f"`val_fraction` must lie strictly between 0 and 1, got {self.val_fraction!r}. "
-                "Pass a fraction such as 0.15."
-            )
-        if not 0 <= self.test_fraction < 1:
-            problems.append(
-                f"`test_fraction` must lie in [0, 1), got {self.test_fraction!r}. "
-                "Pass a fraction such as 0.15, or 0 for no test part."
-            )
-        if not problems and self.val_fraction + self.test_fraction >= 1:
-            problems.append(
-                f"`val_fraction` and `test_fraction` leave nothing to train on: "
-                f"{self.val_fraction} + {self.test_fraction} is 1 or more. Lower one of them."
-            )
         if self.on_error not in ("raise", "skip"):
             problems.append(f"`on_error` must be 'raise' or 'skip', got {self.on_error!r}.")
         if self.num_workers is not None and self.num_workers < 0:

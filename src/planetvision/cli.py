@@ -289,7 +289,7 @@ def list_entries(
             extra = f"  [{spec.extra}]" if spec.extra else ""
             typer.echo(f"  {spec.name:<{width}}  {spec.summary}{extra}")
         for prefix in registry.prefixes():
-            typer.echo(f"  {prefix}:NAME" + (" or A+B" if prefix == "ensemble" else ""))
+            typer.echo(f"  {prefix}:{'A+B' if prefix == 'ensemble' else 'NAME'}")
 
 
 @app.command()

@@ -43,6 +43,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_triple(values: object) -> bool:
+    return isinstance(values, Sequence) and len(values) == 3 and all(map(_is_number, values))
+
+
 class _Checker:
     """Collects what is wrong with the fields of one dataclass."""
 
@@ -116,7 +120,7 @@ class InputSpec:
         check.choice("framing", FRAMINGS)
         for name in ("mean", "std"):
             values = getattr(self, name)
-            if len(values) != 3 or not all(_is_number(value) for value in values):
+            if not _is_triple(values):
                 check.problems.append(f"`{name}` must hold three numbers, got {values!r}.")
             elif name == "std" and min(values) <= 0:
                 check.problems.append(f"`std` must be positive, got {values!r}.")
@@ -191,7 +195,8 @@ class Stage:
                 f"stage '{self.name}': `views` needs a frozen backbone, but `trainable_blocks` is "
                 f"{self.trainable_blocks!r}. Pass views=0 or trainable_blocks=0."
             )
-        if isinstance(self.warmup_epochs, int) and self.warmup_epochs > self.epochs:
+        counts = (self.warmup_epochs, self.epochs)
+        if all(map(_is_number, counts)) and self.warmup_epochs > self.epochs:
             check.problems.append(
                 f"stage '{self.name}': `warmup_epochs` must not exceed `epochs` "
                 f"({self.epochs}), got {self.warmup_epochs}."
@@ -237,6 +242,7 @@ class Recipe:
         check.number("label_smoothing", low=0, high=1, remedy="Pass 0.1, for example.")
         if self.max_gradient_norm is not None:
             check.number("max_gradient_norm", low=0, open_low=True, remedy="Pass 1.0, or None.")
+        object.__setattr__(self, "stages", tuple(self.stages))
         if not self.stages:
             check.problems.append(f"recipe '{self.name}': at least one stage is needed, got none.")
         check.finish()

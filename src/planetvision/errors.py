@@ -30,6 +30,7 @@ __all__ = [
     "UnknownNameError",
     "WeightsError",
     "WeightsWarning",
+    "count",
     "itemize",
 ]
 
@@ -42,6 +43,11 @@ def itemize(heading: str, problems: Sequence[str], limit: int = 20) -> str:
     if len(problems) > limit:
         lines.append(f"  ... and {len(problems) - limit} more")
     return "\n".join([heading, *lines])
+
+
+def count(number: int, noun: str) -> str:
+    """Returns the number with its noun, in the singular where there is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class PlanetVisionError(Exception):

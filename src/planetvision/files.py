@@ -26,6 +26,19 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         OutputError: If `path` cannot be written.
     """
     folder = Path(path)
+    try:
+        return _check_output(folder, overwrite=overwrite)
+    except OutputError:
+        raise
+    except OSError as cause:  # a name that is too long, a folder that may not be looked into
+        raise OutputError(
+            f"The output folder '{folder}' cannot be used: {cause.strerror or cause}. "
+            "Name a folder that you may write to.",
+            path=str(folder),
+        ) from cause
+
+
+def _check_output(folder: Path, *, overwrite: bool) -> Path:
     if folder.exists() and not folder.is_dir():
         raise OutputExistsError(
             f"The output '{folder}' is a file, a folder was expected. Name another path.",
@@ -40,7 +53,13 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     ancestor = folder
     while not ancestor.exists() and ancestor != ancestor.parent:
         ancestor = ancestor.parent
-    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
+    if not ancestor.is_dir():
+        raise OutputError(
+            f"The output folder '{folder}' cannot be created: '{ancestor}' is a file, not a "
+            "folder. Name another path.",
+            path=str(folder),
+        )
+    if not os.access(ancestor, os.W_OK | os.X_OK):
         raise OutputError(
             f"The output folder '{folder}' cannot be written: no write permission in "
             f"'{ancestor}'. Name a folder that you may write to.",

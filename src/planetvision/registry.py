@@ -182,6 +182,9 @@ class Registry(Generic[SpecT]):
         owner = owners[0]
         try:
             loaded = points[0].load()
+            named = isinstance(loaded, self.spec_type) and loaded.name == name
+            if named and name not in self._entries:
+                self.add(loaded)
         # A plugin is somebody else's code: whatever it raises must fail its own name only.
         except Exception as cause:
             raise PluginError(
@@ -190,13 +193,11 @@ class Registry(Generic[SpecT]):
                 name=name,
                 distribution=owner,
             ) from cause
-        if isinstance(loaded, self.spec_type) and name not in self._entries:
-            self.add(loaded)
         if name not in self._entries:
             raise PluginError(
                 f"The entry point '{points[0].value}' of the installed package '{owner}' gave no "
-                f"{self.noun} called '{name}'. It must name a {self.spec_type.__name__}, or a "
-                f"function that planetvision's decorator registers as '{name}'.",
+                f"{self.noun} called '{name}'. It must name an instance of "
+                f"{self.spec_type.__name__}, or a function that planetvision's decorator registers as '{name}'.",
                 name=name,
                 distribution=owner,
             )

@@ -62,7 +62,8 @@ def train_run(
             path=str(target),
         )
     classifier.fit(data, callbacks=callbacks)
-    create_output_folder(target, overwrite=overwrite)
+    # It was checked above, and a callback may have written its log there since.
+    create_output_folder(target, overwrite=True)
     manifest = classifier.split_.to_frame()
     write_atomically(target / "split.csv", lambda file: manifest.to_csv(file, index=False))
     classifier.history_.save(target, overwrite=True)

@@ -26,7 +26,6 @@ __all__ = [
     "create_accelerator",
     "derive_seed",
     "get_num_workers",
-    "get_worker_context",
     "resolve_device",
     "resolve_precision",
     "seeded",
@@ -83,7 +82,7 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-    except RuntimeError as cause:
+    except (RuntimeError, TypeError) as cause:
         raise SettingsError(
             f"`device` must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}. Pass 'auto'."
         ) from cause
@@ -172,7 +171,9 @@ def derive_seed(*parts: int | str) -> int:
         >>> derive_seed(0, "split") == derive_seed(1, "split")
         False
     """
-    text = "/".join(f"{type(part).__name__}:{part}" for part in parts)
+    # NumPy's integers are the same seeds as Python's.
+    plain = (part.item() if isinstance(part, np.generic) else part for part in parts)
+    text = "/".join(f"{type(part).__name__}:{part}" for part in plain)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
@@ -211,10 +212,3 @@ def get_num_workers(requested: int | None, num_images: int) -> int:
     if num_images < 256 or (cores or 1) <= 2:
         return 0
     return min(8, (cores or 1) // 2)
-
-
-def get_worker_context(num_workers: int) -> str | None:
-    """Returns the start method of loader processes, or None where there are none."""
-    if num_workers == 0:
-        return None
-    return "fork" if sys.platform.startswith("linux") else "spawn"

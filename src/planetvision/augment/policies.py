@@ -128,7 +128,8 @@ def _light(spec: InputSpec) -> ImageTransform:
                 scale=(0.6, 1.2),
                 interpolation=InterpolationMode.BILINEAR,
             ),
-            v2.ColorJitter(brightness=0.2, contrast=0.1, saturation=0.1),
+            # Exposure says nothing of the body; archives hold it from night side to overexposed.
+            v2.ColorJitter(brightness=(0.4, 1.5), contrast=0.1, saturation=0.1),
         ]
     )
     return lambda image: change(frame_image(image, spec))
@@ -152,7 +153,12 @@ def _strong(spec: InputSpec) -> ImageTransform:
 
 _BUILT_IN = (
     ("none", _none, "the framed image as it is", ""),
-    ("light", _light, "any rotation, both flips, scale 0.6-1.2, small shifts, mild light", ""),
+    (
+        "light",
+        _light,
+        "any rotation, flips, scale 0.6-1.2, small shifts, exposure 0.4-1.5",
+        "",
+    ),
     (
         "strong",
         _strong,

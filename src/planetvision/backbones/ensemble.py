@@ -55,7 +55,9 @@ class EnsembleBackbone(nn.Module):
 
 def _build_ensemble(members: Sequence[BackboneSpec], *, pretrained: bool = True) -> nn.Module:
     modules = [
-        member.create(pretrained=pretrained, image_size=member.input.image_size)
+        member.create(
+            pretrained=pretrained and bool(member.weights), image_size=member.input.image_size
+        )
         for member in members
     ]
     return EnsembleBackbone(modules, [member.input for member in members])
@@ -91,7 +93,7 @@ def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> Backbo
             std=_IDENTITY_STD,
             interpolation="bicubic",
         ),
-        weights="those of its members" if all(member.weights for member in members) else "",
+        weights="those of its members" if any(member.weights for member in members) else "",
         licence=", ".join(sorted({member.licence for member in members if member.licence})),
         feature_size=None if None in sizes else sum(size for size in sizes if size),
         channels_last=all(member.channels_last for member in members),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import nn
@@ -19,6 +19,9 @@ __all__ = [
     "pool_features",
     "to_feature_map",
 ]
+
+# What timm and torchvision call the norm before the attention of a transformer's block.
+_FIRST_NORMS = ("norm1", "ln_1")
 
 
 def pool_features(output: torch.Tensor) -> torch.Tensor:
@@ -64,15 +67,28 @@ def to_feature_map(output: torch.Tensor, layout: FeatureLayout | None) -> torch.
     return None
 
 
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Puts every part in evaluation mode, and each back in its own: some may be frozen in it."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def _black_image(backbone: nn.Module, image_size: int) -> torch.Tensor:
+    weight = next(backbone.parameters(), torch.empty(0))
+    return torch.zeros(1, 3, image_size, image_size, device=weight.device, dtype=weight.dtype)
+
+
 @torch.no_grad()
 def measure_feature_size(backbone: nn.Module, image_size: int) -> int:
     """Returns the length of the pooled features, by a forward pass of one black image."""
-    was_training = backbone.training
-    backbone.eval()
-    try:
-        features = pool_features(backbone(torch.zeros(1, 3, image_size, image_size)))
-    finally:
-        backbone.train(was_training)
+    with _evaluating(backbone):
+        features = pool_features(backbone(_black_image(backbone, image_size)))
     return features.shape[1]
 
 
@@ -141,7 +157,18 @@ def _is_spatial(output: object) -> bool:
     if not isinstance(output, torch.Tensor):
         return False
     feature_map = to_feature_map(output, None)
-    return feature_map is not None and feature_map.shape[-1] > 1 and feature_map.shape[-2] > 1
+    return feature_map is not None and feature_map.shape[-1] == feature_map.shape[-2] > 1
+
+
+def _attention_parts(backbone: nn.Module) -> set[nn.Module]:
+    """What lies inside attention: queries and weights have four axes, and none is an image's."""
+    return {
+        part
+        for module in backbone.modules()
+        if "Attention" in type(module).__name__
+        for part in module.modules()
+        if part is not module
+    }
 
 
 @torch.no_grad()
@@ -161,19 +188,18 @@ def find_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             if _is_spatial(output):
                 tokens = isinstance(output, torch.Tensor) and output.ndim == 3
-                if not tokens or name.endswith("norm1"):
+                if not tokens or name.endswith(_FIRST_NORMS):
                     finished.append(name)
 
         return hook
 
-    was_training = backbone.training
-    backbone.eval()
+    left_out = _attention_parts(backbone)
     with ExitStack() as stack:
-        stack.callback(backbone.train, was_training)
+        stack.enter_context(_evaluating(backbone))
         for name, module in backbone.named_modules():
-            if name:
+            if name and module not in left_out:
                 stack.callback(module.register_forward_hook(record(name)).remove)
-        backbone(torch.zeros(1, 3, image_size, image_size))
+        backbone(_black_image(backbone, image_size))
     layers = []
     for prefix, _ in _members(backbone):
         names = [name for name in finished if name.startswith(prefix)]

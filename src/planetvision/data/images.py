@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -58,30 +59,11 @@ def read_image(source: ImageSource, *, min_size: int | None = None) -> ImageArra
     from PIL import Image, UnidentifiedImageError
 
     name = describe_source(source)
-    if isinstance(source, Image.Image):
-        return _to_array(source, name)
-    if isinstance(source, bytes):
-        if not source:
-            raise _fail(name, "it is empty (0 bytes)")
-        opened: Any = io.BytesIO(source)
-    elif isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if not path.exists():
-            raise _fail(name, "there is no such file")
-        if path.is_dir():
-            raise _fail(name, "it is a folder, a file was expected")
-        if path.stat().st_size == 0:
-            raise _fail(name, "it is empty (0 bytes)")
-        opened = path
-    else:
-        raise _fail(
-            name, f"a path, bytes, array or Pillow image was expected, got {type(source).__name__}"
-        )
     try:
-        with warnings.catch_warnings():
-            # Our own limit on pixels decides; Pillow's warnings about odd metadata do not matter.
-            warnings.simplefilter("ignore")
-            with Image.open(opened) as image:
+        with _QUIET:
+            if isinstance(source, Image.Image):
+                return _to_array(source, name)
+            with Image.open(_check_file(source, name)) as image:
                 if image.width * image.height > _MAX_PIXELS:
                     raise _fail(
                         name,
@@ -97,9 +79,66 @@ def read_image(source: ImageSource, *, min_size: int | None = None) -> ImageArra
         raise _fail(name, "it is not an image in a format that Pillow knows") from cause
     except PermissionError as cause:
         raise _fail(name, "no permission to read it") from cause
+    except Image.DecompressionBombError as cause:
+        raise _fail(name, f"it has too many pixels ({cause})") from cause
     # Pillow's decoders raise a wide range of built-ins on damaged files.
     except Exception as cause:
         raise _fail(name, f"it is damaged or truncated ({cause})") from cause
+
+
+class _Quiet:
+    """Ignores Python's warnings while at least one thread is inside.
+
+    Pillow warns of odd metadata and of sizes under our own limit, which do not matter here.
+    `warnings.catch_warnings` in each thread would let the last one to leave restore what another
+    had set, and the process would stay silent for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._catcher = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._catcher = warnings.catch_warnings()
+                self._catcher.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._catcher.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
+def _check_file(source: object, name: str) -> io.BytesIO | Path:
+    if isinstance(source, bytes):
+        if not source:
+            raise _fail(name, "it is empty (0 bytes)")
+        return io.BytesIO(source)
+    if not isinstance(source, str | os.PathLike):
+        raise _fail(
+            name, f"a path, bytes, array or Pillow image was expected, got {type(source).__name__}"
+        )
+    path = Path(source)
+    try:
+        if not path.exists():
+            raise _fail(name, "there is no such file")
+        if path.is_dir():
+            raise _fail(name, "it is a folder, a file was expected")
+        if path.stat().st_size == 0:
+            raise _fail(name, "it is empty (0 bytes)")
+    except ImageError:
+        raise
+    except OSError as cause:  # a folder that may not be looked into, a name that is too long
+        raise _fail(name, cause.strerror or str(cause)) from cause
+    return path
 
 
 def _fail(name: str, cause: str) -> ImageError:

@@ -17,7 +17,7 @@ from planetvision.config import InputSpec
 from planetvision.data.catalog import Catalog
 from planetvision.data.images import ImageSource, read_image
 from planetvision.errors import ImageError
-from planetvision.runtime import derive_seed, get_worker_context, seeded
+from planetvision.runtime import derive_seed, seeded
 
 __all__ = ["EpochSampler", "ImageDataset", "create_loader", "find_unreadable"]
 
@@ -151,7 +151,6 @@ def create_loader(
         num_workers=num_workers,
         pin_memory=pin_memory,
         collate_fn=_as_is if batched else None,
-        multiprocessing_context=get_worker_context(num_workers),
         persistent_workers=num_workers > 0,
         # A loader draws a base seed at every pass; its own generator keeps dropout's untouched.
         generator=torch.Generator().manual_seed(0),

@@ -13,7 +13,7 @@ import numpy as np
 
 from planetvision.data.catalog import Catalog, Label, SplitName
 from planetvision.data.images import IMAGE_SUFFIXES, ImageSource
-from planetvision.errors import DataError, DataWarning, SourceNotFoundError
+from planetvision.errors import DataError, DataWarning, SourceNotFoundError, count
 
 __all__ = ["read_inputs", "read_labelled"]
 
@@ -49,6 +49,12 @@ def read_labelled(data: object, labels: Iterable[Label] | None = None) -> Catalo
                 "folder with a folder a class."
             )
         return _read_folder(Path(data))
+    if isinstance(labels, str):
+        raise DataError(f"One label an image was expected, got the single string {labels!r}.")
+    if not isinstance(data, Iterable) and not isinstance(data, os.PathLike):
+        raise DataError(
+            f"A sequence of images was expected, got {data!r} of type {type(data).__name__}."
+        )
     if isinstance(data, str | os.PathLike):
         raise DataError(
             f"With labels a sequence of images was expected, got the single path '{data}'. Pass a "
@@ -71,7 +77,7 @@ def read_inputs(inputs: object) -> Catalog:
     Args:
         inputs: A path to a file, a folder (searched to the bottom) or a glob pattern; an array of
             shape (H, W, 3), or (N, H, W, 3) for many; a Pillow image; the bytes of a file; or a
-            sequence of any of these.
+            list, column or other iterable of any of these.
 
     Raises:
         SourceNotFoundError: If a folder or glob that stands alone holds no files.
@@ -100,7 +106,7 @@ def _expand(inputs: object, *, alone: bool) -> Iterator[ImageSource]:
                 yield from _expand(item, alone=False)
         else:
             yield inputs
-    elif isinstance(inputs, Sequence) and not isinstance(inputs, bytes):
+    elif isinstance(inputs, Iterable) and not isinstance(inputs, bytes):
         for item in inputs:
             yield from _expand(item, alone=False)
     else:
@@ -110,14 +116,18 @@ def _expand(inputs: object, *, alone: bool) -> Iterator[ImageSource]:
 
 def _expand_path(text: str, *, alone: bool) -> Iterator[str]:
     path = Path(text)
-    if path.is_dir():
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        exists, is_folder = False, False
+    if is_folder:
         files = _list_files(path)
         if not files:
             raise SourceNotFoundError(
                 f"The folder '{path}' holds no files. Name a folder with images.", source=text
             )
         yield from map(str, files)
-    elif not path.exists() and glob.has_magic(text):
+    elif not exists and glob.has_magic(text):
         # pathlib has no glob that starts from any root.
         found = glob.glob(text, recursive=True)  # noqa: PTH207
         matches = sorted(match for match in found if Path(match).is_file())
@@ -127,7 +137,7 @@ def _expand_path(text: str, *, alone: bool) -> Iterator[str]:
                 source=text,
             )
         yield from matches
-    elif alone and not path.exists():
+    elif alone and not exists:
         raise SourceNotFoundError(
             f"There is no file or folder '{path}'. Check the path.", source=text
         )
@@ -160,12 +170,21 @@ def _read_folder(root: Path) -> Catalog:
     if not root.is_dir():
         raise DataError(f"'{root}' is a file. Name a folder that holds one folder a class.")
     folders = _list_folders(root)
-    by_split = {
-        _SPLIT_FOLDERS[path.name.lower()]: path
-        for path in folders
-        if path.name.lower() in _SPLIT_FOLDERS
-    }
-    if "train" in by_split and len(by_split) > 1 and len(by_split) == len(folders):
+    by_split: dict[SplitName, Path] = {}
+    others: list[str] = []
+    for path in folders:
+        split = _SPLIT_FOLDERS.get(path.name.lower())
+        if split is None or split in by_split:
+            others.append(path.name)
+        else:
+            by_split[split] = path
+    if "train" in by_split and (len(by_split) > 1 or not others):
+        if others or len(by_split) == 1:
+            found = ", ".join(f"{path.name}/" for path in folders)
+            raise DataError(
+                f"'{root}' holds {found}: this is neither train/ with val/ or test/ and no other, "
+                "nor one folder a class. Move the others away, or name the folder of the classes."
+            )
         return _read_split_folders(root, by_split)
     sources, labels = _read_class_folders(root, folders)
     return Catalog(sources=sources, labels=labels, origin=f"'{root}'")
@@ -210,8 +229,8 @@ def _read_class_folders(
     loose = [path for path in root.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
     if loose:
         warnings.warn(
-            f"{len(loose)} images lie directly in '{root}', beside the class folders, and are left "
-            f"out (first: '{loose[0].name}'). Move them into a class folder to use them.",
+            f"{count(len(loose), 'image')} in '{root}' itself, beside the class folders, left out "
+            f"(first: '{loose[0].name}'). Move them into a class folder to use them.",
             DataWarning,
             stacklevel=2,
         )

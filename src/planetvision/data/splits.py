@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from planetvision.data.catalog import SPLIT_NAMES, Catalog, SplitName
-from planetvision.errors import DataError, itemize
+from planetvision.errors import DataError, SettingsError, itemize
 from planetvision.runtime import derive_seed
 
-__all__ = ["check_classes", "split_catalog"]
+__all__ = ["check_classes", "check_fractions", "split_catalog"]
 
 
 def check_classes(catalog: Catalog, *, min_images: int, where: str = "") -> None:
@@ -39,6 +39,32 @@ def check_classes(catalog: Catalog, *, min_images: int, where: str = "") -> None
         )
 
 
+def check_fractions(val_fraction: float, test_fraction: float) -> None:
+    """Checks the shares of a split.
+
+    Raises:
+        SettingsError: If one is out of range, or they leave nothing to train on.
+    """
+    problems = []
+    if not 0 < val_fraction < 1:
+        problems.append(
+            f"`val_fraction` must lie strictly between 0 and 1, got {val_fraction!r}. "
+            "Pass a fraction such as 0.15."
+        )
+    if not 0 <= test_fraction < 1:
+        problems.append(
+            f"`test_fraction` must lie in [0, 1), got {test_fraction!r}. "
+            "Pass a fraction such as 0.15, or 0 for no test part."
+        )
+    if not problems and val_fraction + test_fraction >= 1:
+        problems.append(
+            f"`val_fraction` and `test_fraction` leave nothing to train on: "
+            f"{val_fraction} + {test_fraction} is 1 or more. Lower one of them."
+        )
+    if problems:
+        raise SettingsError.from_problems(problems)
+
+
 def split_catalog(
     catalog: Catalog, *, val_fraction: float = 0.15, test_fraction: float = 0.15, seed: int = 0
 ) -> Catalog:
@@ -55,8 +81,10 @@ def split_catalog(
         seed: The same seed and images give the same split.
 
     Raises:
+        SettingsError: If the fractions leave no part for training or validation.
         DataError: If there is one class only, or a class has too few images for all parts.
     """
+    check_fractions(val_fraction, test_fraction)
     if catalog.splits is not None:
         train = catalog.part("train")
         if "val" in catalog.splits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from planetvision.data.catalog import Catalog, Label
-from planetvision.errors import DataError, ExplanationError
+from planetvision.errors import DataError, DataWarning, ExplanationError
 from planetvision.evaluation.metrics import compute_metrics
 from planetvision.explain.explainer import explain_catalog
 from planetvision.inference import predict_catalog
@@ -32,7 +33,10 @@ def evaluate_catalog(
     num_workers: int | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """Returns how good the network is on these images; those that cannot be read are left out.
+    """Returns how good the network is on these images.
+
+    Images that cannot be read are left out of the numbers and stay in the predictions with their
+    error; classes that the model does not know are left out with a warning.
 
     Args:
         network: The network.
@@ -44,17 +48,10 @@ def evaluate_catalog(
         progress: Whether to show a progress bar.
 
     Raises:
-        DataError: If no image can be read, or a label is none of the classes.
+        DataError: If no image can be read, or the model knows none of the classes.
     """
+    catalog = _keep_known(catalog, classes)
     labels = catalog.labels or ()
-    known = set(classes)
-    strange = sorted({str(label) for label in labels if label not in known})
-    if strange:
-        raise DataError(
-            f"{catalog.origin} has classes that the model does not know: {', '.join(strange)}. "
-            f"The model knows {', '.join(map(str, classes))}. Remove or rename those folders.",
-            problems=strange,
-        )
     shared: dict[str, Any] = {"classes": classes, "device": device}
     predictions = predict_catalog(
         network,
@@ -79,3 +76,26 @@ def evaluate_catalog(
     return Evaluation(
         metrics=metrics, predictions=predictions, labels=labels, explanations=explanations
     )
+
+
+def _keep_known(catalog: Catalog, classes: Sequence[Label]) -> Catalog:
+    """Returns the images of classes that the model knows, and warns of the others."""
+    unknown = {label: count for label, count in catalog.counts.items() if label not in classes}
+    if not unknown:
+        return catalog
+    named = ", ".join(f"{label} ({count})" for label, count in unknown.items())
+    known = ", ".join(map(str, classes))
+    if len(unknown) == len(catalog.counts):
+        raise DataError(
+            f"The model knows none of the classes of {catalog.origin}: {named}. It knows {known}. "
+            "Name the folders after those.",
+            problems=[str(label) for label in unknown],
+        )
+    warnings.warn(
+        f"The model does not know these classes of {catalog.origin}, and their images are left "
+        f"out: {named}. It knows {known}.",
+        DataWarning,
+        stacklevel=4,
+    )
+    rows = enumerate(catalog.labels or ())
+    return catalog.select(row for row, label in rows if label not in unknown)

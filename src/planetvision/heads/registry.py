@@ -30,7 +30,10 @@ class HeadSpec(Entry):
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Raises a `SettingsError` if the head takes no option of one of these names."""
-        parameters = list(inspect.signature(self.build).parameters)[2:]
+        signature = inspect.signature(self.build).parameters
+        if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in signature.values()):
+            return
+        parameters = list(signature)[2:]
         strange = [name for name in options if name not in parameters]
         if strange:
             raise SettingsError(
@@ -42,10 +45,16 @@ class HeadSpec(Entry):
         """Returns the module.
 
         Raises:
-            SettingsError: If the head takes no option of one of these names.
+            SettingsError: If the head takes no option of one of these names or values.
         """
         self.check_options(options)
-        return self.build(feature_size, num_classes, **options)
+        try:
+            return self.build(feature_size, num_classes, **options)
+        except (TypeError, ValueError) as cause:
+            raise SettingsError(
+                f"The head '{self.name}' cannot be built with the options {dict(options)!r}: "
+                f"{cause}. Change `head_options`."
+            ) from cause
 
 
 HEADS: Registry[HeadSpec] = Registry("heads", HeadSpec)

@@ -16,7 +16,7 @@ from planetvision.data.images import ImageSource, read_image
 from planetvision.errors import ImageError
 from planetvision.network import PlanetNet
 from planetvision.results import Predictions
-from planetvision.runtime import get_num_workers, get_worker_context, tune_allocator
+from planetvision.runtime import get_num_workers, tune_allocator
 
 __all__ = ["FramedImages", "load_framed", "predict_catalog"]
 
@@ -83,7 +83,6 @@ def predict_catalog(
         batch_size=batch_size,
         num_workers=workers,
         collate_fn=_as_is,
-        multiprocessing_context=get_worker_context(workers),
         generator=torch.Generator().manual_seed(0),
     )
     probabilities = np.full((len(catalog), len(classes)), np.nan)

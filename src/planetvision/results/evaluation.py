@@ -13,7 +13,7 @@ import numpy as np
 
 from planetvision.data.catalog import Label
 from planetvision.data.images import read_image
-from planetvision.errors import ImageError
+from planetvision.errors import ImageError, count
 from planetvision.figures import (
     Tile,
     draw_collage,
@@ -76,7 +76,7 @@ class Evaluation:
             f"accuracy {self.accuracy:.1%} ({right} of {n}; 95 % interval {low:.1%} to {high:.1%})"
         )
         failed = len(self.predictions.failed)
-        return f"{text}; {failed} images could not be read" if failed else text
+        return f"{text}; {count(failed, 'image')} could not be read" if failed else text
 
     def to_frame(self) -> pd.DataFrame:
         """Returns the classification report: precision, recall, F1 and support, a row a class.
@@ -144,20 +144,23 @@ class Evaluation:
         save_figure(figure, folder / "per_class_accuracy.png")
 
     def _save_pictures(self, folder: Path) -> None:
+        # What an earlier evaluation left must not pass for a picture of this one.
+        for name in ("prediction_grid.png", "misclassified.png", "gradcam_grid.png"):
+            (folder / name).unlink(missing_ok=True)
         pairs = list(zip(self.predictions, self.labels, strict=True))
         tiles = list(self._tiles([pairs[row] for row in self.sample_rows(_MAX_GRID_TILES)]))
         if tiles:
             save_image(draw_collage(tiles, heading=str(self)), folder / "prediction_grid.png")
         misses = list(self._tiles(self.misclassified[:_MAX_MISSES]))
         if misses:
-            heading = f"{len(self.misclassified)} wrong answers, the most confident first"
+            heading = f"{count(len(self.misclassified), 'wrong answer')}, the most confident first"
             save_image(draw_collage(misses, heading=heading), folder / "misclassified.png")
-        if self.explanations is not None and len(self.explanations):
-            maps = [
-                Tile(item.overlay, f"{item.label}  {item.confidence:.1%}", (Path(item.path).name,))
-                for item in self.explanations
-                if not item.error
-            ]
+        maps = [
+            Tile(item.overlay, f"{item.label}  {item.confidence:.1%}", (Path(item.path).name,))
+            for item in self.explanations or ()
+            if not item.error
+        ]
+        if maps:
             heading = "Where the network found the evidence for its answer (Grad-CAM)"
             save_image(draw_collage(maps, heading=heading), folder / "gradcam_grid.png")
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from planetvision.data.catalog import Label
 from planetvision.data.images import ImageArray
-from planetvision.errors import OutputExistsError
+from planetvision.errors import OutputExistsError, SettingsError
 from planetvision.figures import draw_explanation, overlay_heatmap, save_image
 from planetvision.files import create_output_folder, write_atomically
 from planetvision.results.predictions import name_pictures
@@ -111,6 +111,7 @@ class Explanations(Sequence[Explanation]):
             overwrite: Whether files may be replaced.
 
         Raises:
+            SettingsError: If a `.png` is named for more than one image, or one that failed.
             OutputExistsError: If something is there already and `overwrite` is false.
             OutputError: If it cannot be written.
         """
@@ -122,9 +123,14 @@ class Explanations(Sequence[Explanation]):
                         f"'{file}' exists already. Name another file, or pass overwrite=True.",
                         path=str(file),
                     )
-            target.parent.mkdir(parents=True, exist_ok=True)
+            create_output_folder(target.parent, overwrite=True)
             self._save_one(self.items[0], target)
             return target
+        if target.suffix.lower() == ".png":
+            raise SettingsError(
+                f"'{target}' is one picture, and there are {len(self)} explanations, "
+                f"{len(self.failed)} of them failed. Name a folder."
+            )
         folder = create_output_folder(target, overwrite=overwrite)
         for name, item in zip(name_pictures([item.path for item in self]), self, strict=True):
             if not item.error:

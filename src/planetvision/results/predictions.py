@@ -156,6 +156,10 @@ class Predictions(Sequence[Prediction]):
         write_atomically(folder / "predictions.csv", lambda file: frame.to_csv(file, index=False))
         pictures = folder / "annotated"
         pictures.mkdir(exist_ok=True)
+        for stale in pictures.glob("*.png"):  # there are some only where overwriting was asked for
+            stale.unlink()
+        # What an earlier call left must not pass for a picture of this one.
+        (folder / "collage.png").unlink(missing_ok=True)
         tiles: list[Tile] = []
         for name, source, prediction in zip(
             name_pictures(self.paths), self.sources, self, strict=True

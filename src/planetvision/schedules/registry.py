@@ -84,10 +84,11 @@ def _one_cycle(step: int, total_steps: int, warmup_steps: int) -> float:
     # Rise from 1/25 over the first 30 %, then fall to 1/25 of 1e-4: the defaults of
     # torch.optim.lr_scheduler.OneCycleLR. It has its own warm-up, so `warmup_steps` is not used.
     del warmup_steps
-    peak = 0.3 * max(1, total_steps)
+    last = max(1, total_steps - 1)
+    peak = max(0.0, 0.3 * total_steps - 1)
     if step < peak:
         return _cosine_between(1 / 25, 1.0, step / peak)
-    return _cosine_between(1.0, 1e-4 / 25, min(1.0, (step - peak) / max(1.0, total_steps - peak)))
+    return _cosine_between(1.0, 1e-4 / 25, min(1.0, (step - peak) / max(1.0, last - peak)))
 
 
 _BUILT_IN = (

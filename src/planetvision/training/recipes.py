@@ -111,15 +111,14 @@ def _balanced() -> Recipe:
         head_options={"dropout": 0.2},
         augmentation="light",
         batch_size=32,
-        label_smoothing=0.05,
         stages=(
             Stage(
                 name="head",
                 epochs=40,
-                learning_rate=5e-3,
+                learning_rate=3e-3,
                 views=4,
                 batch_size=64,
-                weight_decay=1e-3,
+                weight_decay=1e-2,
                 patience=10,
             ),
             Stage(

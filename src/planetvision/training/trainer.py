@@ -140,6 +140,8 @@ class Trainer:
             seeded(derive_seed(self.seed, "training")),
             create_accelerator(self.precision, self.device) as self._accelerator,
         ):
+            if self.device.type == "cuda":
+                torch.cuda.manual_seed(derive_seed(self.seed, "training"))
             try:
                 self._call("on_fit_begin")
                 for stage in self.recipe.stages:

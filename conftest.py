@@ -1,0 +1,107 @@
+"""Runs the snippets of README.md and docs/ as tests, each page in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+# What a page may tell its reader to run, and the tests do not: it installs, clones or serves.
+_NOT_RUN = (
+    "accelerate launch",
+    "cd ",
+    "git clone ",
+    "make ",
+    "pip install ",
+    "python benchmarks/",
+    "python examples/",
+    "tensorboard ",
+)
+_PREFIX = "planetvision "
+
+
+def run_commands(example: Example) -> None:
+    """Runs the lines of a shell block that call planetvision, in this process.
+
+    A trailing backslash joins lines. Lines that are neither our command nor known to be left out
+    fail, so that no page holds a command that nobody has thought of.
+    """
+    from planetvision.cli import main
+
+    for line in str(example.parsed).replace("\\\n", " ").splitlines():
+        command = line.strip()
+        if not command or command.startswith(("#", *_NOT_RUN)):
+            continue
+        assert command.startswith(_PREFIX), f"nothing says how to test this line: {command}"
+        with pytest.raises(SystemExit) as end:
+            main(shlex.split(command, comments=True)[1:])
+        assert not end.value.code, f"exit code {end.value.code}: {command}"
+
+
+def refuse(example: Example) -> None:
+    """Fails: such a block would look tested and not be."""
+    raise AssertionError("Write shell commands in a `bash` block, so that they are run.")
+
+
+pytest_collect_file = Sybil(
+    parsers=[
+        PythonCodeBlockParser(),
+        CodeBlockParser(language="bash", evaluator=run_commands),
+        *(CodeBlockParser(language=name, evaluator=refuse) for name in ("console", "sh", "shell")),
+    ],
+    patterns=["README.md", "docs/*.md", "docs/**/*.md"],
+    fixtures=["page_folder"],
+).pytest()
+
+
+@pytest.fixture(scope="session")
+def snippet_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that the pages speak of, drawn once: a few images a body."""
+    from planetvision import write_dataset
+
+    root = tmp_path_factory.mktemp("snippet_data")
+    write_dataset(root / "data" / "planets", count=28, image_size=96, seed=0)
+    fresh = write_dataset(root / "data" / "test", count=14, image_size=96, seed=1)
+    (root / "my_images").mkdir()
+    for path in fresh[:4]:
+        shutil.copy(path, root / "my_images")
+    shutil.copy(root / "data" / "test" / "saturn" / "saturn_00000.png", root / "saturn.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def page_folder(snippet_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working folder with those files for one page; registrations end with the page."""
+    from planetvision.augment import POLICIES
+    from planetvision.backbones import BACKBONES
+    from planetvision.explain import EXPLAINERS
+    from planetvision.heads import HEADS
+    from planetvision.registry import Registry
+    from planetvision.schedules import SCHEDULES
+    from planetvision.training import RECIPES
+
+    registries: list[Registry[Any]] = [
+        BACKBONES,
+        HEADS,
+        POLICIES,
+        SCHEDULES,
+        RECIPES,
+        EXPLAINERS,
+    ]
+    before = [set(registry.names()) for registry in registries]
+    folder = tmp_path_factory.mktemp("page")
+    shutil.copytree(snippet_data, folder, dirs_exist_ok=True)
+    home = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(home)
+    for registry, names in zip(registries, before, strict=True):
+        for name in set(registry.names()) - names:
+            registry.remove(name)

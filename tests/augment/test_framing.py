@@ -1,0 +1,144 @@
+"""Framing: a frame of any shape becomes the square, and the letterbox keeps all of the body."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planetvision.augment.framing import frame_image
+from planetvision.config import FRAMINGS, Framing, InputSpec, Interpolation
+
+
+def fill_frame(height: int, width: int, level: int = 200) -> torch.Tensor:
+    return torch.full((3, height, width), level, dtype=torch.uint8)
+
+
+def draw_disc(height: int, width: int, *, center: tuple[int, int], radius: int) -> torch.Tensor:
+    image = np.zeros((height, width, 3), np.uint8)
+    cv2.circle(image, center, radius, (200, 150, 100), thickness=-1)
+    return torch.from_numpy(image).permute(2, 0, 1)
+
+
+def get_extent(image: torch.Tensor) -> tuple[int, int, int, int]:
+    """The first and one past the last row and column that are brighter than 50."""
+    bright = image.amax(dim=0) > 50
+    rows, columns = torch.nonzero(bright.any(dim=1)), torch.nonzero(bright.any(dim=0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("shape", [(1, 1), (20, 90), (90, 20), (64, 64), (300, 200)])
+def test_every_framing_gives_a_uint8_square(framing: Framing, shape: tuple[int, int]) -> None:
+    framed = frame_image(fill_frame(*shape), InputSpec(image_size=64, framing=framing))
+    assert framed.shape == (3, 64, 64)
+    assert framed.dtype == torch.uint8
+    # A frame of one colour keeps it, wherever it is not padded.
+    assert set(np.unique(framed.numpy()).tolist()) <= {0, 200}
+    assert int(framed.max()) == 200
+
+
+def test_letterbox_of_a_wide_frame_pads_above_and_below_with_black() -> None:
+    framed = frame_image(fill_frame(50, 100), InputSpec(image_size=64))
+    assert get_extent(framed) == (16, 48, 0, 64)
+    assert (framed[:, :16] == 0).all()
+    assert (framed[:, 16:48] == 200).all()
+    assert (framed[:, 48:] == 0).all()
+
+
+def test_letterbox_of_a_tall_frame_pads_left_and_right_with_black() -> None:
+    framed = frame_image(fill_frame(100, 25), InputSpec(image_size=64))
+    assert get_extent(framed) == (0, 64, 24, 40)
+    assert (framed[..., 24:40] == 200).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(16, 96))
+def test_letterbox_keeps_the_aspect_and_centres(height: int, width: int, size: int) -> None:
+    framed = frame_image(fill_frame(height, width), InputSpec(image_size=size))
+    top, bottom, left, right = get_extent(framed)
+    scale = size / max(height, width)
+    assert max(bottom - top, right - left) == size
+    assert bottom - top == pytest.approx(max(1.0, height * scale), abs=0.51)
+    assert right - left == pytest.approx(max(1.0, width * scale), abs=0.51)
+    assert abs(top - (size - bottom)) <= 1
+    assert abs(left - (size - right)) <= 1
+    assert (framed[:, top:bottom, left:right] == 200).all()
+
+
+def test_letterbox_keeps_a_body_at_the_edge_whole_and_round() -> None:
+    frame = draw_disc(100, 200, center=(29, 50), radius=29)
+    top, bottom, left, right = get_extent(frame_image(frame, InputSpec(image_size=128)))
+    scale = 128 / 200
+    assert left == pytest.approx(0, abs=1)
+    assert right - left == pytest.approx(59 * scale, abs=1.5)
+    assert bottom - top == pytest.approx(right - left, abs=1.5)
+
+
+def test_center_crop_cuts_the_edges_and_squash_distorts() -> None:
+    frame = fill_frame(50, 100, level=0)
+    frame[..., :25] = 255  # what lies outside the central square
+    frame[:, 20:30, 45:55] = 100
+    cropped = frame_image(frame, InputSpec(image_size=50, framing="center_crop"))
+    assert cropped.max() == 100
+    assert torch.equal(cropped, frame[..., 25:75])
+    squashed = frame_image(frame, InputSpec(image_size=50, framing="squash"))
+    assert (squashed[:, :, 2:10] > 250).all()
+    spot = squashed[0, 25] > 60
+    assert int(spot[14:].sum()) == pytest.approx(5, abs=1), "half as wide"
+
+
+def test_body_framing_fills_the_square_with_the_body_and_a_margin() -> None:
+    frame = draw_disc(240, 320, center=(250, 100), radius=40)
+    top, bottom, left, right = get_extent(
+        frame_image(frame, InputSpec(image_size=130, framing="body"))
+    )
+    # The disc is 81 pixels, the crop 1.3 times as much: 100 of 130, centred.
+    assert bottom - top == pytest.approx(100, abs=5)
+    assert right - left == pytest.approx(100, abs=5)
+    assert (top + bottom) / 2 == pytest.approx(65, abs=3)
+    assert (left + right) / 2 == pytest.approx(65, abs=3)
+
+
+def test_body_framing_works_on_frames_of_the_input_size_too() -> None:
+    frame = draw_disc(130, 130, center=(40, 40), radius=20)
+    top, bottom, _, _ = get_extent(frame_image(frame, InputSpec(image_size=130, framing="body")))
+    assert bottom - top == pytest.approx(100, abs=6)
+
+
+@pytest.mark.parametrize("level", [0, 200])
+def test_body_framing_without_a_body_is_the_letterbox(level: int) -> None:
+    frame = fill_frame(60, 100, level=level)
+    body = frame_image(frame, InputSpec(image_size=64, framing="body"))
+    assert torch.equal(body, frame_image(frame, InputSpec(image_size=64)))
+
+
+def test_body_framing_of_an_unsure_body_is_the_letterbox() -> None:
+    frame = draw_disc(100, 200, center=(50, 50), radius=25)
+    frame = torch.maximum(frame, draw_disc(100, 200, center=(150, 50), radius=25))
+    frame = torch.maximum(frame, draw_disc(100, 200, center=(100, 80), radius=15))
+    body = frame_image(frame, InputSpec(image_size=64, framing="body"))
+    assert torch.equal(body, frame_image(frame, InputSpec(image_size=64)))
+
+
+@pytest.mark.parametrize("framing", ["letterbox", "squash", "center_crop"])
+def test_frame_of_the_right_size_is_kept_to_the_bit(framing: Framing) -> None:
+    frame = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(frame_image(frame, InputSpec(image_size=32, framing=framing)), frame)
+
+
+def test_interpolation_changes_the_pixels() -> None:
+    frame = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    frame[:, :, ::2] = 255
+    results = {
+        mode: frame_image(frame, InputSpec(image_size=64, interpolation=mode))
+        for mode in get_args(Interpolation)
+    }
+    assert np.unique(results["nearest"].numpy()).tolist() == [0, 255]
+    assert len(np.unique(results["bilinear"].numpy())) > 2
+    assert not torch.equal(results["bilinear"], results["bicubic"])

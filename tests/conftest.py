@@ -1,0 +1,101 @@
+"""What several rooms' tests share: small data sets and a small trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from PIL import Image
+
+from planetvision.classifier import PlanetClassifier
+from planetvision.config import Recipe, Stage
+from planetvision.render import write_dataset
+
+DISC_COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 60, 40)}
+
+# A busy machine is no fault of the code: examples have no deadline.
+settings.register_profile(
+    "planetvision", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("planetvision")
+
+# On tensors as small as those of the tests a second thread costs more than it saves.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def rendered_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder a class: 7 bodies, 6 pictures of 64 pixels each. Do not write to it."""
+    folder = tmp_path_factory.mktemp("rendered") / "planets"
+    write_dataset(folder, count=42, image_size=64, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rendered_paths(rendered_folder: Path) -> list[str]:
+    """The 42 pictures, sorted: class by class."""
+    return sorted(str(path) for path in rendered_folder.glob("*/*.png"))
+
+
+@pytest.fixture(scope="session")
+def rendered_labels(rendered_paths: list[str]) -> list[str]:
+    """The label of each of `rendered_paths`."""
+    return [Path(path).parent.name for path in rendered_paths]
+
+
+@pytest.fixture(scope="session")
+def disc_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a folder a class: 3 colours, 8 noisy discs of 40 pixels. Do not write to it."""
+    folder = tmp_path_factory.mktemp("discs") / "data"
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[:40, :40]
+    for name, colour in DISC_COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            top, left = generator.integers(14, 26, size=2)
+            inside = (rows - top) ** 2 + (columns - left) ** 2 < 100
+            pixels = np.where(inside[..., None], np.array(colour), 10)
+            pixels = pixels + generator.normal(0, 8, size=pixels.shape)
+            image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+            image.save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def disc_paths(disc_folder: Path) -> list[str]:
+    """The 24 pictures, sorted: class by class."""
+    return sorted(str(path) for path in disc_folder.glob("*/*.png"))
+
+
+@pytest.fixture(scope="session")
+def disc_labels(disc_paths: list[str]) -> list[str]:
+    """The label of each of `disc_paths`."""
+    return [Path(path).parent.name for path in disc_paths]
+
+
+@pytest.fixture(scope="session")
+def quick_recipe() -> Recipe:
+    """Eight epochs of everything at 32 pixels."""
+    stage = Stage(
+        name="all",
+        epochs=8,
+        learning_rate=5e-3,
+        trainable_blocks=None,
+        freeze_batch_norm=False,
+    )
+    return Recipe(name="quick", stages=(stage,), augmentation="none", batch_size=4, image_size=32)
+
+
+@pytest.fixture(scope="session")
+def trained(disc_folder: Path, quick_recipe: Recipe) -> PlanetClassifier:
+    """A tiny classifier of discs. Do not change it."""
+    return PlanetClassifier("tiny", recipe=quick_recipe, device="cpu").fit(disc_folder)
+
+
+@pytest.fixture(scope="session")
+def model_folder(trained: PlanetClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`trained` on disk. Do not write to it."""
+    return trained.save(tmp_path_factory.mktemp("saved") / "model")

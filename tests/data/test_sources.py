@@ -1,0 +1,263 @@
+"""Sources: what a user has becomes a catalog, and what cannot be one says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from planetvision.data import Catalog, read_inputs, read_labelled
+from planetvision.errors import DataError, DataWarning, SourceNotFoundError
+
+
+def create_files(root: Path, *names: str) -> None:
+    """Files of one byte: sources are listed, not decoded."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def get_rows(catalog: Catalog, root: Path) -> list[tuple[str, object]]:
+    assert catalog.labels is not None
+    names = [Path(name).relative_to(root).as_posix() for name in catalog.names]
+    return list(zip(names, catalog.labels, strict=True))
+
+
+def test_folder_a_class_gives_sorted_files_with_folder_names(tmp_path: Path) -> None:
+    create_files(tmp_path, "venus/b.png", "mars/2.jpg", "mars/1.png", "mars/deep/0.tif")
+    catalog = read_labelled(tmp_path)
+    assert get_rows(catalog, tmp_path) == [
+        ("mars/1.png", "mars"),
+        ("mars/2.jpg", "mars"),
+        ("mars/deep/0.tif", "mars"),
+        ("venus/b.png", "venus"),
+    ]
+    assert catalog.splits is None
+    assert catalog.origin == f"'{tmp_path}'"
+    assert read_labelled(str(tmp_path)) == catalog
+
+
+def test_hidden_and_system_files_are_left_out(tmp_path: Path) -> None:
+    create_files(tmp_path, "mars/1.png", "mars/.hidden.png", "mars/.cache/2.png", ".git/x.png")
+    create_files(tmp_path, "mars/Thumbs.db", "mars/desktop.ini", "venus/1.png", "venus/.DS_Store")
+    assert get_rows(read_labelled(tmp_path), tmp_path) == [
+        ("mars/1.png", "mars"),
+        ("venus/1.png", "venus"),
+    ]
+    names = [Path(name).name for name in read_inputs(tmp_path).names]
+    assert names == ["1.png", "1.png"]
+
+
+def test_loose_images_beside_class_folders_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    create_files(tmp_path, "mars/1.png", "venus/1.png", "loose.JPG", "readme.txt")
+    with pytest.warns(DataWarning, match=r"1 image in .*first: 'loose\.JPG'"):
+        catalog = read_labelled(tmp_path)
+    assert len(catalog) == 2
+
+
+def test_other_loose_files_give_no_warning(tmp_path: Path) -> None:
+    create_files(tmp_path, "mars/1.png", "venus/1.png", "readme.txt", "labels.csv")
+    assert len(read_labelled(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("training", "validation", "testing"), ("Train", "valid")]
+)
+def test_split_folders_give_splits(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        create_files(tmp_path, f"{name}/mars/1.png", f"{name}/venus/1.png", f"{name}/venus/2.png")
+    catalog = read_labelled(tmp_path)
+    assert catalog.splits is not None
+    expected = dict(zip(names, ("train", "val", "test"), strict=False))
+    found = {
+        (Path(path).relative_to(tmp_path).parts[0], split)
+        for path, split in zip(catalog.names, catalog.splits, strict=True)
+    }
+    assert found == set(expected.items())
+    assert len(catalog) == 3 * len(names)
+    assert catalog.part("train").counts == {"mars": 1, "venus": 2}
+
+
+def test_class_folders_beside_train_are_classes(tmp_path: Path) -> None:
+    create_files(tmp_path, "train/1.png", "mars/1.png")
+    catalog = read_labelled(tmp_path)
+    assert catalog.splits is None
+    assert catalog.classes == ["mars", "train"]
+
+
+@pytest.mark.parametrize(
+    "names", [("train",), ("train", "test", "extra"), ("train", "val", "valid")]
+)
+def test_split_folders_with_others_or_alone_are_refused(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        create_files(tmp_path, f"{name}/mars/1.png", f"{name}/venus/1.png")
+    with pytest.raises(DataError, match=r"holds .*train/.*: this is neither train/ with"):
+        read_labelled(tmp_path)
+
+
+def test_labels_in_one_string_are_refused() -> None:
+    with pytest.raises(DataError, match="got the single string 'ab'"):
+        read_labelled(["1.png", "2.png"], "ab")
+
+
+def test_split_with_a_class_that_train_lacks_names_it(tmp_path: Path) -> None:
+    create_files(tmp_path, "train/mars/1.png", "train/venus/1.png")
+    create_files(tmp_path, "val/pluto/1.png", "test/moon/1.png", "test/mars/1.png")
+    with pytest.raises(DataError, match=r"The parts of .* disagree: .* not in train/") as caught:
+        read_labelled(tmp_path)
+    assert caught.value.problems == (
+        "the class 'pluto' is in val/ but not in train/",
+        "the class 'moon' is in test/ but not in train/",
+    )
+
+
+def test_missing_folder_raises(tmp_path: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match=r"There is no folder '.*missing'\.") as caught:
+        read_labelled(tmp_path / "missing")
+    assert caught.value.source == str(tmp_path / "missing")
+    assert isinstance(caught.value, FileNotFoundError)
+
+
+def test_file_instead_of_a_folder_raises(tmp_path: Path) -> None:
+    create_files(tmp_path, "a.png")
+    with pytest.raises(DataError, match=r"'.*a\.png' is a file\. Name a folder"):
+        read_labelled(tmp_path / "a.png")
+
+
+def test_folder_without_class_folders_raises(tmp_path: Path) -> None:
+    create_files(tmp_path, "a.png")
+    with pytest.raises(DataError, match=r"has no folders in it; one folder a class was expected"):
+        read_labelled(tmp_path)
+
+
+def test_empty_class_folders_are_all_named(tmp_path: Path) -> None:
+    create_files(tmp_path, "mars/1.png", "moon/.hidden")
+    (tmp_path / "venus").mkdir()
+    with pytest.raises(DataError, match=r"these class folders hold no files: moon, venus\.") as e:
+        read_labelled(tmp_path)
+    assert e.value.problems == ("'moon' holds no files", "'venus' holds no files")
+
+
+def test_lists_keep_their_order_and_numpy_labels_become_plain() -> None:
+    catalog = read_labelled(["b.png", Path("a.png")], np.array([2, 1]))
+    assert catalog.sources == ("b.png", Path("a.png"))
+    assert catalog.labels == (2, 1)
+    assert type(catalog.classes[0]) is int
+    assert read_labelled(np.array(["a", "b"]), np.array(["x", "y"])).labels == ("x", "y")
+
+
+def test_array_of_images_with_labels_gives_one_row_an_image() -> None:
+    images = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    catalog = read_labelled(images, ["mars", "venus"])
+    assert catalog.names == ["<array 0>", "<array 1>"]
+    np.testing.assert_array_equal(np.asarray(catalog.sources[1]), images[1])
+
+
+def test_columns_of_a_table_are_lists_too() -> None:
+    table = pd.DataFrame({"path": ["a.png", "b.png"], "label": ["mars", "venus"]}, index=[5, 9])
+    catalog = read_labelled(table["path"], table["label"])
+    assert (catalog.sources, catalog.labels) == (("a.png", "b.png"), ("mars", "venus"))
+    assert read_inputs(table["path"]).sources == ("a.png", "b.png")
+
+
+@pytest.mark.parametrize(
+    ("data", "labels", "message"),
+    [
+        (["a.png"], None, r"Images in a sequence need their labels, got none"),
+        ("a.png", ["mars"], r"a sequence of images was expected, got the single path 'a\.png'"),
+        (["a.png", "b.png"], ["mars"], r"There are 2 images but 1 labels"),
+        ([], [], r"There are no images: the list is empty"),
+        (["a.png"], [1.5], r"A label must be a string or an integer, got 1\.5 of type float"),
+        (["a.png"], [None], r"A label must be a string or an integer, got None"),
+        (["a.png"], [True], r"A label must be a string or an integer, got True"),
+    ],
+)
+def test_lists_that_cannot_be_used_say_why(data: object, labels: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_labelled(data, labels)
+
+
+def test_inputs_of_one_file(tmp_path: Path) -> None:
+    create_files(tmp_path, "a.png")
+    assert read_inputs(str(tmp_path / "a.png")).sources == (str(tmp_path / "a.png"),)
+    assert read_inputs(tmp_path / "a.png").names == [str(tmp_path / "a.png")]
+    assert read_inputs(tmp_path / "a.png").labels is None
+
+
+def test_inputs_of_a_folder_are_searched_to_the_bottom(tmp_path: Path) -> None:
+    create_files(tmp_path, "b.png", "a/deep/c.png", "a/.hidden/d.png")
+    assert read_inputs(tmp_path).names == [
+        str(tmp_path / "a/deep/c.png"),
+        str(tmp_path / "b.png"),
+    ]
+
+
+def test_inputs_of_a_glob_are_sorted_files_only(tmp_path: Path) -> None:
+    create_files(tmp_path, "b.png", "a.png", "c.jpg", "deep/d.png")
+    assert read_inputs(str(tmp_path / "*.png")).names == [
+        str(tmp_path / "a.png"),
+        str(tmp_path / "b.png"),
+    ]
+    assert len(read_inputs(str(tmp_path / "**" / "*.png"))) == 3
+    assert len(read_inputs(str(tmp_path / "*"))) == 3
+
+
+def test_inputs_of_a_file_with_magic_characters_is_that_file(tmp_path: Path) -> None:
+    create_files(tmp_path, "mars[1].png", "mars1.png")
+    assert read_inputs(str(tmp_path / "mars[1].png")).names == [str(tmp_path / "mars[1].png")]
+
+
+def test_inputs_of_a_mixed_list_are_expanded_in_order(tmp_path: Path) -> None:
+    create_files(tmp_path, "folder/a.png", "folder/b.png", "c.png")
+    array = np.zeros((4, 4, 3), np.uint8)
+    image = Image.new("RGB", (2, 2))
+    inputs = [tmp_path / "c.png", tmp_path / "folder", array, image, b"data", "missing.png"]
+    assert read_inputs(inputs).names == [
+        str(tmp_path / "c.png"),
+        str(tmp_path / "folder/a.png"),
+        str(tmp_path / "folder/b.png"),
+        "<array 3>",
+        "<image 4>",
+        "<bytes 5>",
+        "missing.png",
+    ]
+
+
+def test_inputs_of_arrays() -> None:
+    one = np.zeros((4, 5, 3), np.uint8)
+    many = np.stack([one, one + 1])
+    assert read_inputs(one).names == ["<array 0>"]
+    catalog = read_inputs(many)
+    assert catalog.names == ["<array 0>", "<array 1>"]
+    assert int(np.asarray(catalog.sources[1]).max()) == 1
+    assert read_inputs(np.array(["a.png", "b.png"])).sources == ("a.png", "b.png")
+
+
+def test_inputs_of_a_generator_are_its_items(tmp_path: Path) -> None:
+    create_files(tmp_path, "a.png", "b.png")
+    assert len(read_inputs(tmp_path.glob("*.png"))) == 2
+
+
+def test_inputs_of_a_catalog_are_that_catalog() -> None:
+    catalog = Catalog(sources=("a.png",))
+    assert read_inputs(catalog) is catalog
+
+
+def test_inputs_that_stand_alone_and_are_not_there_raise(tmp_path: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match=r"There is no file or folder '.*no\.png'\."):
+        read_inputs(tmp_path / "no.png")
+    with pytest.raises(SourceNotFoundError, match=r"The pattern '.*\*\.png' matches no file"):
+        read_inputs(str(tmp_path / "*.png"))
+    with pytest.raises(SourceNotFoundError, match=r"The folder '.*' holds no files"):
+        read_inputs(tmp_path)
+
+
+def test_inputs_with_a_name_that_the_system_refuses_raise_ours() -> None:
+    with pytest.raises(SourceNotFoundError, match="There is no file or folder"):
+        read_inputs("x" * 5000)

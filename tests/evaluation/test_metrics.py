@@ -1,0 +1,176 @@
+"""Metrics: values worked by hand, and scikit-learn as reference."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from planetvision.errors import DataError
+from planetvision.evaluation import compute_metrics, wilson_interval
+
+CLASSES = ["earth", "mars", "moon"]
+
+
+def answer(labels: list[str], confidence: float = 0.8) -> npt.NDArray[np.float64]:
+    """Probabilities that answer these labels, the rest spread evenly."""
+    rest = (1 - confidence) / (len(CLASSES) - 1)
+    rows = [[confidence if name == label else rest for name in CLASSES] for label in labels]
+    return np.array(rows)
+
+
+def test_metrics_have_the_values_worked_by_hand() -> None:
+    true = ["earth", "earth", "earth", "mars", "mars", "moon"]
+    answers = ["earth", "earth", "mars", "mars", "mars", "earth"]
+    metrics = compute_metrics(true, answer(answers), classes=CLASSES)
+    assert metrics["n"] == 6
+    assert metrics["accuracy"] == pytest.approx(4 / 6)
+    assert metrics["confusion_matrix"] == [[2, 1, 0], [0, 2, 0], [1, 0, 0]]
+    assert metrics["classes"] == CLASSES
+    earth, mars, moon = (metrics["per_class"][name] for name in CLASSES)
+    assert (earth["precision"], earth["recall"]) == pytest.approx((2 / 3, 2 / 3))
+    assert (mars["precision"], mars["recall"], mars["f1"]) == pytest.approx((2 / 3, 1, 0.8))
+    assert (earth["support"], mars["support"], moon["support"]) == (3, 2, 1)
+    assert moon["precision"] is None, "it was never answered"
+    assert (moon["recall"], moon["f1"]) == (0, 0)
+    assert metrics["macro_f1"] == pytest.approx((2 / 3 + 0.8 + 0) / 3)
+    assert metrics["balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert metrics["averages"]["macro"]["precision"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert metrics["averages"]["weighted"]["f1"] == pytest.approx((3 * 2 / 3 + 2 * 0.8) / 6)
+    assert metrics["averages"]["weighted"]["support"] == 6
+    # Four answers had 0.8 for the truth and two had 0.1.
+    expected = -(4 * math.log(0.8) + 2 * math.log(0.1)) / 6
+    assert metrics["cross_entropy"] == pytest.approx(expected)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_metrics_agree_with_scikit_learn(data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, 40))
+    true = data.draw(st.lists(st.sampled_from(CLASSES), min_size=n, max_size=n))
+    seed = data.draw(st.integers(0, 10_000))
+    probabilities = np.random.default_rng(seed).dirichlet([0.5] * 3, size=n)
+    answers = [CLASSES[index] for index in probabilities.argmax(axis=1)]
+    metrics = compute_metrics(true, probabilities, classes=CLASSES)
+    occurring = sorted(set(true))
+    assert metrics["accuracy"] == pytest.approx(reference.accuracy_score(true, answers))
+    expected_f1 = reference.f1_score(
+        true, answers, labels=occurring, average="macro", zero_division=0
+    )
+    assert metrics["macro_f1"] == pytest.approx(expected_f1)
+    expected_recall = reference.recall_score(
+        true, answers, labels=occurring, average="macro", zero_division=0
+    )
+    assert metrics["balanced_accuracy"] == pytest.approx(expected_recall)
+    expected_loss = reference.log_loss(true, probabilities, labels=CLASSES)
+    assert metrics["cross_entropy"] == pytest.approx(expected_loss, rel=1e-6, abs=1e-9)
+    expected_matrix = reference.confusion_matrix(true, answers, labels=CLASSES)
+    assert metrics["confusion_matrix"] == expected_matrix.tolist()
+    report = reference.classification_report(
+        true, answers, labels=CLASSES, output_dict=True, zero_division=0
+    )
+    for name in CLASSES:
+        ours = metrics["per_class"][name]
+        for ours_key, theirs in (("precision", "precision"), ("recall", "recall")):
+            assert (ours[ours_key] or 0.0) == pytest.approx(report[name][theirs])
+        assert ours["support"] == report[name]["support"]
+
+
+def test_class_without_images_has_none_and_is_left_out_of_the_means() -> None:
+    metrics = compute_metrics(["earth", "mars"], answer(["earth", "mars"]), classes=CLASSES)
+    moon = metrics["per_class"]["moon"]
+    assert moon == {
+        "precision": None,
+        "recall": None,
+        "f1": None,
+        "support": 0,
+        "recall_ci95": None,
+    }
+    assert (metrics["macro_f1"], metrics["balanced_accuracy"]) == (1.0, 1.0)
+    assert metrics["confusion_matrix"][2] == [0, 0, 0]
+
+
+def test_class_without_images_that_was_answered_has_precision_0() -> None:
+    metrics = compute_metrics(["earth", "mars"], answer(["moon", "mars"]), classes=CLASSES)
+    assert metrics["per_class"]["moon"]["precision"] == 0
+    assert metrics["per_class"]["moon"]["recall"] is None
+    assert metrics["macro_f1"] == pytest.approx(0.5)
+
+
+def test_metrics_are_what_json_can_hold() -> None:
+    metrics = compute_metrics(["earth", "mars"], answer(["earth", "mars"]), classes=CLASSES)
+    copy = json.loads(json.dumps(metrics, allow_nan=False))
+    assert copy["accuracy"] == 1.0
+    assert copy["accuracy_ci95"] == list(metrics["accuracy_ci95"])
+
+
+def test_probability_of_0_for_the_truth_gives_a_finite_loss() -> None:
+    metrics = compute_metrics(["mars"], np.array([[1.0, 0.0, 0.0]]), classes=CLASSES)
+    assert metrics["cross_entropy"] == pytest.approx(708.4, abs=0.1)  # -log of the least double
+
+
+def test_integer_labels_keep_their_type_in_the_list_of_classes() -> None:
+    metrics = compute_metrics([3, 5, 5], np.array([[0.9, 0.1]] * 3), classes=[3, 5])
+    assert metrics["classes"] == [3, 5]
+    assert set(metrics["per_class"]) == {"3", "5"}
+    assert metrics["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_unknown_labels_are_all_named() -> None:
+    with pytest.raises(
+        DataError, match=r"model does not know: io, pluto\. It knows earth, mars, moon\."
+    ) as caught:
+        compute_metrics(["pluto", "io", "mars"], answer(["mars"] * 3), classes=CLASSES)
+    assert caught.value.problems == ("io", "pluto")
+
+
+def test_no_images_raise() -> None:
+    with pytest.raises(DataError, match="There is nothing to evaluate: no image could be read"):
+        compute_metrics([], np.empty((0, 3)), classes=CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "expected"),
+    [
+        # Newcombe 1998, Two-sided confidence intervals for the single proportion, doi:
+        # 10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E, table I, method 3.
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+        (29, 29, (0.8830, 1.0)),
+    ],
+)
+def test_wilson_interval_has_the_published_values(
+    successes: int, trials: int, expected: tuple[float, float]
+) -> None:
+    assert wilson_interval(successes, trials) == pytest.approx(expected, abs=5e-5)
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilson_interval_holds_the_share_and_is_symmetric(trials: int, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, trials))
+    interval = wilson_interval(successes, trials)
+    mirrored = wilson_interval(trials - successes, trials)
+    assert interval is not None
+    assert mirrored is not None
+    low, high = interval
+    assert 0 <= low <= successes / trials <= high <= 1
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-12)
+
+
+def test_wilson_interval_of_a_higher_confidence_is_wider() -> None:
+    narrow, wide = wilson_interval(8, 10, confidence=0.5), wilson_interval(8, 10, confidence=0.99)
+    assert narrow is not None
+    assert wide is not None
+    assert wide[0] < narrow[0] < 0.8 < narrow[1] < wide[1]
+
+
+def test_wilson_interval_without_trials_is_none() -> None:
+    assert wilson_interval(0, 0) is None

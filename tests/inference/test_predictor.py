@@ -1,0 +1,115 @@
+"""Prediction: rows in the order of the input, and errors in rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from planetvision.classifier import PlanetClassifier
+from planetvision.data import Catalog
+from planetvision.inference import predict_catalog
+from planetvision.inference.predictor import load_framed
+from planetvision.results import Predictions
+
+CPU = torch.device("cpu")
+
+
+def predict(
+    classifier: PlanetClassifier, sources: list[str], *, batch_size: int = 32, workers: int = 0
+) -> Predictions:
+    return predict_catalog(
+        classifier.network_,
+        Catalog(sources=tuple(sources)),
+        classes=classifier.classes_.tolist(),
+        device=CPU,
+        batch_size=batch_size,
+        num_workers=workers,
+    )
+
+
+def test_probabilities_are_the_softmax_of_the_framed_images(
+    trained: PlanetClassifier, disc_paths: list[str]
+) -> None:
+    network = trained.network_
+    framed = [load_framed(path, network.input_spec)[0] for path in disc_paths]
+    with torch.no_grad():
+        expected = network(torch.stack([item for item in framed if item is not None]))
+    found = predict(trained, disc_paths)
+    np.testing.assert_allclose(
+        found.probabilities, expected.double().softmax(dim=1).numpy(), atol=1e-6
+    )
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-12)
+    assert found.paths == tuple(disc_paths)
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (5, 0), (5, 2)])
+def test_batch_size_and_workers_do_not_matter(
+    batch_size: int, workers: int, trained: PlanetClassifier, disc_paths: list[str]
+) -> None:
+    found = predict(trained, disc_paths, batch_size=batch_size, workers=workers)
+    expected = predict(trained, disc_paths)
+    assert found.labels == expected.labels
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+
+
+def test_images_that_cannot_be_read_have_their_error_and_the_rest_goes_on(
+    trained: PlanetClassifier, disc_paths: list[str], tmp_path: Path
+) -> None:
+    text, empty, cut = (tmp_path / name for name in ("text.png", "empty.png", "cut.png"))
+    text.write_text("no image")
+    empty.touch()
+    cut.write_bytes(Path(disc_paths[0]).read_bytes()[:200])
+    gone = tmp_path / "gone.png"
+    sources = [
+        str(text),
+        disc_paths[0],
+        str(empty),
+        str(gone),
+        disc_paths[9],
+        str(cut),
+        disc_paths[20],
+    ]
+    found = predict(trained, sources, batch_size=2)
+    assert [bool(error) for error in found.errors] == [True, False, True, True, False, True, False]
+    assert "text.png': it is not an image" in found.errors[0]
+    assert "empty.png': it is empty" in found.errors[2]
+    assert "gone.png': there is no such file" in found.errors[3]
+    assert "cut.png': it is damaged or truncated" in found.errors[5]
+    good = [1, 4, 6]
+    expected = predict(trained, [sources[row] for row in good])
+    np.testing.assert_allclose(found.probabilities[good], expected.probabilities, atol=1e-6)
+    assert np.isnan(found.probabilities[[0, 2, 3, 5]]).all()
+    assert [found.labels[row] for row in good] == expected.labels
+
+
+def test_nothing_readable_and_nothing_at_all_give_rows_and_none(
+    trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    found = predict(trained, [str(tmp_path / "gone.png")])
+    assert found.labels == [None]
+    assert len(predict(trained, [])) == 0
+
+
+def test_network_in_training_mode_is_put_in_evaluation_mode(
+    trained: PlanetClassifier, disc_paths: list[str]
+) -> None:
+    expected = predict(trained, disc_paths[:3])
+    trained.network_.train()
+    found = predict(trained, disc_paths[:3])
+    assert not trained.network_.training
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+
+
+def test_letterbox_keeps_the_whole_frame_in_view(trained: PlanetClassifier) -> None:
+    wide = np.full((20, 40, 3), 200, dtype=np.uint8)
+    framed, error = load_framed(Image.fromarray(wide), trained.network_.input_spec)
+    assert framed is not None
+    assert error == ""
+    assert framed.shape == (3, 32, 32)
+    assert set(framed[:, 8:24].flatten().tolist()) == {200}
+    assert set(framed[:, :8].flatten().tolist()) == {0}
+    assert set(framed[:, 24:].flatten().tolist()) == {0}

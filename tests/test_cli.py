@@ -1,0 +1,432 @@
+"""The command line: what it writes, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from planetvision import cli
+from planetvision.classifier import PlanetClassifier
+from planetvision.config import Recipe
+from planetvision.demo import DemoResult
+from planetvision.training import RECIPES
+from planetvision.training.recipes import RecipeSpec
+
+QUICK = "quick_for_a_test"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a call ended."""
+
+    code: object
+    out: str
+    err: str
+
+
+def call(*arguments: object) -> Result:
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.main([str(argument) for argument in arguments])
+    return Result(ended.value.code or 0, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick(quick_recipe: Recipe) -> Iterator[None]:
+    RECIPES.add(RecipeSpec(name=QUICK, build=lambda: quick_recipe, summary="for tests"))
+    yield
+    RECIPES.remove(QUICK)
+
+
+def train_arguments(data: object, out: Path) -> list[object]:
+    return [
+        "train", data, "--out", out, "--backbone", "tiny", "--recipe", QUICK,
+        "--device", "cpu", "--quiet",
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run of `planetvision train`."""
+
+    folder: Path
+    result: Result
+
+
+@pytest.fixture(scope="module")
+def run(disc_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    options = ["--seed", 1, "--precision", "fp32", "--num-workers", 0, "--tensorboard"]
+    return TrainedRun(folder, call(*train_arguments(disc_folder, folder), *options))
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.png"
+    path.write_text("no image")
+    return path
+
+
+def test_train_writes_the_run_and_shows_the_numbers(run: TrainedRun) -> None:
+    assert run.result.code == 0
+    assert run.result.err == ""
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        "history.csv",
+        "history.png",
+        "model",
+        "report",
+        "split.csv",
+        "tensorboard",
+    ]
+    split = pd.read_csv(run.folder / "split.csv")
+    assert list(split.columns) == ["path", "label", "split"]
+    assert split["split"].value_counts().to_dict() == {"train": 18, "val": 3, "test": 3}
+    assert {path.name for path in (run.folder / "report").iterdir()} >= {
+        "classification_report.csv",
+        "confusion_matrix.png",
+        "confusion_matrix_normalized.png",
+        "gradcam_grid.png",
+        "metrics.json",
+        "per_class_accuracy.png",
+        "prediction_grid.png",
+    }
+    metrics = json.loads((run.folder / "report" / "metrics.json").read_text())
+    assert set(metrics) >= {
+        "accuracy",
+        "accuracy_ci95",
+        "classes",
+        "confusion_matrix",
+        "macro_f1",
+        "n",
+        "per_class",
+    }
+    assert f"accuracy {metrics['accuracy']:.1%}" in run.result.out
+    assert "of 3; 95 % interval" in run.result.out
+    assert str(run.folder / "model") in run.result.out
+    assert any((run.folder / "tensorboard").iterdir())
+
+
+def test_train_passes_its_options_on(run: TrainedRun) -> None:
+    config = json.loads((run.folder / "model" / "config.json").read_text())
+    assert config["settings"]["random_state"] == 1
+    assert config["backbone"]["name"] == "tiny"
+    assert config["recipe"]["name"] == "quick"
+
+
+def test_evaluate_writes_a_report_of_the_folder(
+    run: TrainedRun, disc_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    result = call("evaluate", run.folder / "model", disc_folder, "--out", out, "--quiet")
+    assert result.code == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["n"] == 24
+    assert metrics["accuracy"] >= 0.9
+    assert f"accuracy {metrics['accuracy']:.1%}" in result.out
+
+
+def test_predict_goes_on_past_a_broken_file_and_ends_with_1(
+    run: TrainedRun, disc_folder: Path, broken: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    inputs = [disc_folder / "red", broken, disc_folder / "blue" / "*.png"]
+    result = call("predict", run.folder / "model", *inputs, "--out", out, "--quiet")
+    assert result.code == 1
+    assert f"Cannot read '{broken}': it is not an image" in result.err
+    assert "1 of the inputs failed." in result.err
+    assert "16 predicted" in result.out
+    table = pd.read_csv(out / "predictions.csv")
+    assert list(table.columns) == [
+        "path",
+        "label",
+        "confidence",
+        "second_label",
+        "second_confidence",
+        "p_blue",
+        "p_green",
+        "p_red",
+        "error",
+    ]
+    assert len(table) == 17
+    assert table["error"].notna().tolist() == [False] * 8 + [True] + [False] * 8
+    assert len(list((out / "annotated").iterdir())) == 16
+    assert (out / "collage.png").stat().st_size > 1000
+    loaded = PlanetClassifier.load(run.folder / "model")
+    expected = loaded.predict_proba(sorted(map(str, (disc_folder / "red").iterdir())))
+    np.testing.assert_allclose(
+        table[["p_blue", "p_green", "p_red"]].to_numpy()[:8], expected, atol=1e-6
+    )
+
+
+def test_predict_of_good_files_ends_with_0(
+    run: TrainedRun, disc_paths: list[str], tmp_path: Path
+) -> None:
+    result = call(
+        "predict", run.folder / "model", disc_paths[0], "--out", tmp_path / "out", "--quiet"
+    )
+    assert (result.code, result.err) == (0, "")
+    assert disc_paths[0] in result.out
+
+
+def test_evaluate_with_a_broken_file_ends_with_1(
+    run: TrainedRun, disc_folder: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(disc_folder, tmp_path / "data"))
+    (data / "red" / "broken.png").write_text("no image")
+    out = tmp_path / "report"
+    result = call("evaluate", run.folder / "model", data, "--out", out, "--quiet")
+    assert result.code == 1
+    assert "broken.png" in result.err
+    assert json.loads((out / "metrics.json").read_text())["n"] == 24
+
+
+def test_explain_writes_pictures_and_raw_maps(
+    run: TrainedRun, disc_paths: list[str], broken: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    options = ["--out", out, "--target", "red", "--method", "occlusion", "--quiet"]
+    result = call("explain", run.folder / "model", disc_paths[-1], broken, *options)
+    assert result.code == 1
+    assert str(broken) in result.err
+    table = pd.read_csv(out / "explanations.csv")
+    assert table["target"].tolist()[0] == "red"
+    assert table["method"].tolist()[0] == "occlusion"
+    maps = [np.load(path) for path in sorted(out.glob("*.npy"))]
+    assert [heatmap.shape for heatmap in maps] == [(8, 8)]
+    assert maps[0].max() == pytest.approx(1)
+    assert len(list(out.glob("*.png"))) == 1
+
+
+def test_data_render_writes_a_folder_a_class_by_the_seed(tmp_path: Path) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        options = ["--count", 8, "--size", 32, "--seed", seed]
+        result = call("data", "render", "--out", tmp_path / name, *options)
+        assert result.code == 0
+        assert "8 images of earth, jupiter, mars, moon, neptune, saturn, uranus" in result.out
+    files = [sorted((tmp_path / name).glob("*/*.png")) for name in "abc"]
+    assert [len(group) for group in files] == [8, 8, 8]
+    first, again, other = ([path.read_bytes() for path in group] for group in files)
+    assert first == again
+    assert first != other
+
+
+def test_list_names_every_family_and_one(run: TrainedRun) -> None:
+    everything = call("list")
+    assert everything.code == 0
+    for line in (
+        "backbones:",
+        "heads:",
+        "augmentations:",
+        "schedulers:",
+        "recipes:",
+        "explainers:",
+    ):
+        assert line in everything.out.splitlines()
+    assert "  timm:NAME" in everything.out
+    heads = call("list", "heads")
+    assert [line.split()[0] for line in heads.out.splitlines()][:3] == ["heads:", "linear", "mlp"]
+    assert "backbones:" not in heads.out
+
+
+def test_doctor_shows_the_facts() -> None:
+    result = call("doctor")
+    assert result.code == 0
+    assert [line for line in result.out.splitlines() if not line.startswith(" ")] == [
+        "versions:",
+        "machine:",
+        "weights:",
+        "extras:",
+    ]
+
+
+def test_demo_passes_its_options_on_and_names_what_to_look_at(
+    trained: PlanetClassifier,
+    disc_paths: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, object] = {}
+
+    def run_demo(folder: Path, **options: object) -> DemoResult:
+        seen.update(options)
+        return DemoResult(
+            folder=folder,
+            backbone="tiny",
+            evaluation=trained.evaluate(),
+            predictions=trained.predict(disc_paths[:4]),
+            fresh_right=3,
+            seconds=12.3,
+        )
+
+    monkeypatch.setattr("planetvision.demo.run_demo", run_demo)
+    result = call("demo", "--out", tmp_path / "d", "--count", 9, "--image-size", 64, "--quiet")
+    assert result.code == 0
+    del seen["say"]
+    assert seen == {
+        "count": 9, "image_size": 64, "seed": 0, "overwrite": False, "progress": False
+    }  # fmt: skip
+    assert "fresh images: 3 of 4 right; the whole took 12 s" in result.out
+    assert str(tmp_path / "d" / "predictions" / "collage.png") in result.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--image-size", "0"], "`image_size` must be an integer of at least 16, got 0"),
+        (["--backbone", "tinny"], "Unknown backbone 'tinny'. Did you mean 'tiny'?"),
+        (["--backbone", "timm:resnet188"], "Did you mean"),
+        (["--head", "liner"], "Unknown head 'liner'. Did you mean 'linear'?"),
+        (["--device", "gpu"], "`device` must be"),
+        (["--device", "cpu", "--precision", "fp16"], "'fp16' needs a CUDA device"),
+        (["--weights", "nowhere.pth"], "There is no weights file 'nowhere.pth'"),
+        (["--batch-size", "0"], "`batch_size` must be"),
+        (["--precision", "fp8"], "fp8"),
+        (["--colour", "red"], "--colour"),
+    ],
+)
+def test_wrong_option_ends_with_2_and_writes_nothing(
+    options: list[str], message: str, disc_folder: Path, tmp_path: Path
+) -> None:
+    result = call(*train_arguments(disc_folder, tmp_path / "run"), *options)
+    assert result.code == 2
+    assert message in result.err
+    assert result.out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_wrong_options_are_reported_together(disc_folder: Path, tmp_path: Path) -> None:
+    options = ["--backbone", "tinny", "--head", "liner"]
+    result = call(*train_arguments(disc_folder, tmp_path / "run"), *options)
+    assert result.code == 2
+    assert "Error: 2 settings are wrong:" in result.err
+    assert "'tinny'" in result.err
+    assert "'liner'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["train", "nowhere", "--out", "OUT", "--backbone", "tiny"],
+            "There is no folder 'nowhere'",
+        ),
+        (["evaluate", "MODEL", "nowhere", "--out", "OUT"], "There is no folder 'nowhere'"),
+        (["predict", "MODEL", "nowhere", "--out", "OUT"], "There is no file or folder 'nowhere'"),
+        (["predict", "MODEL", "*.nothing", "--out", "OUT"], "matches no file"),
+        (["predict", "nowhere", "x.png", "--out", "OUT"], "There is no model folder 'nowhere'"),
+        (["explain", "MODEL", "RED", "--out", "OUT", "--method", "gradcm"], "'gradcam'"),
+        (["explain", "MODEL", "RED", "--out", "OUT", "--target", "mauve"], "got 'mauve'"),
+        (["data", "render", "--out", "OUT", "--count", "0"], "`count` must be"),
+        (["data", "render", "--out", "OUT", "--size", "0"], "`image_size` must be"),
+        (["list", "backbone"], "Unknown family 'backbone'"),
+        (["predict", "MODEL", "RED"], "--out"),
+        (["pretend"], "pretend"),
+    ],
+)
+def test_wrong_call_ends_with_2_and_writes_nothing(
+    arguments: list[str], message: str, run: TrainedRun, disc_paths: list[str], tmp_path: Path
+) -> None:
+    places = {"OUT": tmp_path / "out", "MODEL": run.folder / "model", "RED": disc_paths[-1]}
+    result = call(*(places.get(argument, argument) for argument in arguments))
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "explain", "render", "demo"])
+def test_output_that_exists_ends_with_2_and_is_left_alone(
+    command: str, run: TrainedRun, disc_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    model, red = run.folder / "model", disc_folder / "red"
+    calls: dict[str, list[object]] = {
+        "train": train_arguments(disc_folder, tmp_path),
+        "evaluate": ["evaluate", model, disc_folder, "--out", tmp_path],
+        "predict": ["predict", model, red, "--out", tmp_path],
+        "explain": ["explain", model, red, "--out", tmp_path],
+        "render": ["data", "render", "--out", tmp_path, "--count", 7, "--size", 32],
+        "demo": ["demo", "--out", tmp_path],
+    }
+    result = call(*calls[command])
+    assert result.code == 2
+    assert "is not empty" in result.err
+    assert "--overwrite" in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_overwrite_replaces_and_keeps_other_files(
+    run: TrainedRun, disc_paths: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "predictions.csv").write_text("old")
+    result = call(
+        "predict", run.folder / "model", disc_paths[0], "--out", tmp_path, "--overwrite", "--quiet"
+    )
+    assert result.code == 0
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) == 1
+
+
+@pytest.fixture
+def damaged(disc_folder: Path, tmp_path: Path) -> Path:
+    folder = Path(shutil.copytree(disc_folder, tmp_path / "damaged"))
+    (folder / "red" / "text.png").write_text("no image")
+    (folder / "blue" / "empty.png").touch()
+    return folder
+
+
+def test_train_on_unreadable_files_names_them_all_and_ends_with_2(
+    damaged: Path, tmp_path: Path
+) -> None:
+    result = call(*train_arguments(damaged, tmp_path / "run"))
+    assert result.code == 2
+    assert "2 of 26 files" in result.err
+    assert "text.png" in result.err
+    assert "empty.png" in result.err
+    assert "--on-error skip" in result.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_that_skips_unreadable_files_names_them_and_ends_with_1(
+    damaged: Path, tmp_path: Path
+) -> None:
+    result = call(*train_arguments(damaged, tmp_path / "run"), "--on-error", "skip")
+    assert result.code == 1
+    assert "Warning: 2 of 26 files cannot be read and are left out" in result.err
+    assert "text.png" in result.err
+    assert len(pd.read_csv(tmp_path / "run" / "split.csv")) == 24
+    assert (tmp_path / "run" / "model" / "config.json").is_file()
+
+
+def test_progress_goes_to_stderr(run: TrainedRun, disc_paths: list[str], tmp_path: Path) -> None:
+    result = call("predict", run.folder / "model", disc_paths[0], "--out", tmp_path / "out")
+    assert "predicting" in result.err
+    assert "predicting" not in result.out
+
+
+def test_help_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "planetvision", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    for command in ("demo", "train", "evaluate", "predict", "explain", "data", "list", "doctor"):
+        assert f"  {command} " in done.stdout

@@ -1,0 +1,47 @@
+"""The demo, on few small images and without pretrained weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from planetvision.backbones import timm_models
+from planetvision.config import Recipe
+from planetvision.demo import run_demo
+from planetvision.errors import OutputExistsError
+from planetvision.training import RECIPES
+from planetvision.training.recipes import RecipeSpec
+
+
+def test_demo_without_pretrained_weights_says_so_and_writes_everything(
+    quick_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timm_models, "find_lite0_weights", lambda: None)
+    quick = RecipeSpec(name="scratch", build=lambda: quick_recipe, summary="")
+    monkeypatch.setitem(RECIPES._entries, "scratch", quick)
+    said: list[str] = []
+    result = run_demo(tmp_path / "demo", count=35, image_size=64, seed=1, say=said.append)
+    assert result.backbone == "tiny"
+    assert [line[:3] for line in said] == ["1/4", "2/4", "3/4", "4/4"]
+    assert 'pip install "planetvision[offline]"' in said[1]
+    assert len(list((result.folder / "data").glob("*/*.png"))) == 35
+    assert result.evaluation.metrics["n"] == 7
+    for name in (
+        "run/model/model.safetensors",
+        "run/report/metrics.json",
+        "run/report/gradcam_grid.png",
+        "run/history.png",
+        "predictions/collage.png",
+        "explanations/explanations.csv",
+    ):
+        assert (result.folder / name).is_file(), name
+    table = pd.read_csv(result.folder / "predictions" / "predictions.csv")
+    bodies = [Path(path).parent.name for path in table["path"]]
+    assert len(table) == 21
+    assert result.fresh_right == (table["label"] == bodies).sum()
+    explained = pd.read_csv(result.folder / "explanations" / "explanations.csv")
+    assert {Path(path).parent.name for path in explained["path"]} == set(bodies)
+    with pytest.raises(OutputExistsError):
+        run_demo(result.folder, count=35)

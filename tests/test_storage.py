@@ -1,0 +1,232 @@
+"""A model on disk: what is written, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from planetvision.backbones import BACKBONES, register_backbone
+from planetvision.classifier import PlanetClassifier
+from planetvision.config import InputSpec, Recipe
+from planetvision.errors import (
+    ModelFormatError,
+    OutputExistsError,
+    UnknownNameError,
+)
+from planetvision.network import create_network
+from planetvision.storage import FORMAT_VERSION, SavedModel, load_model, save_model
+
+
+@pytest.fixture
+def folder(model_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the trained model's folder, to be damaged."""
+    return Path(shutil.copytree(model_folder, tmp_path / "model"))
+
+
+def change_config(folder: Path, **changes: Any) -> None:
+    path = folder / "config.json"
+    config = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+
+
+@pytest.fixture
+def custom() -> Iterator[str]:
+    name = "custom_for_a_test"
+
+    @register_backbone(name, input=InputSpec(image_size=32, mean=(0.5, 0.5, 0.5)))
+    def make() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 6, 5, stride=4), nn.ReLU(), nn.Conv2d(6, 8, 3))
+
+    yield name
+    BACKBONES._entries.pop(name, None)
+
+
+@pytest.mark.parametrize("backbone", ["tiny", "ensemble:tiny+timm:resnet10t", "custom_for_a_test"])
+def test_round_trip_gives_equal_logits_and_settings(
+    backbone: str, custom: str, quick_recipe: Recipe, tmp_path: Path
+) -> None:
+    spec = replace(BACKBONES.get(backbone).input, image_size=48, framing="body")
+    network = create_network(
+        backbone,
+        num_classes=2,
+        head="mlp",
+        head_options={"hidden_sizes": (9,), "dropout": 0.1},
+        weights="none",
+        input_spec=spec,
+        seed=3,
+    ).eval()
+    model = SavedModel(
+        network=network,
+        classes=("venus", "Überraschung"),
+        head="mlp",
+        head_options={"hidden_sizes": (9,), "dropout": 0.1},
+        recipe=quick_recipe,
+        settings={"random_state": 3},
+        metrics={"val_loss": 0.5},
+    )
+    loaded = load_model(save_model(model, tmp_path / "model"))
+    images = torch.randint(0, 256, (2, 3, 48, 48), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(loaded.network(images), network(images))
+    assert loaded.network.input_spec == spec
+    assert loaded.network.feature_layers == network.feature_layers
+    assert not loaded.network.training
+    assert loaded.classes == ("venus", "Überraschung")
+    assert loaded.recipe == quick_recipe
+    assert loaded.settings == {"random_state": 3}
+    assert loaded.metrics == {"val_loss": 0.5}
+    assert loaded.versions["torch"] == metadata.version("torch")
+
+
+def test_folder_holds_safetensors_and_json_alone(model_folder: Path) -> None:
+    assert sorted(path.name for path in model_folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+    ]
+    config = json.loads((model_folder / "config.json").read_text())
+    assert config["format_version"] == FORMAT_VERSION
+    assert config["classes"] == ["blue", "green", "red"]
+    assert config["backbone"]["name"] == "tiny"
+    assert config["head"] == {"name": "linear", "options": {}}
+    assert config["preprocessing"]["image_size"] == 32
+    assert config["recipe"]["name"] == "quick"
+    assert set(config["versions"]) >= {"planetvision", "python", "torch", "timm"}
+
+
+def test_loading_asks_no_hub_and_reads_no_pretrained_weights(
+    quick_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "ensemble:timm:resnet10t+torchvision:mobilenet_v3_small"
+    network = create_network(name, num_classes=2, weights="none", seed=0)
+    model = SavedModel(
+        network=network, classes=(0, 1), head="linear", head_options={}, recipe=quick_recipe
+    )
+    folder = save_model(model, tmp_path / "model")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a download was tried")
+
+    create_model, get_model = timm.create_model, torchvision.models.get_model
+    asked: list[object] = []
+
+    def create(name: str, *, pretrained: bool = False, **options: Any) -> Any:
+        asked.append(pretrained)
+        return create_model(name, pretrained=pretrained, **options)
+
+    def get(name: str, *, weights: Any = None, **options: Any) -> Any:
+        asked.append(weights)
+        return get_model(name, weights=weights, **options)
+
+    monkeypatch.setattr(timm, "create_model", create)
+    monkeypatch.setattr(torchvision.models, "get_model", get)
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    assert load_model(folder).classes == (0, 1)
+    assert asked == [False, None]
+
+
+def test_save_refuses_a_folder_with_something_in_it(
+    trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExistsError, match="is not empty"):
+        trained.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
+    trained.save(tmp_path, overwrite=True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert PlanetClassifier.load(tmp_path).classes_.tolist() == ["blue", "green", "red"]
+
+
+def test_load_from_nowhere_says_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(ModelFormatError, match=r"There is no model folder '.*nowhere'"):
+        load_model(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("part", ["config.json", "model.safetensors"])
+def test_missing_part_is_named(folder: Path, part: str) -> None:
+    (folder / part).unlink()
+    with pytest.raises(ModelFormatError, match=f"can be loaded: {part} missing") as caught:
+        load_model(folder)
+    assert caught.value.path == str(folder)
+
+
+def test_newer_format_says_to_update(folder: Path) -> None:
+    change_config(folder, format_version=FORMAT_VERSION + 1, versions={"planetvision": "9.9"})
+    with pytest.raises(ModelFormatError, match=r"format version 2, written by planetvision 9\.9"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"text"', "{}", "\x00\xff"])
+def test_damaged_json_is_refused(folder: Path, text: str) -> None:
+    (folder / "config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ModelFormatError, match=r"config\.json is not as planetvision writes it"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": None},
+        {"classes": 3},
+        {"backbone": {}},
+        {"backbone": "tiny"},
+        {"head": None},
+        {"head": {"name": "linear", "options": {"width": 3}}},
+        {"preprocessing": {"image_size": 0, "mean": [0, 0, 0], "std": [1, 1, 1]}},
+        {"preprocessing": {"colour": "gray", "mean": [0, 0, 0], "std": [1, 1, 1]}},
+        {"recipe": {"name": "x", "stages": []}},
+        {"recipe": None},
+        {"settings": None},
+        {"metrics": None},
+        {"versions": None},
+    ],
+    ids=lambda changes: "-".join(f"{key}={value}"[:40] for key, value in changes.items()),
+)
+def test_json_with_wrong_parts_is_refused(folder: Path, changes: dict[str, Any]) -> None:
+    change_config(folder, **changes)
+    with pytest.raises(ModelFormatError, match=r"can be loaded: config\.json (lacks|is not)"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all", None])
+def test_damaged_tensors_are_refused(folder: Path, content: bytes | None) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(ModelFormatError, match=r"model\.safetensors cannot be read"):
+        load_model(folder)
+
+
+def test_other_tensors_are_named(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["head.bias"]
+    tensors["head.weight"] = torch.zeros(3, 7)
+    tensors["stranger"] = torch.zeros(1)
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(ModelFormatError, match=r"model\.safetensors does not fit") as caught:
+        load_model(folder)
+    assert "'head.bias' is missing" in str(caught.value)
+    assert "'stranger' has no place" in str(caught.value)
+    assert "'head.weight' has shape (3, 7), not (3, 128)" in str(caught.value)
+
+
+@pytest.mark.parametrize(("part", "name"), [("backbone", "gone_backbone"), ("head", "gone_head")])
+def test_unregistered_name_says_to_import_what_registers_it(
+    folder: Path, part: str, name: str
+) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    change_config(folder, **{part: {**config[part], "name": name}})
+    with pytest.raises(UnknownNameError, match="import or install what registers it") as caught:
+        load_model(folder)
+    assert f"'{name}'" in str(caught.value)

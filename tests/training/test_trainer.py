@@ -1,0 +1,484 @@
+"""The trainer: one seed, one result; stages, schedules, early stopping, failure."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+import types
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from planetvision.config import InputSpec, Recipe, Stage
+from planetvision.data.loading import ImageDataset
+from planetvision.errors import SettingsError, TrainingError
+from planetvision.network import PlanetNet, create_network
+from planetvision.results import EpochRecord, TrainingHistory
+from planetvision.training.callbacks import Callback
+from planetvision.training.trainer import StageRun, Trainer
+
+SPEC = InputSpec(image_size=32)
+STAGES = {
+    "views": Stage(name="views", epochs=2, learning_rate=1e-2, views=2),
+    "frozen": Stage(name="frozen", epochs=2, learning_rate=1e-2),
+    "fine-tune": Stage(
+        name="fine-tune",
+        epochs=2,
+        learning_rate=1e-2,
+        trainable_blocks=2,
+        freeze_batch_norm=False,
+    ),
+}
+
+
+def make_recipe(*stages: Stage, **changes: Any) -> Recipe:
+    settings: dict[str, Any] = {"augmentation": "none", "batch_size": 6, **changes}
+    return Recipe(name="test", stages=stages, **settings)
+
+
+@pytest.fixture(scope="module")
+def train(disc_paths: list[str]) -> ImageDataset:
+    """Four images of each class."""
+    rows = [row for row in range(24) if row % 8 < 4]
+    return ImageDataset([disc_paths[row] for row in rows], [r // 8 for r in rows], input_spec=SPEC)
+
+
+@pytest.fixture(scope="module")
+def val(disc_paths: list[str]) -> ImageDataset:
+    """Two other images of each class."""
+    rows = [row for row in range(24) if row % 8 > 5]
+    return ImageDataset([disc_paths[row] for row in rows], [r // 8 for r in rows], input_spec=SPEC)
+
+
+def make_network(dropout: float = 0.0, classes: int = 3) -> PlanetNet:
+    return create_network(
+        "tiny",
+        num_classes=classes,
+        head_options={"dropout": dropout},
+        weights="none",
+        input_spec=SPEC,
+        seed=0,
+    )
+
+
+def run(
+    recipe: Recipe,
+    train: ImageDataset,
+    val: ImageDataset | None,
+    *,
+    dropout: float = 0.0,
+    kind: type[Trainer] = Trainer,
+    **options: Any,
+) -> tuple[PlanetNet, TrainingHistory]:
+    network = make_network(dropout)
+    options = {"device": "cpu", "num_workers": 0, **options}
+    return network, kind(network, recipe, **options).fit(train, val)
+
+
+def same_weights(left: PlanetNet, right: PlanetNet) -> bool:
+    other = right.state_dict()
+    return all(torch.equal(value, other[name]) for name, value in left.state_dict().items())
+
+
+def without_seconds(history: TrainingHistory) -> list[EpochRecord]:
+    return [replace(record, seconds=0.0) for record in history]
+
+
+@pytest.fixture(scope="module", params=list(STAGES))
+def stage(request: pytest.FixtureRequest) -> Stage:
+    return STAGES[request.param]
+
+
+@pytest.fixture(scope="module")
+def reference(
+    stage: Stage, train: ImageDataset, val: ImageDataset
+) -> tuple[PlanetNet, TrainingHistory]:
+    return run(make_recipe(stage, augmentation="light"), train, val, dropout=0.3)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 2])
+def test_one_seed_gives_identical_runs_whatever_the_workers(
+    stage: Stage,
+    reference: tuple[PlanetNet, TrainingHistory],
+    num_workers: int,
+    train: ImageDataset,
+    val: ImageDataset,
+) -> None:
+    torch.manual_seed(num_workers + 100)  # the caller's generators must not matter
+    recipe = make_recipe(stage, augmentation="light")
+    network, history = run(recipe, train, val, dropout=0.3, num_workers=num_workers)
+    assert same_weights(network, reference[0])
+    assert without_seconds(history) == without_seconds(reference[1])
+
+
+def test_another_seed_gives_another_run(
+    stage: Stage,
+    reference: tuple[PlanetNet, TrainingHistory],
+    train: ImageDataset,
+    val: ImageDataset,
+) -> None:
+    network, history = run(
+        make_recipe(stage, augmentation="light"), train, val, dropout=0.3, seed=1
+    )
+    assert not same_weights(network, reference[0])
+    assert without_seconds(history) != without_seconds(reference[1])
+
+
+def test_each_stage_changes_what_it_frees_and_nothing_else(
+    stage: Stage, reference: tuple[PlanetNet, TrainingHistory]
+) -> None:
+    before, after = make_network(0.3).state_dict(), reference[0].state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    free = {"head.1.weight", "head.1.bias"}
+    if stage.trainable_blocks:
+        free |= {
+            name for name in before if name.startswith(("backbone.blocks.2", "backbone.blocks.3"))
+        }
+    assert changed == free
+
+
+def test_training_learns_the_discs(train: ImageDataset, val: ImageDataset) -> None:
+    stage = replace(STAGES["fine-tune"], epochs=12, trainable_blocks=None, learning_rate=3e-3)
+    _, history = run(make_recipe(stage), train, val)
+    assert history[-1].train_loss < 0.3 * history[0].train_loss
+    assert min(record.val_loss or math.inf for record in history) < 0.5
+    assert history[-1].val_accuracy == 1.0
+
+
+def test_precisions_live_side_by_side_in_one_process(
+    train: ImageDataset, val: ImageDataset
+) -> None:
+    recipe = make_recipe(STAGES["views"], STAGES["fine-tune"])
+    first, _ = run(recipe, train, val, precision="fp32")
+    rounded, history = run(recipe, train, val, precision="bf16")
+    again, _ = run(recipe, train, val, precision="fp32")
+    assert same_weights(first, again)
+    assert not same_weights(first, rounded)
+    torch.testing.assert_close(rounded.head.weight, first.head.weight, atol=0.1, rtol=0.1)
+    assert rounded.head.weight.dtype == torch.float32
+    assert all(math.isfinite(record.train_loss) for record in history)
+
+
+def test_fp16_on_a_cpu_is_refused() -> None:
+    with pytest.raises(SettingsError, match="'fp16' needs a CUDA device"):
+        Trainer(make_network(), make_recipe(STAGES["views"]), device="cpu", precision="fp16")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_network_is_left_whole_and_free(
+    precision: Any, train: ImageDataset, val: ImageDataset
+) -> None:
+    network, _ = run(
+        make_recipe(STAGES["views"], STAGES["frozen"]), train, val, precision=precision
+    )
+    for module in (network, network.head, network.backbone):
+        # Bound to the module, and not a wrapper of Accelerate's.
+        assert module.forward == types.MethodType(type(module).forward, module)
+    assert not network.training
+    assert all(weight.requires_grad for weight in network.parameters())
+    network.train()
+    assert all(part.training for part in network.modules())
+    network.eval()
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    logits = network(images)
+    assert logits.dtype == torch.float32
+    for twin in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        assert torch.equal(twin(images), logits)
+    twin = make_network().eval()
+    twin.load_state_dict(network.state_dict())
+    assert torch.equal(twin(images), logits)
+
+
+def test_history_holds_the_rates_of_the_schedule(train: ImageDataset, val: ImageDataset) -> None:
+    # 12 images in batches of 6 are 2 steps an epoch: 8 steps, of which 2 warm up.
+    first = Stage(
+        name="first", epochs=4, learning_rate=0.03, scheduler="linear", warmup_epochs=1, views=1
+    )
+    second = Stage(name="second", epochs=2, learning_rate=0.01, scheduler="cosine")
+    _, history = run(make_recipe(first, second), train, val)
+    assert [record.epoch for record in history] == [1, 2, 3, 4, 5, 6]
+    assert [record.stage for record in history] == ["first"] * 4 + ["second"] * 2
+    rates = [0.03 / 3, 0.03, 0.03 * 4 / 6, 0.03 * 2 / 6, 0.01, 0.01 * 0.5]
+    assert [record.learning_rate for record in history] == pytest.approx(rates)
+    assert list(history.to_frame().columns) == [
+        "stage",
+        "epoch",
+        "train_loss",
+        "train_accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+        "seconds",
+    ]
+    assert all(record.seconds > 0 for record in history)
+
+
+def test_scheduler_of_the_trainer_replaces_that_of_every_stage(
+    train: ImageDataset, val: ImageDataset
+) -> None:
+    recipe = make_recipe(STAGES["views"], STAGES["frozen"])
+    by_stage, own = run(recipe, train, val)
+    overridden, constant = run(recipe, train, val, scheduler="constant")
+    assert [record.learning_rate for record in constant] == pytest.approx([1e-2] * 4)
+    assert [record.learning_rate for record in own] == pytest.approx([1e-2, 5e-3] * 2)
+    assert not same_weights(by_stage, overridden)
+
+
+def direct_logits(dataset: ImageDataset) -> tuple[torch.Tensor, torch.Tensor]:
+    """The logits of the untrained network, and the targets."""
+    images = torch.stack([dataset[row][0] for row in range(len(dataset))])
+    with torch.no_grad():
+        return make_network().eval()(images), torch.tensor(dataset.targets)
+
+
+STANDSTILL = Stage(name="still", epochs=1, learning_rate=1e-12, views=1, batch_size=64)
+
+
+@pytest.mark.parametrize("weights", ["balanced", "none"])
+def test_loss_weighs_classes_by_their_inverse_frequency_when_balanced(
+    weights: Any, train: ImageDataset
+) -> None:
+    rows = [0, 1, 2, 3, 4, 8]  # four of class 0, one of class 1, one of class 2
+    few = ImageDataset(
+        [train.sources[row] for row in rows], [train.targets[row] for row in rows], input_spec=SPEC
+    )
+    assert few.targets == (0, 0, 0, 0, 1, 2)
+    _, history = run(make_recipe(STANDSTILL, class_weights=weights), few, few)
+    logits, targets = direct_logits(few)
+    losses = -logits.log_softmax(dim=1)[torch.arange(6), targets]
+    # 6 / (3 * count): half for the four, two for each of the others.
+    shares = torch.tensor([0.5] * 4 + [2.0] * 2) if weights == "balanced" else torch.ones(6)
+    expected = (losses * shares).sum() / shares.sum()
+    assert history[0].train_loss == pytest.approx(float(expected), rel=1e-4)
+    # Validation tells how good the answers are, and weighs nothing.
+    assert history[0].val_loss == pytest.approx(float(losses.mean()), rel=1e-4)
+    right = (logits.argmax(dim=1) == targets).float().mean()
+    assert history[0].val_accuracy == pytest.approx(float(right))
+
+
+def test_label_smoothing_spreads_the_target_in_training_alone(train: ImageDataset) -> None:
+    _, history = run(make_recipe(STANDSTILL, label_smoothing=0.3), train, train)
+    logits, targets = direct_logits(train)
+    logs = logits.log_softmax(dim=1)
+    hard = -logs[torch.arange(len(train)), targets]
+    smooth = 0.7 * hard - 0.3 * logs.mean(dim=1)
+    assert history[0].train_loss == pytest.approx(float(smooth.mean()), rel=1e-4)
+    assert history[0].val_loss == pytest.approx(float(hard.mean()), rel=1e-4)
+
+
+def test_gradients_are_clipped_to_the_norm(train: ImageDataset) -> None:
+    stage = replace(STANDSTILL, optimizer="sgd", learning_rate=0.1, scheduler="constant")
+
+    def moved(limit: float | None) -> float:
+        network, _ = run(make_recipe(stage, max_gradient_norm=limit), train, None)
+        before = make_network()
+        steps = [
+            (after - first).detach().flatten()
+            for after, first in zip(
+                network.head.parameters(), before.head.parameters(), strict=True
+            )
+        ]
+        return float(torch.cat(steps).norm())
+
+    # Nesterov's first step with momentum 0.9 is 1.9 times rate and gradient.
+    assert moved(1e-3) == pytest.approx(1.9 * 0.1 * 1e-3, rel=1e-3)
+    assert moved(None) > 10 * moved(1e-3)
+
+
+class Scripted(Trainer):
+    """Validation losses as written down, whatever the weights."""
+
+    losses: Sequence[float] = ()
+
+    def validate(self, run: StageRun) -> tuple[float | None, float | None]:
+        return self.losses[len(self.history)], 0.5
+
+
+class Recorder(Callback):
+    """Keeps the head's weights after every epoch, and the order of calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.heads: list[torch.Tensor] = []
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        self.calls.append("fit begin")
+
+    def on_stage_begin(self, trainer: Trainer, stage: Stage) -> None:
+        learning = sum(weight.requires_grad for weight in trainer.network.parameters())
+        self.calls.append(f"{stage.name} begin, {learning} learn")
+
+    def on_step_end(self, trainer: Trainer, loss: float) -> None:
+        self.calls.append("step" if loss > 0 else "no loss")
+
+    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+        self.calls.append(f"epoch {record.epoch}")
+        assert trainer.history[-1] is record
+        self.heads.append(trainer.network.head.weight.detach().clone())  # type: ignore[operator]
+
+    def on_stage_end(self, trainer: Trainer, stage: Stage) -> None:
+        self.calls.append(f"{stage.name} end")
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self.calls.append("fit end")
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "epochs", "best"),
+    [
+        ((1.0, 0.5, 0.7, 0.6, 0.1), 2, 4, 2),
+        ((1.0, 0.5, 0.7, 0.6, 0.1), None, 5, 5),
+        ((1.0, 1.1, 1.2, 1.3, 1.4), 3, 4, 1),
+        ((1.0, 0.9, 0.8, 0.7, 0.75), 1, 5, 4),
+        ((1.0, math.nan, math.nan, 0.5, 0.4), 2, 3, 1),
+    ],
+)
+def test_patience_ends_a_stage_and_the_best_weights_come_back(
+    losses: Sequence[float],
+    patience: int | None,
+    epochs: int,
+    best: int,
+    train: ImageDataset,
+    val: ImageDataset,
+) -> None:
+    stage = Stage(name="head", epochs=5, learning_rate=0.1, views=1, patience=patience)
+    recorder = Recorder()
+    kind = type("Script", (Scripted,), {"losses": losses})
+    network, history = run(make_recipe(stage), train, val, kind=kind, callbacks=[recorder])
+    assert len(history) == epochs
+    assert torch.equal(network.head.weight, recorder.heads[best - 1])  # type: ignore[arg-type]
+    assert not torch.equal(recorder.heads[0], recorder.heads[1])
+
+
+def test_without_validation_the_last_weights_stay(train: ImageDataset) -> None:
+    stage = Stage(name="head", epochs=3, learning_rate=0.1, views=1, patience=1)
+    recorder = Recorder()
+    network, history = run(make_recipe(stage), train, None, callbacks=[recorder])
+    assert [record.val_loss for record in history] == [None] * 3
+    assert torch.equal(network.head.weight, recorder.heads[-1])  # type: ignore[arg-type]
+
+
+def test_callbacks_are_called_in_order(train: ImageDataset, val: ImageDataset) -> None:
+    recorder = Recorder()
+    stages = (replace(STAGES["views"], epochs=1, views=1), replace(STAGES["fine-tune"], epochs=2))
+    run(make_recipe(*stages), train, val, callbacks=[recorder])
+    assert recorder.calls == [
+        "fit begin",
+        "views begin, 2 learn",
+        "step",
+        "step",
+        "epoch 1",
+        "views end",
+        "fine-tune begin, 8 learn",
+        "step",
+        "step",
+        "epoch 2",
+        "step",
+        "step",
+        "epoch 3",
+        "fine-tune end",
+        "fit end",
+    ]
+
+
+class Poison(Callback):
+    """Spoils the weights after the second epoch."""
+
+    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+        if record.epoch == 2:
+            nn.init.constant_(trainer.network.head.bias, math.nan)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["views", "frozen"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_loss_that_is_not_finite_names_stage_and_epoch(
+    name: str, precision: Any, train: ImageDataset, val: ImageDataset
+) -> None:
+    recipe = make_recipe(
+        replace(STAGES["views"], epochs=1), replace(STAGES[name], name="wild", epochs=3)
+    )
+    recorder, network = Recorder(), make_network()
+    trainer = Trainer(
+        network, recipe, device="cpu", precision=precision, callbacks=[Poison(), recorder]
+    )
+    with pytest.raises(TrainingError, match="The loss is nan in stage 'wild', epoch 3") as caught:
+        trainer.fit(train, val)
+    assert (caught.value.stage, caught.value.epoch) == ("wild", 3)
+    assert recorder.calls[-2:] == ["epoch 2", "fit end"]
+    assert len(trainer.history) == 2
+    assert not network.training
+    images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    assert network.backbone(network.normalize(images)).dtype == torch.float32
+    assert network.head(torch.zeros(1, 128)).dtype == torch.float32
+    with pytest.raises(TrainingError, match="an accelerator only while `fit` runs"):
+        _ = trainer.accelerator
+
+
+def test_rate_far_too_high_is_a_training_error(train: ImageDataset) -> None:
+    stage = Stage(name="wild", epochs=9, learning_rate=1e38, optimizer="sgd", scheduler="constant")
+    with pytest.raises(
+        TrainingError, match=r"at a learning rate of 1e\+38. Lower the learning rate"
+    ):
+        run(make_recipe(stage, max_gradient_norm=None), train, None)
+
+
+def test_failing_callback_ends_training_and_the_others_hear_of_the_end(
+    train: ImageDataset, val: ImageDataset
+) -> None:
+    class Stop(Callback):
+        def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+            raise KeyboardInterrupt
+
+    recorder = Recorder()
+    with pytest.raises(KeyboardInterrupt):
+        run(make_recipe(STAGES["frozen"]), train, val, callbacks=[recorder, Stop()])
+    assert recorder.calls[-2:] == ["epoch 1", "fit end"]
+
+
+def test_stage_that_does_not_fit_is_refused_before_the_first_epoch(
+    train: ImageDataset, val: ImageDataset
+) -> None:
+    recorder = Recorder()
+    recipe = make_recipe(STAGES["views"], replace(STAGES["fine-tune"], trainable_blocks=9))
+    with pytest.raises(SettingsError, match="has 4 blocks"):
+        run(recipe, train, val, callbacks=[recorder])
+    assert recorder.calls == []
+
+
+def test_step_can_be_replaced_in_a_subclass(train: ImageDataset, val: ImageDataset) -> None:
+    class Lazy(Trainer):
+        def train_step(
+            self, run: StageRun, inputs: torch.Tensor, targets: torch.Tensor
+        ) -> tuple[float, float]:
+            return 0.25, float(len(targets))
+
+    network, history = run(make_recipe(STAGES["frozen"]), train, val, kind=Lazy)
+    assert [record.train_loss for record in history] == [0.25, 0.25]
+    assert [record.train_accuracy for record in history] == [1.0, 1.0]
+    assert same_weights(network, make_network())
+
+
+def test_tensorboard_events_hold_the_history(
+    train: ImageDataset, val: ImageDataset, tmp_path: Path
+) -> None:
+    event_accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
+    from planetvision.training.callbacks import TensorBoardLogger
+
+    logger = TensorBoardLogger(tmp_path / "log")
+    _, history = run(make_recipe(STAGES["views"]), train, val, callbacks=[logger])
+    events = event_accumulator.EventAccumulator(str(tmp_path / "log")).Reload()
+    names = ["learning_rate", "train_accuracy", "train_loss", "val_accuracy", "val_loss"]
+    assert sorted(events.Tags()["scalars"]) == names
+    for name in names:
+        scalars = events.Scalars(name)
+        assert [scalar.step for scalar in scalars] == [1, 2]
+        written = [scalar.value for scalar in scalars]
+        assert written == pytest.approx([getattr(record, name) for record in history], rel=1e-6)
