@@ -462,7 +462,7 @@ def test_custom_backbone_and_head_train_save_load_and_explain(
 
 def test_frozen_random_backbone_is_warned_of(make: Any, brief: Recipe, disc_folder: Path) -> None:
     frozen = replace(brief, stages=(replace(brief.stages[0], trainable_blocks=0, views=1),))
-    with pytest.warns(WeightsWarning, match="'tiny' starts from random weights"):
+    with pytest.warns(WeightsWarning, match="'tiny' starts without pretrained weights"):
         make(recipe=frozen).fit(disc_folder)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

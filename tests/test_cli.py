@@ -20,6 +20,7 @@ from planetvision import cli
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
 from planetvision.demo import DemoResult
+from planetvision.results.predictions import format_share
 from planetvision.training import RECIPES
 from planetvision.training.recipes import RecipeSpec
 
@@ -115,7 +116,7 @@ def test_train_writes_the_run_and_shows_the_numbers(run: TrainedRun) -> None:
         "n",
         "per_class",
     }
-    assert f"accuracy {metrics['accuracy']:.1%}" in run.result.out
+    assert f"accuracy {format_share(metrics['accuracy'])} (" in run.result.out
     assert "of 3; 95 % interval" in run.result.out
     assert str(run.folder / "model") in run.result.out
     assert any((run.folder / "tensorboard").iterdir())
@@ -137,7 +138,7 @@ def test_evaluate_writes_a_report_of_the_folder(
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["n"] == 24
     assert metrics["accuracy"] >= 0.9
-    assert f"accuracy {metrics['accuracy']:.1%}" in result.out
+    assert f"accuracy {format_share(metrics['accuracy'])} (" in result.out
 
 
 def test_predict_goes_on_past_a_broken_file_and_ends_with_1(
@@ -293,7 +294,7 @@ def test_demo_passes_its_options_on_and_names_what_to_look_at(
         (["--head", "liner"], "Unknown head 'liner'. Did you mean 'linear'?"),
         (["--device", "gpu"], "`device` must be"),
         (["--device", "cpu", "--precision", "fp16"], "'fp16' needs a CUDA device"),
-        (["--weights", "nowhere.pth"], "There is no weights file 'nowhere.pth'"),
+        (["--weights", "nowhere.pth"], "there is no file 'nowhere.pth'"),
         (["--batch-size", "0"], "`batch_size` must be"),
         (["--precision", "fp8"], "fp8"),
         (["--colour", "red"], "--colour"),

@@ -13,7 +13,7 @@ from torch import nn
 
 from planetvision.backbones import BACKBONES
 from planetvision.config import InputSpec
-from planetvision.errors import SettingsError, UnknownNameError
+from planetvision.errors import UnknownNameError
 from planetvision.network import PlanetNet, create_network
 
 
@@ -137,9 +137,11 @@ def test_set_trainable_again_replaces_what_was_frozen() -> None:
     assert all(part.training for part in network.modules())
 
 
-def test_set_trainable_with_too_many_blocks_says_how_many_there_are() -> None:
-    with pytest.raises(SettingsError, match=r"is 5, but the backbone 'tiny' has 4 blocks"):
-        build().set_trainable(5)
+def test_set_trainable_with_more_blocks_than_there_are_frees_all() -> None:
+    network = build()
+    network.set_trainable(0)
+    network.set_trainable(5)
+    assert all(weight.requires_grad for weight in network.parameters())
 
 
 def test_normalize_of_uint8_is_that_of_the_same_image_as_floats(images: torch.Tensor) -> None:

@@ -461,7 +461,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         spec = None
         if backbone is not None:
             shown = backbone.input
-            size = self.image_size if self.image_size is not None else None
+            size = self.image_size
             if size is None:
                 size = recipe.image_size if recipe and recipe.image_size else shown.image_size
             spec = attempt(lambda: replace(shown, image_size=size, framing=self.framing))
@@ -473,6 +473,11 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         if device is not None:
             attempt(lambda: resolve_precision(self.precision, device))
         attempt(lambda: check_fractions(self.val_fraction, self.test_fraction))
+        if self.weights not in ("pretrained", "none") and not Path(self.weights).is_file():
+            problems.append(
+                f"`weights` must be 'pretrained', 'none' or a file, and there is no file "
+                f"'{os.fspath(self.weights)}'. Check the path."
+            )
         problems += self._check_options()
         if problems or recipe is None or spec is None:
             raise SettingsError.from_problems(problems)
@@ -499,11 +504,11 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         from_scratch = self.weights == "none" or (
             self.weights == "pretrained" and not network.spec.weights
         )
-        frozen = [stage.name for stage in recipe.stages if stage.trainable_blocks not in (None,)]
-        if from_scratch and len(frozen) == len(recipe.stages):
+        if from_scratch and all(stage.trainable_blocks is not None for stage in recipe.stages):
             warnings.warn(
-                f"The backbone '{self.backbone}' starts from random weights, and the recipe "
-                f"'{recipe.name}' never trains all of it. Use recipe='scratch'.",
+                f"The backbone '{self.backbone}' starts without pretrained weights, and the recipe "
+                f"'{recipe.name}' never trains all of it. Use recipe='scratch', or say where its "
+                "weights come from: register_backbone(weights=...).",
                 WeightsWarning,
                 stacklevel=3,
             )
@@ -519,7 +524,11 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         left_out = {"recipe", "device", "precision", "num_workers", "progress", "weights"}
         values = self.get_params(deep=False)
         settings = {name: value for name, value in values.items() if name not in left_out}
-        return {**settings, "random_state": int(self.random_state)}
+        # A grid search hands over NumPy's numbers, which JSON does not take.
+        return {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in settings.items()
+        }
 
 
 def _keep_test(catalog: Catalog) -> Catalog:

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from enum import Enum
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -63,6 +64,22 @@ Out = Annotated[Path, typer.Option(help="A new or empty folder for the results."
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files in the output folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress bars.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"planetvision {metadata.version('planetvision')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Tells which body of the solar system an image shows."""
 
 
 @app.command()
@@ -215,11 +232,13 @@ def predict(
 ) -> None:
     """Say what images show; writes predictions.csv, annotated/ and collage.png."""
     classifier = _load(model, out, device=device, overwrite=overwrite, quiet=quiet)
+    from planetvision.results.predictions import format_share
+
     predictions = classifier.predict(inputs if len(inputs) > 1 else inputs[0])
     predictions.save(out, overwrite=overwrite)
     _show_rows(
         [
-            (row.path, str(row.label), f"{row.confidence:.1%}")
+            (row.path, str(row.label), format_share(row.confidence))
             for row in predictions
             if not row.error
         ]
@@ -244,8 +263,12 @@ def explain(
 ) -> None:
     """Show where the evidence for the answer lies; writes a picture and the raw map of each."""
     classifier = _load(model, out, device=device, overwrite=overwrite, quiet=quiet)
+    # Classes may be integers, and a command line has only strings.
+    classes = {str(label): label for label in classifier.classes_.tolist()}
     explanations = classifier.explain(
-        inputs if len(inputs) > 1 else inputs[0], method=method, target=target
+        inputs if len(inputs) > 1 else inputs[0],
+        method=method,
+        target=classes.get(target, target) if target is not None else None,
     )
     folder = explanations.save(out, overwrite=overwrite)
     _show_rows([(row.path, str(row.target), row.method) for row in explanations if not row.error])

@@ -144,8 +144,9 @@ class Stage:
         name: What history and progress bars call it.
         epochs: How many times the training images are gone through.
         learning_rate: The peak rate of the head; the backbone's is `backbone_rate` times it.
-        trainable_blocks: How many of the backbone's last blocks learn; 0 freezes all of it,
-            None trains all of it. What is frozen keeps its BatchNorm statistics too.
+        trainable_blocks: How many of the backbone's last blocks learn, all where it has no more;
+            0 freezes all of it, None trains all of it. What is frozen keeps its BatchNorm
+            statistics too.
         backbone_rate: The learning rate of the backbone as a share of the head's.
         freeze_batch_norm: Whether BatchNorm layers of trained blocks keep their statistics.
         views: In a stage with a frozen backbone: how many augmented views of each image are

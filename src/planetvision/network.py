@@ -12,15 +12,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from planetvision.backbones import BACKBONES, BackboneSpec
-from planetvision.backbones.features import (
+from planetvision.backbones.layers import (
     find_blocks,
     find_feature_layers,
     measure_feature_size,
-    pool_features,
 )
+from planetvision.backbones.shapes import pool_features
 from planetvision.backbones.weights import load_weights
 from planetvision.config import InputSpec
-from planetvision.errors import SettingsError
 from planetvision.heads import HEADS
 
 __all__ = ["PlanetNet", "Weights", "create_network"]
@@ -98,12 +97,10 @@ class PlanetNet(nn.Module):
         statistics, dropout and stochastic depth do not move.
 
         Args:
-            blocks: How many of the backbone's last blocks learn; None is all of the backbone.
+            blocks: How many of the backbone's last blocks learn, all where it has no more; None is
+                all of the backbone, with what lies outside of blocks.
             freeze_batch_norm: Whether the BatchNorm layers of blocks that learn keep their
                 statistics.
-
-        Raises:
-            SettingsError: If the backbone has fewer blocks.
         """
         self.head.requires_grad_(True)
         self._frozen = []
@@ -111,13 +108,9 @@ class PlanetNet(nn.Module):
             self.backbone.requires_grad_(True)
         else:
             groups = self.blocks
-            if blocks > len(groups):
-                raise SettingsError(
-                    f"`trainable_blocks` is {blocks}, but the backbone '{self.spec.name}' has "
-                    f"{len(groups)} blocks. Pass at most {len(groups)}, or None for all of it."
-                )
             self.backbone.requires_grad_(False)
-            learning = [module for group in groups[len(groups) - blocks :] for module in group]
+            last = groups[max(0, len(groups) - blocks) :]
+            learning = [module for group in last for module in group]
             for module in learning:
                 module.requires_grad_(True)
             inside = {id(part) for module in learning for part in module.modules()}
@@ -129,8 +122,6 @@ class PlanetNet(nn.Module):
             self._frozen = [
                 part for part in self.backbone.modules() if id(part) not in inside | above
             ]
-            if not learning:
-                self._frozen = list(self.backbone.modules())
         if freeze_batch_norm:
             self._frozen += [
                 part for part in self.backbone.modules() if isinstance(part, _BatchNorm)

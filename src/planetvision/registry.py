@@ -197,7 +197,8 @@ class Registry(Generic[SpecT]):
             raise PluginError(
                 f"The entry point '{points[0].value}' of the installed package '{owner}' gave no "
                 f"{self.noun} called '{name}'. It must name an instance of "
-                f"{self.spec_type.__name__}, or a function that planetvision's decorator registers as '{name}'.",
+                f"{self.spec_type.__name__}, or a function that planetvision's decorator "
+                f"registers as '{name}'.",
                 name=name,
                 distribution=owner,
             )

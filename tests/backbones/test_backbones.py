@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from planetvision.backbones import BACKBONES, BackboneSpec, list_backbones, register_backbone
-from planetvision.backbones.features import to_feature_map
+from planetvision.backbones.shapes import to_feature_map
 from planetvision.config import InputSpec, Recipe
 from planetvision.errors import SettingsError, UnknownNameError
 from planetvision.explain.gradcam import compute_gradcam

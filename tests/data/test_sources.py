@@ -101,6 +101,11 @@ def test_split_folders_with_others_or_alone_are_refused(
         read_labelled(tmp_path)
 
 
+def test_labels_of_two_types_are_refused() -> None:
+    with pytest.raises(DataError, match="all strings or all integers, got both int and str"):
+        read_labelled(["1.png", "2.png"], [1, "mars"])
+
+
 def test_labels_in_one_string_are_refused() -> None:
     with pytest.raises(DataError, match="got the single string 'ab'"):
         read_labelled(["1.png", "2.png"], "ab")

@@ -83,7 +83,7 @@ def test_accuracy_is_that_of_the_metrics_and_the_sentence_gives_its_interval() -
 
 def test_sentence_counts_images_that_could_not_be_read() -> None:
     evaluation = create_evaluation(("earth", None, "mars", "moon"))
-    assert str(evaluation).startswith("accuracy 100.0% (3 of 3;")
+    assert str(evaluation).startswith("accuracy 100% (3 of 3;")
     assert str(evaluation).endswith("; 1 image could not be read")
 
 

@@ -441,16 +441,6 @@ def test_failing_callback_ends_training_and_the_others_hear_of_the_end(
     assert recorder.calls[-2:] == ["epoch 1", "fit end"]
 
 
-def test_stage_that_does_not_fit_is_refused_before_the_first_epoch(
-    train: ImageDataset, val: ImageDataset
-) -> None:
-    recorder = Recorder()
-    recipe = make_recipe(STAGES["views"], replace(STAGES["fine-tune"], trainable_blocks=9))
-    with pytest.raises(SettingsError, match="has 4 blocks"):
-        run(recipe, train, val, callbacks=[recorder])
-    assert recorder.calls == []
-
-
 def test_step_can_be_replaced_in_a_subclass(train: ImageDataset, val: ImageDataset) -> None:
     class Lazy(Trainer):
         def train_step(

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from planetvision.backbones.features import pool_features
-from planetvision.backbones.registry import BackboneSpec
+from planetvision.backbones.shapes import pool_features
+from planetvision.backbones.spec import BackboneSpec
 from planetvision.config import InputSpec
 from planetvision.errors import SettingsError
 

@@ -13,7 +13,7 @@ import timm
 import torch
 from torch import nn
 
-from planetvision.backbones.registry import BackboneSpec
+from planetvision.backbones.spec import BackboneSpec
 from planetvision.backbones.weights import download, read_weights
 from planetvision.config import InputSpec, Interpolation
 from planetvision.errors import UnknownNameError, WeightsError

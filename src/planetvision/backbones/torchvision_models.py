@@ -9,7 +9,7 @@ from typing import Any, cast
 from torch import nn
 from torchvision import models
 
-from planetvision.backbones.registry import BackboneSpec
+from planetvision.backbones.spec import BackboneSpec
 from planetvision.backbones.weights import download
 from planetvision.config import Framing, InputSpec, Interpolation
 from planetvision.errors import UnknownNameError

@@ -62,6 +62,12 @@ def read_labelled(data: object, labels: Iterable[Label] | None = None) -> Catalo
         )
     sources = tuple(cast("Iterable[ImageSource]", data))
     values = tuple(_plain_label(label) for label in labels)
+    kinds = sorted({type(value).__name__ for value in values})
+    if len(kinds) > 1:
+        raise DataError(
+            "Labels must be all strings or all integers, got both "
+            f"{' and '.join(kinds)}. Convert them."
+        )
     if len(sources) != len(values):
         raise DataError(
             f"There are {len(sources)} images but {len(values)} labels. Pass one label an image."

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from planetvision.backbones.features import to_feature_map
+from planetvision.backbones.shapes import to_feature_map
 from planetvision.errors import ExplanationError
 from planetvision.network import PlanetNet
 

@@ -24,7 +24,7 @@ from planetvision.figures import (
 )
 from planetvision.files import create_output_folder, write_atomically
 from planetvision.results.explanations import Explanations
-from planetvision.results.predictions import Prediction, Predictions
+from planetvision.results.predictions import Prediction, Predictions, format_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,12 +69,10 @@ class Evaluation:
         return sorted(wrong, key=lambda pair: -pair[0].confidence)
 
     def __str__(self) -> str:
-        low, high = self.metrics["accuracy_ci95"]
         n = self.metrics["n"]
         right = round(self.accuracy * n)
-        text = (
-            f"accuracy {self.accuracy:.1%} ({right} of {n}; 95 % interval {low:.1%} to {high:.1%})"
-        )
+        share, low, high = map(format_share, (self.accuracy, *self.metrics["accuracy_ci95"]))
+        text = f"accuracy {share} ({right} of {n}; 95 % interval {low} to {high})"
         failed = len(self.predictions.failed)
         return f"{text}; {count(failed, 'image')} could not be read" if failed else text
 
@@ -156,7 +154,11 @@ class Evaluation:
             heading = f"{count(len(self.misclassified), 'wrong answer')}, the most confident first"
             save_image(draw_collage(misses, heading=heading), folder / "misclassified.png")
         maps = [
-            Tile(item.overlay, f"{item.label}  {item.confidence:.1%}", (Path(item.path).name,))
+            Tile(
+                item.overlay,
+                item.answer,
+                (Path(item.path).name,),
+            )
             for item in self.explanations or ()
             if not item.error
         ]
@@ -176,10 +178,9 @@ class Evaluation:
             except ImageError:
                 continue
             right = prediction.label == label
-            title = f"{prediction.label}  {prediction.confidence:.1%}"
             lines = () if right else (f"is {label}",)
             name = Path(prediction.path).name
-            yield Tile(image, title, (*lines, name), "good" if right else "bad")
+            yield Tile(image, prediction.answer, (*lines, name), "good" if right else "bad")
 
 
 def sample_rows(predictions: Predictions, labels: Sequence[Label], limit: int) -> list[int]:

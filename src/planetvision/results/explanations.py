@@ -16,7 +16,7 @@ from planetvision.data.images import ImageArray
 from planetvision.errors import OutputExistsError, SettingsError
 from planetvision.figures import draw_explanation, overlay_heatmap, save_image
 from planetvision.files import create_output_folder, write_atomically
-from planetvision.results.predictions import name_pictures
+from planetvision.results.predictions import format_share, name_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,15 +52,19 @@ class Explanation:
     error: str = ""
 
     @property
+    def answer(self) -> str:
+        """The label with its probability, for pictures."""
+        return f"{self.label}  {format_share(self.confidence)}"
+
+    @property
     def overlay(self) -> ImageArray:
         """The map laid over the image, uint8 of shape (S, S, 3)."""
         return overlay_heatmap(self.image, self.heatmap)
 
     def draw(self) -> ImageArray:
         """Returns image, overlay and map side by side with a caption."""
-        title = f"{self.label}  {self.confidence:.1%}"
         why = f"evidence for {self.target}, {self.method}"
-        return draw_explanation(self.image, self.heatmap, title=title, lines=(why,))
+        return draw_explanation(self.image, self.heatmap, title=self.answer, lines=(why,))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,7 +20,7 @@ from planetvision.files import create_output_folder, write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Prediction", "Predictions", "name_pictures"]
+__all__ = ["Prediction", "Predictions", "format_share", "name_pictures"]
 
 _MAX_COLLAGE_TILES = 48
 _READ_SIZE = 1024
@@ -47,6 +47,11 @@ class Prediction:
     second_confidence: float
     probabilities: Mapping[Label, float]
     error: str = ""
+
+    @property
+    def answer(self) -> str:
+        """The label with its probability, for pictures."""
+        return f"{self.label}  {format_share(self.confidence)}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,16 +175,32 @@ class Predictions(Sequence[Prediction]):
                 image = read_image(source, min_size=_READ_SIZE)
             except ImageError:  # it was there when it was predicted, and is gone now
                 continue
-            title = f"{prediction.label}  {prediction.confidence:.1%}"
-            second = f"next: {prediction.second_label}  {prediction.second_confidence:.1%}"
+            title = f"{prediction.label}  {format_share(prediction.confidence)}"
+            second = (
+                f"next: {prediction.second_label}  {format_share(prediction.second_confidence)}"
+            )
             save_image(annotate_image(image, title=title, lines=(second,)), pictures / name)
             if len(tiles) < _MAX_COLLAGE_TILES:
-                tiles.append(Tile(image, title, (Path(prediction.path).name,)))
+                tiles.append(Tile(image, prediction.answer, (Path(prediction.path).name,)))
         if tiles:
             shown = f"{len(tiles)} of {len(self)}" if len(tiles) < len(self) else str(len(self))
             heading = f"{shown} image{'' if len(self) == 1 else 's'}"
             save_image(draw_collage(tiles, heading=heading), folder / "collage.png")
         return folder
+
+
+def format_share(value: float) -> str:
+    """Returns a share in [0, 1] in percent; only what is exactly 0 or 1 reads as 0 or 100 %.
+
+    Example:
+        >>> format_share(0.99996), format_share(1.0), format_share(0.875)
+        ('>99.9%', '100%', '87.5%')
+    """
+    if value in (0.0, 1.0):
+        return f"{value:.0%}"
+    if value >= 0.9995:
+        return ">99.9%"
+    return "<0.1%" if value < 0.0005 else f"{value:.1%}"
 
 
 def name_pictures(paths: Sequence[str]) -> list[str]:

@@ -125,12 +125,8 @@ class Trainer:
 
         Raises:
             TrainingError: If the loss is no longer a finite number.
-            SettingsError: If a stage does not fit the network.
         """
         tune_allocator()
-        # A stage that does not fit must not be found out after an hour of the one before it.
-        for stage in self.recipe.stages:
-            apply_stage(self.network, stage)
         self.history = TrainingHistory()
         train = train.with_augmentation(self.recipe.augmentation)
         val = val.with_augmentation("none") if val is not None else None
@@ -158,9 +154,10 @@ class Trainer:
         """Runs one stage and leaves the network with the weights of its best epoch."""
         apply_stage(self.network, stage)
         run = self.prepare_stage(stage, train, val)
-        self._call("on_stage_begin", stage)
-        best = BestWeights(self.accelerator.unwrap_model(run.module), stage.patience)
+        learner = self.accelerator.unwrap_model(run.module)
+        best = BestWeights(learner, stage.patience)
         try:
+            self._call("on_stage_begin", stage)
             for _ in range(stage.epochs):
                 record = self.run_epoch(run)
                 self.history.append(record)
@@ -173,6 +170,7 @@ class Trainer:
         finally:
             # Removes Accelerate's wrapper of `forward`, which would keep its autocast.
             self.accelerator.unwrap_model(run.module, keep_fp32_wrapper=False)
+            learner.__dict__.pop("forward", None)
             self.accelerator.free_memory()
         best.restore()
         self._call("on_stage_end", stage)

@@ -2,69 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import nn
 
-from planetvision.backbones.registry import FeatureLayout
-from planetvision.errors import SettingsError
+from planetvision.backbones.ensemble import EnsembleBackbone
+from planetvision.backbones.shapes import pool_features, to_feature_map
 
-__all__ = [
-    "find_blocks",
-    "find_feature_layers",
-    "measure_feature_size",
-    "pool_features",
-    "to_feature_map",
-]
+__all__ = ["find_blocks", "find_feature_layers", "measure_feature_size"]
 
 # What timm and torchvision call the norm before the attention of a transformer's block.
 _FIRST_NORMS = ("norm1", "ln_1")
-
-
-def pool_features(output: torch.Tensor) -> torch.Tensor:
-    """Returns one vector an image: the mean over positions or tokens, where there are any.
-
-    Convention: (N, C), (N, C, h, w) or (N, L, C) in, (N, C) out.
-
-    Raises:
-        SettingsError: If the output has another shape.
-    """
-    if not isinstance(output, torch.Tensor) or output.ndim not in (2, 3, 4):
-        given = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise SettingsError(
-            "A backbone must return features of shape (N, C), (N, C, h, w) or (N, L, C), got "
-            f"{given}. Change what it returns."
-        )
-    if output.ndim == 4:
-        return output.mean(dim=(2, 3))
-    if output.ndim == 3:
-        return output.mean(dim=1)
-    return output
-
-
-def to_feature_map(output: torch.Tensor, layout: FeatureLayout | None) -> torch.Tensor | None:
-    """Returns a layer's output as (N, C, h, w), or None where it has no two spatial axes.
-
-    Args:
-        output: What the layer returned.
-        layout: How it is laid out; None goes by the shape: of four axes, the two that are equal
-            are spatial (inputs are square); three are tokens of a square grid behind any class
-            tokens.
-    """
-    if output.ndim == 4:
-        _, second, third, fourth = output.shape
-        if layout is None:
-            layout = "NHWC" if second == third != fourth else "NCHW"
-        return output.permute(0, 3, 1, 2) if layout == "NHWC" else output
-    if output.ndim == 3:
-        side = math.isqrt(output.shape[1])
-        extra = output.shape[1] - side * side
-        tokens = output[:, extra:]
-        return tokens.transpose(1, 2).reshape(output.shape[0], -1, side, side)
-    return None
 
 
 @contextmanager
@@ -94,8 +44,6 @@ def measure_feature_size(backbone: nn.Module, image_size: int) -> int:
 
 def _members(backbone: nn.Module) -> list[tuple[str, nn.Module]]:
     """The parts of an ensemble with their dotted prefixes; any other backbone is its own part."""
-    from planetvision.backbones.ensemble import EnsembleBackbone
-
     if isinstance(backbone, EnsembleBackbone):
         return [(f"members.{index}.", member) for index, member in enumerate(backbone.members)]
     return [("", backbone)]
@@ -107,7 +55,8 @@ def find_blocks(
     """Returns the blocks of a backbone from input to output, each as a list of modules.
 
     A block is an item of a container (`nn.Sequential`, `nn.ModuleList`) among the backbone's
-    children; what lies between containers (a stem, a last convolution) is one block. The blocks
+    children; what lies between containers (a stem, a last convolution) is one block. Without a
+    container each child is a block, and the blocks of the largest are those inside it. The blocks
     of an ensemble are those of its members at the same depth, counted from the output.
 
     Args:
@@ -140,6 +89,8 @@ def _find_part_blocks(module: nn.Module) -> list[list[nn.Module]]:
         return [[module]]
     if _is_container(module):
         return [[child] for child in children]
+    if not any(map(_is_container, children)):
+        return _find_nested_blocks(module, children)
     blocks: list[list[nn.Module]] = []
     between: list[nn.Module] = []
     for child in children:
@@ -151,6 +102,17 @@ def _find_part_blocks(module: nn.Module) -> list[list[nn.Module]]:
             between = []
         blocks += [[item] for item in _learned_children(child)]
     return [*blocks, between] if between else blocks
+
+
+def _find_nested_blocks(module: nn.Module, children: Sequence[nn.Module]) -> list[list[nn.Module]]:
+    """Without containers each child is a block; one with most of the weights has blocks inside."""
+    half = sum(weight.numel() for weight in module.parameters()) / 2
+    blocks: list[list[nn.Module]] = []
+    for child in children:
+        size = sum(weight.numel() for weight in child.parameters())
+        inside = size > half and any(map(_is_container, _learned_children(child)))
+        blocks += _find_part_blocks(child) if inside else [[child]]
+    return blocks
 
 
 def _is_spatial(output: object) -> bool:

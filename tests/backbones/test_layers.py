@@ -2,51 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import nn
 
-from planetvision.backbones.features import (
-    find_blocks,
-    find_feature_layers,
-    measure_feature_size,
-    pool_features,
-    to_feature_map,
-)
+from planetvision.backbones.layers import find_blocks, find_feature_layers, measure_feature_size
 from planetvision.backbones.tiny import TinyBackbone
-from planetvision.errors import SettingsError
-
-
-def test_pool_features_is_the_mean_over_positions_and_tokens() -> None:
-    maps = torch.arange(8.0).reshape(1, 2, 2, 2)
-    assert pool_features(maps).tolist() == [[1.5, 5.5]]
-    tokens = torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])
-    assert pool_features(tokens).tolist() == [[2.0, 4.0]]
-    vectors = torch.tensor([[1.0, 2.0]])
-    assert pool_features(vectors) is vectors
-
-
-@pytest.mark.parametrize("output", [torch.zeros(3), torch.zeros(1, 2, 3, 4, 5), (1, 2)])
-def test_pool_features_of_another_shape_is_refused(output: object) -> None:
-    with pytest.raises(SettingsError, match=r"must return features of shape \(N, C\)"):
-        pool_features(output)  # type: ignore[arg-type]
-
-
-def test_to_feature_map_puts_channels_first() -> None:
-    maps = torch.rand(1, 5, 2, 2)
-    assert torch.equal(to_feature_map(maps.permute(0, 2, 3, 1), None), maps)  # type: ignore[arg-type]
-    assert torch.equal(to_feature_map(maps, None), maps)  # type: ignore[arg-type]
-
-
-def test_to_feature_map_of_tokens_leaves_the_class_token_out() -> None:
-    tokens = torch.arange(5.0).reshape(1, 5, 1)
-    found = to_feature_map(tokens, None)
-    assert found is not None
-    assert found.tolist() == [[[[1.0, 2.0], [3.0, 4.0]]]]
-
-
-def test_to_feature_map_of_vectors_is_none() -> None:
-    assert to_feature_map(torch.zeros(2, 7), None) is None
 
 
 def test_measure_feature_size_leaves_modes_and_statistics_alone() -> None:
@@ -129,3 +89,27 @@ def test_find_blocks_by_name_takes_those() -> None:
     backbone = TinyBackbone()
     names = ("blocks.1", "blocks.3")
     assert find_blocks(backbone, names) == [[backbone.blocks[1]], [backbone.blocks[3]]]
+
+
+def test_find_blocks_without_containers_takes_children_and_opens_the_largest() -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(*(nn.Linear(8, 8) for _ in range(3)))
+            self.norm = nn.LayerNorm(8)
+
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patch = nn.Linear(2, 8)
+            self.encoder = Encoder()
+
+    network = Wrapped()
+    layers = network.encoder.layers
+    assert find_blocks(network) == [
+        [network.patch],
+        [layers[0]],
+        [layers[1]],
+        [layers[2]],
+        [network.encoder.norm],
+    ]
