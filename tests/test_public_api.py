@@ -28,6 +28,7 @@ PUBLIC = [
     "Predictions",
     "Recipe",
     "Stage",
+    "TensorBoardLogger",
     "Trainer",
     "TrainingHistory",
     "__version__",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from planetvision.schedules import list_schedulers, register_scheduler
     from planetvision.training import list_recipes, register_recipe
-    from planetvision.training.callbacks import Callback
+    from planetvision.training.callbacks import Callback, TensorBoardLogger
     from planetvision.training.trainer import Trainer
 
 __version__ = "0.1.0"
@@ -50,6 +50,7 @@ _HOMES = {
     "Predictions": "results",
     "Recipe": "config",
     "Stage": "config",
+    "TensorBoardLogger": "training.callbacks",
     "Trainer": "training.trainer",
     "TrainingHistory": "results",
     "list_augmentations": "augment",
@@ -85,6 +86,7 @@ __all__ = [
     "Predictions",
     "Recipe",
     "Stage",
+    "TensorBoardLogger",
     "Trainer",
     "TrainingHistory",
     "__version__",

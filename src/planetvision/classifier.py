@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from planetvision.augment import POLICIES
-from planetvision.backbones import BACKBONES
-from planetvision.config import FRAMINGS, Framing, InputSpec, Precision, Recipe
+from planetvision.config import Framing, Precision, Recipe
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
-from planetvision.data.splits import check_fractions
-from planetvision.errors import (
-    DataError,
-    DataWarning,
-    NotFittedError,
-    PlanetVisionError,
-    SettingsError,
-    WeightsWarning,
-    itemize,
-)
+from planetvision.errors import DataError, NotFittedError, itemize
 from planetvision.explain import EXPLAINERS
-from planetvision.heads import HEADS
-from planetvision.runtime import resolve_device, resolve_precision
-from planetvision.schedules import SCHEDULES
-from planetvision.training import RECIPES
+from planetvision.runtime import resolve_device
+from planetvision.training.plan import OnError, create_plan
 
 if TYPE_CHECKING:
     import torch
@@ -41,9 +26,6 @@ if TYPE_CHECKING:
     from planetvision.training.callbacks import Callback
 
 __all__ = ["PlanetClassifier"]
-
-OnError = Literal["raise", "skip"]
-T = TypeVar("T")
 
 
 class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
@@ -155,15 +137,17 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             WeightsError: If the pretrained weights cannot be had.
             TrainingError: If the loss is no longer a finite number.
         """
-        recipe, spec = self._check_settings()
-        from planetvision.data.loading import ImageDataset
+        plan = create_plan(self)
+        recipe, spec = plan.recipe, plan.input_spec
+        from planetvision.data.loading import ImageDataset, drop_unreadable
         from planetvision.network import create_network
         from planetvision.training.trainer import Trainer
 
         # The split is tried first: it costs nothing, and decoding every file does.
         catalog = read_labelled(X, y)
         self._split(catalog)
-        catalog = self._split(self._drop_unreadable(catalog))
+        catalog = drop_unreadable(catalog, on_error=self.on_error, progress=self.progress)
+        catalog = self._split(catalog)
         classes = catalog.part("train").classes
         network = create_network(
             self.backbone,
@@ -174,7 +158,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             input_spec=spec,
             seed=self.random_state,
         )
-        self._warn_of_random_features(network, recipe)
+        plan.warn_of_random_features()
         parts = {}
         for name in ("train", "val"):
             part = catalog.part(name)
@@ -198,8 +182,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         history = trainer.fit(parts["train"], parts["val"])
         self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
         self.classes_ = np.array(classes)
-        last = [record for record in history if record.stage == recipe.stages[-1].name]
-        best = min(last, key=lambda record: record.val_loss or 0.0)
+        # A stage that makes nothing better keeps what it was given, so the best epoch of all holds.
+        best = min(history, key=lambda record: record.val_loss or 0.0)
         self.metrics_ = {
             "num_train": len(parts["train"]),
             "num_val": len(parts["val"]),
@@ -345,6 +329,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             head_options=self.recipe_.head_options,
             recipe=self.recipe_,
             settings=self._portable_settings(),
+            weights=self._describe_weights(),
             metrics=self.metrics_,
         )
         return save_model(model, path, overwrite=overwrite)
@@ -405,119 +390,17 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             seed=self.random_state,
         )
 
-    def _drop_unreadable(self, catalog: Catalog) -> Catalog:
-        from planetvision.data.loading import find_unreadable
-
-        errors = find_unreadable(catalog, progress=self.progress)
-        if not errors:
-            return catalog
-        problems = [str(error) for error in errors.values()]
-        if self.on_error == "raise":
-            heading = (
-                f"{len(errors)} of {len(catalog)} files of {catalog.origin} cannot be read. Repair "
-                "or remove them, or go on without them by on_error='skip' (--on-error skip):"
-            )
-            raise DataError(itemize(heading, problems), problems=problems)
-        heading = f"{len(errors)} of {len(catalog)} files cannot be read and are left out:"
-        warnings.warn(itemize(heading, problems), DataWarning, stacklevel=3)
-        return catalog.select(row for row in range(len(catalog)) if row not in errors)
-
-    def _check_settings(self) -> tuple[Recipe, InputSpec]:
-        """Returns the recipe and input as they will be run, or raises all problems at once."""
-        problems: list[str] = []
-
-        def attempt(check: Callable[[], T]) -> T | None:
-            try:
-                return check()
-            except SettingsError as error:
-                problems.extend(error.problems)
-            except PlanetVisionError as error:
-                problems.append(str(error))
-            return None
-
-        backbone = attempt(lambda: BACKBONES.get(self.backbone))
-        recipe = self.recipe if isinstance(self.recipe, Recipe) else None
-        if recipe is None:
-            name = self.recipe
-            recipe = attempt(lambda: RECIPES.get(str(name)).build())
-        if recipe is not None:
-            base, head = recipe, self.head or recipe.head
-            changes: dict[str, Any] = {"head": head}
-            if head != base.head:
-                changes["head_options"] = {}
-            if self.augmentation is not None:
-                changes["augmentation"] = self.augmentation
-            if self.batch_size is not None:
-                changes["batch_size"] = self.batch_size
-                changes["stages"] = tuple(replace(item, batch_size=None) for item in base.stages)
-            recipe = attempt(lambda: replace(base, **changes)) or base
-            options = recipe.head_options
-            attempt(lambda: HEADS.get(head).check_options(options))
-            policy = base.augmentation if self.augmentation is None else self.augmentation
-            attempt(lambda: POLICIES.get(policy))
-            schedules = {self.scheduler or stage.scheduler for stage in recipe.stages}
-            for schedule in sorted(schedules):
-                attempt(lambda name=schedule: SCHEDULES.get(name))  # type: ignore[misc]
-        spec = None
-        if backbone is not None:
-            shown = backbone.input
-            size = self.image_size
-            if size is None:
-                size = recipe.image_size if recipe and recipe.image_size else shown.image_size
-            spec = attempt(lambda: replace(shown, image_size=size, framing=self.framing))
-        elif self.framing not in FRAMINGS:
-            problems.append(
-                f"`framing` must be one of {', '.join(FRAMINGS)}, not {self.framing!r}."
-            )
-        device = attempt(lambda: resolve_device(self.device))
-        if device is not None:
-            attempt(lambda: resolve_precision(self.precision, device))
-        attempt(lambda: check_fractions(self.val_fraction, self.test_fraction))
-        if self.weights not in ("pretrained", "none") and not Path(self.weights).is_file():
-            problems.append(
-                f"`weights` must be 'pretrained', 'none' or a file, and there is no file "
-                f"'{os.fspath(self.weights)}'. Check the path."
-            )
-        problems += self._check_options()
-        if problems or recipe is None or spec is None:
-            raise SettingsError.from_problems(problems)
-        return recipe, spec
-
-    def _check_options(self) -> list[str]:
-        problems = []
-        if self.on_error not in ("raise", "skip"):
-            problems.append(f"`on_error` must be 'raise' or 'skip', got {self.on_error!r}.")
-        if self.num_workers is not None and self.num_workers < 0:
-            problems.append(
-                f"`num_workers` must be 0 or more, got {self.num_workers!r}. Pass None to leave "
-                "it to the machine."
-            )
-        if isinstance(self.random_state, bool) or not isinstance(
-            self.random_state, int | np.integer
-        ):
-            problems.append(
-                f"`random_state` must be an integer, got {self.random_state!r}. Pass 0."
-            )
-        return problems
-
-    def _warn_of_random_features(self, network: PlanetNet, recipe: Recipe) -> None:
-        from_scratch = self.weights == "none" or (
-            self.weights == "pretrained" and not network.spec.weights
-        )
-        if from_scratch and all(stage.trainable_blocks is not None for stage in recipe.stages):
-            warnings.warn(
-                f"The backbone '{self.backbone}' starts without pretrained weights, and the recipe "
-                f"'{recipe.name}' never trains all of it. Use recipe='scratch', or say where its "
-                "weights come from: register_backbone(weights=...).",
-                WeightsWarning,
-                stacklevel=3,
-            )
-
     def _raise_failed(self, predictions: Predictions) -> None:
         problems = [row.error for row in predictions.failed]
         if problems:
             heading = f"{len(problems)} of {len(predictions)} images cannot be read:"
-            raise DataError(itemize(heading, problems), problems=problems)
+            raise DataError(itemize(heading, problems, limit=len(problems)), problems=problems)
+
+    def _describe_weights(self) -> str:
+        """Where the backbone's first weights came from; a path would mean nothing elsewhere."""
+        if self.weights == "pretrained":
+            return self.network_.spec.weights or "none"
+        return "none" if self.weights == "none" else f"file {Path(self.weights).name}"
 
     def _portable_settings(self) -> Mapping[str, Any]:
         """The arguments that hold on any machine; the recipe has a place of its own."""

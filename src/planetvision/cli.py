@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +12,12 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from planetvision.errors import PlanetVisionError, PlanetVisionWarning, UnknownNameError
+from planetvision.errors import (
+    DataWarning,
+    PlanetVisionError,
+    PlanetVisionWarning,
+    UnknownNameError,
+)
 
 __all__ = ["app", "main"]
 
@@ -28,6 +33,8 @@ data_app = typer.Typer(help="Make and look at data.", no_args_is_help=True, rich
 app.add_typer(data_app, name="data")
 
 _SHOWN_ROWS = 20
+# The warnings of ours that this call has printed: what was left out decides the exit code.
+_shown: list[type[Warning]] = []
 
 
 class Precision(str, Enum):
@@ -186,10 +193,7 @@ def train(
         random_state=seed,
         progress=not quiet,
     )
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PlanetVisionWarning)
-        run = train_run(classifier, data, out, callbacks=callbacks, overwrite=overwrite)
-    left_out = _show_warnings(caught)
+    run = train_run(classifier, data, out, callbacks=callbacks, overwrite=overwrite)
     if run.evaluation is None:
         typer.echo("no test part: the model is trained, and not judged")
     else:
@@ -198,7 +202,7 @@ def train(
     for name in ("model", "history.csv", "split.csv", "report"):
         if (run.folder / name).exists():
             typer.echo(f"  {run.folder / name}")
-    raise typer.Exit(1 if left_out else 0)
+    _finish([])
 
 
 @app.command()
@@ -380,43 +384,36 @@ def _show_table(rows: Sequence[tuple[str, ...]]) -> None:
         typer.echo("  ".join(cells).rstrip())
 
 
-def _show_warnings(caught: Sequence[warnings.WarningMessage]) -> bool:
-    """Prints our warnings as lines, and says whether files were left out."""
-    from planetvision.errors import DataWarning
-
-    for warning in caught:
-        if issubclass(warning.category, PlanetVisionWarning):
-            typer.echo(f"Warning: {warning.message}", err=True)
-    return any(issubclass(warning.category, DataWarning) for warning in caught)
-
-
 def _finish(failed: Sequence[Any]) -> None:
     for row in failed:
         typer.echo(row.error, err=True)
     if failed:
         typer.echo(f"{len(failed)} of the inputs failed.", err=True)
+    if failed or any(issubclass(category, DataWarning) for category in _shown):
         raise typer.Exit(1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command; ends the process with 0, 1 (some inputs failed) or 2 (a wrong call)."""
-    # ours are lines for a person; where one is raised says nothing to the user of a command
-    show: Callable[..., None] = warnings.showwarning
+    _shown.clear()
+    show = warnings.showwarning
 
     def show_ours(message: Any, category: type[Warning], *rest: Any, **options: Any) -> None:
+        # Ours are lines for a person, to whom the place in the code says nothing.
         if issubclass(category, PlanetVisionWarning):
+            _shown.append(category)
             typer.echo(f"Warning: {message}", err=True)
         else:
             show(message, category, *rest, **options)
 
-    warnings.showwarning = show_ours
-    try:
-        app(args=list(arguments) if arguments is not None else None)
-    except PlanetVisionError as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    finally:
-        warnings.showwarning = show
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", PlanetVisionWarning)
+        warnings.showwarning = show_ours
+        try:
+            app(args=list(arguments) if arguments is not None else None)
+        except PlanetVisionError as error:
+            typer.echo(f"Error: {error}", err=True)
+            sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from planetvision.errors import SettingsError
@@ -40,7 +41,7 @@ MIN_IMAGE_SIZE = 16
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_triple(values: object) -> bool:
@@ -63,7 +64,7 @@ class _Checker:
         value = getattr(self.owner, name)
         if optional and value is None:
             return
-        if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
             self._fail(name, f"an integer of at least {at_least}", remedy)
 
     def number(
@@ -149,8 +150,9 @@ class Stage:
             statistics too.
         backbone_rate: The learning rate of the backbone as a share of the head's.
         freeze_batch_norm: Whether BatchNorm layers of trained blocks keep their statistics.
-        views: In a stage with a frozen backbone: how many augmented views of each image are
-            turned into features once, before the first epoch. 0 runs the backbone every epoch.
+        views: In a stage with a frozen backbone: how many views of each image are turned into
+            features once, before the first epoch. The first of several is the image as it is shown
+            at prediction, the others are augmented. 0 runs the backbone every epoch.
         scheduler: The registered learning-rate schedule.
         warmup_epochs: Epochs of linear warm-up, for schedules that have one.
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
@@ -244,6 +246,21 @@ class Recipe:
         if self.max_gradient_norm is not None:
             check.number("max_gradient_norm", low=0, open_low=True, remedy="Pass 1.0, or None.")
         object.__setattr__(self, "stages", tuple(self.stages))
+        strange = [stage for stage in self.stages if not isinstance(stage, Stage)]
+        names = [stage.name for stage in self.stages if isinstance(stage, Stage)]
+        if strange:
+            check.problems.append(
+                f"recipe '{self.name}': `stages` must hold `Stage` objects, got {strange!r}."
+            )
+        if len(set(names)) < len(names):
+            check.problems.append(
+                f"recipe '{self.name}': each stage needs a name of its own, got {names!r}."
+            )
+        if not isinstance(self.head_options, Mapping):
+            check.problems.append(
+                f"recipe '{self.name}': `head_options` must be a mapping such as "
+                f"{{'dropout': 0.5}}, got {self.head_options!r}."
+            )
         if not self.stages:
             check.problems.append(f"recipe '{self.name}': at least one stage is needed, got none.")
         check.finish()

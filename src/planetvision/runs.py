@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from planetvision.errors import OutputError
 from planetvision.files import check_output, create_output_folder, write_atomically
 
 if TYPE_CHECKING:
+    from planetvision.data import Label
     from planetvision.results import Evaluation
     from planetvision.training.callbacks import Callback
 
@@ -40,6 +42,7 @@ def train_run(
     data: Any,
     folder: str | os.PathLike[str],
     *,
+    labels: Iterable[Label] | None = None,
     callbacks: Iterable[Callback] = (),
     overwrite: bool = False,
 ) -> Run:
@@ -47,23 +50,30 @@ def train_run(
 
     Args:
         classifier: Not yet trained.
-        data: A folder, as for `PlanetClassifier.fit`.
-        folder: Where the run goes; it must be new or empty.
+        data: A folder, or with `labels` a sequence, as for `PlanetClassifier.fit`.
+        folder: Where the run goes; it must be new or empty, and not inside the data.
+        labels: The label of each image of a sequence.
         callbacks: Hooks into the training.
         overwrite: Whether files of an earlier run may be replaced.
 
     Raises:
         OutputExistsError: If the folder is not empty and `overwrite` is false; before training.
+        OutputError: If the folder lies inside the data, where it would become a class.
     """
     target = check_output(folder, overwrite=overwrite)
-    if target.resolve() == Path(data).resolve():
+    if isinstance(data, str | os.PathLike) and target.resolve().is_relative_to(
+        Path(data).resolve()
+    ):
         raise OutputError(
-            f"The output folder '{target}' is the data folder itself. Name another one.",
+            f"The output folder '{target}' lies in the data folder '{os.fspath(data)}', where it "
+            "would be taken for a class. Name another one.",
             path=str(target),
         )
-    classifier.fit(data, callbacks=callbacks)
+    classifier.fit(data, labels, callbacks=callbacks)
     # It was checked above, and a callback may have written its log there since.
     create_output_folder(target, overwrite=True)
+    # The model first: whatever fails after it, the training is not lost.
+    classifier.save(target / "model", overwrite=overwrite)
     manifest = classifier.split_.to_frame()
     write_atomically(target / "split.csv", lambda file: manifest.to_csv(file, index=False))
     classifier.history_.save(target, overwrite=True)
@@ -71,5 +81,7 @@ def train_run(
     if "test" in (classifier.split_.splits or ()):
         evaluation = classifier.evaluate()
         evaluation.save(target / "report", overwrite=overwrite)
-    classifier.save(target / "model", overwrite=overwrite)
+        classifier.save(target / "model", overwrite=True)  # now with its scores
+    elif (target / "report" / "metrics.json").exists():
+        shutil.rmtree(target / "report")  # of the earlier run, which was to be overwritten
     return Run(folder=target, classifier=classifier, evaluation=evaluation)

@@ -79,7 +79,7 @@ def resolve_device(device: str) -> torch.device:
     import torch
 
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         resolved = torch.device(device)
     except (RuntimeError, TypeError) as cause:
@@ -96,7 +96,11 @@ def resolve_device(device: str) -> torch.device:
             f"`device` is {device!r}, but there are only {torch.cuda.device_count()} CUDA devices. "
             "Count from 'cuda:0'."
         )
-    if resolved.type not in ("cpu", "cuda"):
+    if resolved.type == "cuda":
+        # Without an index it would mean another card after somebody's `set_device`.
+        index = torch.cuda.current_device() if resolved.index is None else resolved.index
+        return torch.device("cuda", index)
+    if resolved.type != "cpu":
         raise SettingsError(f"`device` must be a CPU or CUDA device, got {device!r}. Pass 'auto'.")
     return resolved
 
@@ -141,20 +145,23 @@ def create_accelerator(precision: MixedPrecision, device: torch.device) -> Itera
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState, PartialState
 
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     holders = (PartialState, AcceleratorState, GradientState)
     kept = [dict(holder._shared_state) for holder in holders]
     variable = "ACCELERATE_MIXED_PRECISION"
     kept_variable = os.environ.get(variable)
     for holder in holders:
         holder._shared_state.clear()
+    kept_device = torch.cuda.current_device() if device.type == "cuda" else None
     try:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         yield Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
     finally:
         for holder, state in zip(holders, kept, strict=True):
             holder._shared_state.clear()
             holder._shared_state.update(state)
+        if kept_device is not None:
+            torch.cuda.set_device(kept_device)
         os.environ.pop(variable, None)
         if kept_variable is not None:
             os.environ[variable] = kept_variable
@@ -179,26 +186,35 @@ def derive_seed(*parts: int | str) -> int:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seeds Python, NumPy and PyTorch (CPU) inside the block, and restores their states after it.
+def seeded(seed: int, *, device: torch.device | None = None) -> Iterator[None]:
+    """Seeds Python, NumPy and PyTorch inside the block, and restores their states after it.
 
     Args:
         seed: A seed in [0, 2**63), such as `derive_seed` gives.
+        device: A CUDA device whose generator is seeded too.
     """
     import torch
 
     python_state = random.getstate()
     numpy_state = np.random.get_state()  # noqa: NPY002 - users' policies may use the global state
     torch_state = torch.random.get_rng_state()
+    cuda_state = None
+    if device is not None and device.type == "cuda":
+        cuda_state = torch.cuda.get_rng_state(device)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.default_generator.manual_seed(seed)
+    if device is not None and cuda_state is not None:
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
     try:
         yield
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
         torch.random.set_rng_state(torch_state)
+        if device is not None and cuda_state is not None:
+            torch.cuda.set_rng_state(cuda_state, device)
 
 
 def get_num_workers(requested: int | None, num_images: int) -> int:

@@ -47,6 +47,7 @@ class SavedModel:
         head_options: Its keyword arguments.
         recipe: How it was trained.
         settings: The classifier's arguments.
+        weights: Where the backbone's first weights came from.
         metrics: What was measured in training.
         versions: The packages it was saved with.
     """
@@ -57,6 +58,7 @@ class SavedModel:
     head_options: Mapping[str, Any]
     recipe: Recipe
     settings: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -92,8 +94,7 @@ def save_model(
         "classes": list(model.classes),
         "backbone": {
             "name": network.spec.name,
-            "feature_layers": list(network.feature_layers),
-            "weights": network.spec.weights,
+            "weights": model.weights,
             "licence": network.spec.licence,
         },
         "head": {"name": model.head, "options": dict(model.head_options)},
@@ -105,7 +106,8 @@ def save_model(
     }
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     tensors = {
-        name: value.detach().to("cpu").contiguous() for name, value in network.state_dict().items()
+        name: value.detach().to("cpu").contiguous().clone()
+        for name, value in network.state_dict().items()
     }
     write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path))
     write_atomically(target / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
@@ -130,6 +132,7 @@ def load_model(folder: str | os.PathLike[str]) -> SavedModel:
             head_options=config["head"]["options"],
             weights="none",
             input_spec=InputSpec.from_dict(config["preprocessing"]),
+            seed=0,
         )
         model = SavedModel(
             network=network,
@@ -138,6 +141,7 @@ def load_model(folder: str | os.PathLike[str]) -> SavedModel:
             head_options=config["head"]["options"],
             recipe=Recipe.from_dict(config["recipe"]),
             settings=config["settings"],
+            weights=config["backbone"]["weights"],
             metrics=config["metrics"],
             versions=config["versions"],
         )

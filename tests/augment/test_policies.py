@@ -108,7 +108,7 @@ def test_light_keeps_a_centred_body_in_view() -> None:
     for seed in range(20):
         with seeded(seed):
             changed = transform(image)
-        bright = changed.amax(dim=0) > 60
+        bright = changed.amax(dim=0) > 20
         # Scale 0.6 to 1.2 in each direction, give or take an edge.
         assert 0.8 * 0.6**2 * 400 < int(bright.sum()) < 1.2 * 1.2**2 * 400
         edges = [bright[0], bright[-1], bright[:, 0], bright[:, -1]]
@@ -122,7 +122,7 @@ def test_light_turns_by_any_angle() -> None:
     lying = 0
     for seed in range(12):
         with seeded(seed):
-            rows, columns = torch.nonzero(transform(image).amax(dim=0) > 60, as_tuple=True)
+            rows, columns = torch.nonzero(transform(image).amax(dim=0) > 20, as_tuple=True)
         lying += float(columns.float().std()) > float(rows.float().std())
     assert 2 <= lying <= 10
 

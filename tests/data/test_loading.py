@@ -27,7 +27,7 @@ def create_dataset(paths: list[str], **options: Any) -> ImageDataset:
 
 def load_all(paths: list[str], num_workers: int, draw: int) -> tuple[torch.Tensor, list[int]]:
     sampler = EpochSampler(len(paths), seed=4)
-    sampler.set_epoch(draw)
+    sampler.set_draw(draw)
     loader = create_loader(create_dataset(paths), sampler, batch_size=4, num_workers=num_workers)
     images, targets = zip(*loader, strict=True)
     return torch.cat(images), torch.cat(targets).tolist()
@@ -118,20 +118,20 @@ def test_sampler_order_depends_on_seed_and_draw_alone() -> None:
     first = list(sampler)
     assert list(sampler) == first
     assert sorted(first) == [(index, 0) for index in range(50)]
-    sampler.set_epoch(1)
+    sampler.set_draw(1)
     second = list(sampler)
     assert {draw for _, draw in second} == {1}
     assert [index for index, _ in second] != [index for index, _ in first]
     assert list(EpochSampler(50, seed=2)) != first
     again = EpochSampler(50, seed=1)
-    again.set_epoch(1)
+    again.set_draw(1)
     assert list(again) == second
     assert len(sampler) == 50
 
 
 def test_sampler_without_shuffle_keeps_the_order() -> None:
     sampler = EpochSampler(4, seed=1, shuffle=False)
-    sampler.set_epoch(7)
+    sampler.set_draw(7)
     assert list(sampler) == [(0, 7), (1, 7), (2, 7), (3, 7)]
 
 
@@ -144,7 +144,7 @@ def test_loader_passes_on_what_a_dataset_batches_itself() -> None:
             return [10 * index + draw for index, draw in keys]
 
     sampler = EpochSampler(5, shuffle=False)
-    sampler.set_epoch(1)
+    sampler.set_draw(1)
     assert list(create_loader(Batched(), sampler, batch_size=3)) == [[1, 11, 21], [31, 41]]
 
 

@@ -12,7 +12,7 @@ from planetvision.network import create_network
 from planetvision.training.features import FeatureDataset, compute_features
 
 
-def test_stored_features_are_those_of_each_augmented_view(
+def test_stored_features_are_those_of_the_plain_and_the_augmented_views(
     disc_paths: list[str],
 ) -> None:
     spec = InputSpec(image_size=32)
@@ -23,21 +23,22 @@ def test_stored_features_are_those_of_each_augmented_view(
     stored = compute_features(
         network,
         dataset,
-        views=2,
+        views=3,
         device=torch.device("cpu"),
         autocast=contextlib.nullcontext,
         batch_size=2,
     )
+    plain = dataset.with_augmentation("none")
     with torch.no_grad():
         direct = torch.cat(
             [
-                network.forward_features(torch.stack([dataset[(row, view)][0] for row in range(5)]))
-                for view in range(2)
+                network.forward_features(torch.stack([source[(row, view)][0] for row in range(5)]))
+                for view, source in enumerate((plain, dataset, dataset))
             ]
         )
     torch.testing.assert_close(stored.features, direct)
-    assert stored.targets.tolist() == [0, 1, 2, 0, 1] * 2
-    assert not torch.allclose(stored.features[:5], stored.features[5:])
+    assert stored.targets.tolist() == [0, 1, 2, 0, 1] * 3
+    assert not torch.allclose(stored.features[5:10], stored.features[10:])
     assert not stored.features.requires_grad
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional
 from planetvision.backbones.shapes import pool_features
 from planetvision.backbones.spec import BackboneSpec
 from planetvision.config import InputSpec
-from planetvision.errors import SettingsError
+from planetvision.errors import SettingsError, WeightsWarning
 
 __all__ = ["EnsembleBackbone", "resolve_ensemble"]
 
@@ -54,6 +55,14 @@ class EnsembleBackbone(nn.Module):
 
 
 def _build_ensemble(members: Sequence[BackboneSpec], *, pretrained: bool = True) -> nn.Module:
+    for member in members:
+        if pretrained and not member.weights:
+            warnings.warn(
+                f"The member '{member.name}' of the ensemble has no pretrained weights and starts "
+                "from random ones.",
+                WeightsWarning,
+                stacklevel=2,
+            )
     modules = [
         member.create(
             pretrained=pretrained and bool(member.weights), image_size=member.input.image_size

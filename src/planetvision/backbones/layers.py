@@ -11,14 +11,14 @@ from torch import nn
 from planetvision.backbones.ensemble import EnsembleBackbone
 from planetvision.backbones.shapes import pool_features, to_feature_map
 
-__all__ = ["find_blocks", "find_feature_layers", "measure_feature_size"]
+__all__ = ["evaluating", "find_blocks", "find_feature_layers", "measure_feature_size"]
 
 # What timm and torchvision call the norm before the attention of a transformer's block.
 _FIRST_NORMS = ("norm1", "ln_1")
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Puts every part in evaluation mode, and each back in its own: some may be frozen in it."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
@@ -37,7 +37,7 @@ def _black_image(backbone: nn.Module, image_size: int) -> torch.Tensor:
 @torch.no_grad()
 def measure_feature_size(backbone: nn.Module, image_size: int) -> int:
     """Returns the length of the pooled features, by a forward pass of one black image."""
-    with _evaluating(backbone):
+    with evaluating(backbone):
         features = pool_features(backbone(_black_image(backbone, image_size)))
     return features.shape[1]
 
@@ -157,7 +157,7 @@ def find_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]
 
     left_out = _attention_parts(backbone)
     with ExitStack() as stack:
-        stack.enter_context(_evaluating(backbone))
+        stack.enter_context(evaluating(backbone))
         for name, module in backbone.named_modules():
             if name and module not in left_out:
                 stack.callback(module.register_forward_hook(record(name)).remove)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,10 +17,10 @@ from planetvision.augment import ImageTransform, create_transform
 from planetvision.config import InputSpec
 from planetvision.data.catalog import Catalog
 from planetvision.data.images import ImageSource, read_image
-from planetvision.errors import ImageError
+from planetvision.errors import DataError, DataWarning, ImageError, itemize
 from planetvision.runtime import derive_seed, seeded
 
-__all__ = ["EpochSampler", "ImageDataset", "create_loader", "find_unreadable"]
+__all__ = ["EpochSampler", "ImageDataset", "create_loader", "drop_unreadable", "find_unreadable"]
 
 Key = int | tuple[int, int]
 
@@ -108,9 +109,12 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.shuffle = shuffle
         self.draw = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Sets the draw that the next pass yields."""
-        self.draw = epoch
+    def set_draw(self, draw: int) -> None:
+        """Sets the draw that the next pass yields.
+
+        It is not called `set_epoch`: Accelerate's loaders call that with a count of their own.
+        """
+        self.draw = draw
 
     def __len__(self) -> int:
         return self.num_images
@@ -164,6 +168,34 @@ def find_unreadable(catalog: Catalog, *, progress: bool = False) -> dict[int, Im
         results = pool.map(_try_read, catalog.sources)
         shown = tqdm(results, total=len(rows), desc="checking", unit="image", disable=not progress)
         return {row: error for row, error in zip(rows, shown, strict=True) if error is not None}
+
+
+def drop_unreadable(
+    catalog: Catalog, *, on_error: Literal["raise", "skip"], progress: bool = False
+) -> Catalog:
+    """Returns the images that can be read; every one is decoded once.
+
+    Args:
+        catalog: The images.
+        on_error: `raise` stops at damaged ones, `skip` names them in a warning.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        DataError: If images cannot be read and `on_error` is `raise`; all of them are named.
+    """
+    errors = find_unreadable(catalog, progress=progress)
+    if not errors:
+        return catalog
+    problems = [str(error) for error in errors.values()]
+    if on_error == "raise":
+        heading = (
+            f"{len(errors)} of {len(catalog)} files of {catalog.origin} cannot be read. Repair "
+            "or remove them, or go on without them by on_error='skip' (--on-error skip):"
+        )
+        raise DataError(itemize(heading, problems, limit=len(problems)), problems=problems)
+    heading = f"{len(errors)} of {len(catalog)} files cannot be read and are left out:"
+    warnings.warn(itemize(heading, problems, limit=len(problems)), DataWarning, stacklevel=3)
+    return catalog.select(row for row in range(len(catalog)) if row not in errors)
 
 
 def _as_is(batch: Any) -> Any:

@@ -128,7 +128,9 @@ def _expand_path(text: str, *, alone: bool) -> Iterator[str]:
         exists, is_folder = False, False
     if is_folder:
         files = _list_files(path)
-        if not files:
+        if not files and not alone:
+            yield text  # a row of its own, with its error
+        elif not files:
             raise SourceNotFoundError(
                 f"The folder '{path}' holds no files. Name a folder with images.", source=text
             )
@@ -137,7 +139,9 @@ def _expand_path(text: str, *, alone: bool) -> Iterator[str]:
         # pathlib has no glob that starts from any root.
         found = glob.glob(text, recursive=True)  # noqa: PTH207
         matches = sorted(match for match in found if Path(match).is_file())
-        if not matches:
+        if not matches and not alone:
+            yield text
+        elif not matches:
             raise SourceNotFoundError(
                 f"The pattern '{text}' matches no file. Check it, and quote it in a shell.",
                 source=text,
@@ -184,8 +188,8 @@ def _read_folder(root: Path) -> Catalog:
             others.append(path.name)
         else:
             by_split[split] = path
-    if "train" in by_split and (len(by_split) > 1 or not others):
-        if others or len(by_split) == 1:
+    if (by_split and not others) or ("train" in by_split and len(by_split) > 1):
+        if others or len(by_split) == 1 or "train" not in by_split:
             found = ", ".join(f"{path.name}/" for path in folders)
             raise DataError(
                 f"'{root}' holds {found}: this is neither train/ with val/ or test/ and no other, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 
@@ -39,6 +40,10 @@ def check_classes(catalog: Catalog, *, min_images: int, where: str = "") -> None
         )
 
 
+def _is_share(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < 1
+
+
 def check_fractions(val_fraction: float, test_fraction: float) -> None:
     """Checks the shares of a split.
 
@@ -46,12 +51,12 @@ def check_fractions(val_fraction: float, test_fraction: float) -> None:
         SettingsError: If one is out of range, or they leave nothing to train on.
     """
     problems = []
-    if not 0 < val_fraction < 1:
+    if not _is_share(val_fraction) or val_fraction == 0:
         problems.append(
             f"`val_fraction` must lie strictly between 0 and 1, got {val_fraction!r}. "
             "Pass a fraction such as 0.15."
         )
-    if not 0 <= test_fraction < 1:
+    if not _is_share(test_fraction):
         problems.append(
             f"`test_fraction` must lie in [0, 1), got {test_fraction!r}. "
             "Pass a fraction such as 0.15, or 0 for no test part."

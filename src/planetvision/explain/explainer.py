@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from planetvision.backbones.layers import evaluating
 from planetvision.data.catalog import Catalog, Label
 from planetvision.errors import SettingsError
 from planetvision.explain.registry import EXPLAINERS, Explainer
@@ -49,10 +50,9 @@ def explain_catalog(
             f"`target` must be one of the model's classes ({', '.join(map(str, classes))}), "
             f"got {target!r}."
         )
-    was_training = network.training
-    network.to(device).eval()
+    network.to(device)
     items: list[Explanation] = []
-    try:
+    with evaluating(network):
         layers = network.feature_layers if method == "gradcam" else ()
         for start in range(0, len(catalog), batch_size):
             sources = catalog.sources[start : start + batch_size]
@@ -66,8 +66,6 @@ def explain_catalog(
                 else:
                     pixels = image.permute(1, 2, 0).contiguous().numpy()
                     items.append(Explanation(image=pixels, **next(answers), **shared))
-    finally:
-        network.train(was_training)
     return Explanations(items=tuple(items))
 
 

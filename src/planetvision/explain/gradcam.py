@@ -60,7 +60,7 @@ def compute_gradcam(
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
         for name in names:
-            layer = network.backbone.get_submodule(name)
+            layer = _get_layer(network, name)
             stack.callback(layer.register_forward_hook(make_leaf(name)).remove)  # type: ignore[arg-type]
         logits = network(images)
         score = logits.gather(1, targets.reshape(-1, 1)).sum()
@@ -87,6 +87,16 @@ def compute_gradcam(
         for cam in maps
     ]
     return torch.stack(resized).mean(dim=0)
+
+
+def _get_layer(network: PlanetNet, name: str) -> nn.Module:
+    try:
+        return network.backbone.get_submodule(name)
+    except AttributeError as cause:
+        raise ExplanationError(
+            f"The backbone '{network.spec.name}' has no layer '{name}'. Correct `feature_layers` "
+            "where it is registered, or leave it out and the layer is found."
+        ) from cause
 
 
 def _to_unit(maps: torch.Tensor) -> torch.Tensor:

@@ -53,7 +53,6 @@ def _as_is(batch: list[Framed]) -> list[Framed]:
     return batch
 
 
-@torch.inference_mode()
 def predict_catalog(
     network: PlanetNet,
     catalog: Catalog,
@@ -94,7 +93,10 @@ def predict_catalog(
                 len(errors) + offset for offset, (image, _) in enumerate(batch) if image is not None
             ]
             if readable:
-                logits = network(torch.stack(readable).to(device))
+                # Around the forward pass only: weights that are moved to a device in inference
+                # mode could never again take part in a gradient.
+                with torch.inference_mode():
+                    logits = network(torch.stack(readable).to(device))
                 probabilities[rows] = logits.double().softmax(dim=1).cpu().numpy()
             errors += [error for _, error in batch]
             bar.update(len(batch))

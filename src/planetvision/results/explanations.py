@@ -16,7 +16,12 @@ from planetvision.data.images import ImageArray
 from planetvision.errors import OutputExistsError, SettingsError
 from planetvision.figures import draw_explanation, overlay_heatmap, save_image
 from planetvision.files import create_output_folder, write_atomically
-from planetvision.results.predictions import format_share, name_pictures
+from planetvision.results.predictions import (
+    check_not_inside,
+    format_share,
+    name_pictures,
+    remove_stale,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,6 +141,8 @@ class Explanations(Sequence[Explanation]):
                 f"{len(self.failed)} of them failed. Name a folder."
             )
         folder = create_output_folder(target, overwrite=overwrite)
+        check_not_inside([item.path for item in self], folder)
+        remove_stale(folder)
         for name, item in zip(name_pictures([item.path for item in self]), self, strict=True):
             if not item.error:
                 self._save_one(item, folder / name)

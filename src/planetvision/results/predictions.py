@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from planetvision.data.catalog import Label
 from planetvision.data.images import ImageSource, read_image
-from planetvision.errors import ImageError
+from planetvision.errors import ImageError, OutputError
 from planetvision.figures import Tile, annotate_image, draw_collage, save_image
 from planetvision.files import create_output_folder, write_atomically
 
@@ -24,6 +25,7 @@ __all__ = ["Prediction", "Predictions", "format_share", "name_pictures"]
 
 _MAX_COLLAGE_TILES = 48
 _READ_SIZE = 1024
+_PICTURE_NAME = re.compile(r"\d+_.+\.(png|npy)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,15 +156,15 @@ class Predictions(Sequence[Prediction]):
 
         Raises:
             OutputExistsError: If it is not empty and `overwrite` is false.
-            OutputError: If it cannot be written.
+            OutputError: If it cannot be written, or would replace the images that were predicted.
         """
         folder = create_output_folder(path, overwrite=overwrite)
         frame = self.to_frame()
         write_atomically(folder / "predictions.csv", lambda file: frame.to_csv(file, index=False))
         pictures = folder / "annotated"
         pictures.mkdir(exist_ok=True)
-        for stale in pictures.glob("*.png"):  # there are some only where overwriting was asked for
-            stale.unlink()
+        check_not_inside(self.sources, pictures)
+        remove_stale(pictures)
         # What an earlier call left must not pass for a picture of this one.
         (folder / "collage.png").unlink(missing_ok=True)
         tiles: list[Tile] = []
@@ -201,6 +203,25 @@ def format_share(value: float) -> str:
     if value >= 0.9995:
         return ">99.9%"
     return "<0.1%" if value < 0.0005 else f"{value:.1%}"
+
+
+def check_not_inside(sources: Sequence[ImageSource], folder: Path) -> None:
+    """Raises an `OutputError` if one of the images lies in the folder that is to be written."""
+    inside = folder.resolve()
+    for source in sources:
+        if isinstance(source, str | os.PathLike) and Path(source).resolve().parent == inside:
+            raise OutputError(
+                f"The image '{os.fspath(source)}' lies where results would be written, in "
+                f"'{folder}', and could be replaced. Name another output folder.",
+                path=str(folder),
+            )
+
+
+def remove_stale(folder: Path) -> None:
+    """Removes what an earlier `save` wrote: files named as `name_pictures` names them."""
+    for path in folder.iterdir():
+        if _PICTURE_NAME.fullmatch(path.name):
+            path.unlink()
 
 
 def name_pictures(paths: Sequence[str]) -> list[str]:

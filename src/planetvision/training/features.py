@@ -54,12 +54,15 @@ def compute_features(
     progress: bool = False,
     description: str = "features",
 ) -> FeatureDataset:
-    """Returns the pooled features of `views` augmented views of each image.
+    """Returns the pooled features of several views of each image.
+
+    Of several views the first is the image as the network is shown it at prediction, without
+    augmentation: it is what the head will be asked about.
 
     Args:
         network: Its backbone must be in evaluation mode.
         dataset: The images.
-        views: How many draws of the augmentation.
+        views: How many views of each image.
         device: Where the network is.
         autocast: A function that returns the context of the forward pass.
         batch_size: Images a forward pass.
@@ -67,23 +70,25 @@ def compute_features(
         progress: Whether to show a progress bar.
         description: What the bar says.
     """
-    sampler = EpochSampler(len(dataset), shuffle=False)
-    loader = create_loader(
-        dataset,
-        sampler,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        pin_memory=device.type == "cuda",
-    )
+    plain = [(dataset.with_augmentation("none"), range(1))] if views > 1 else []
     features, targets = [], []
     total = views * len(dataset)
     with tqdm(total=total, desc=description, unit="image", disable=not progress) as bar:
-        for view in range(views):
-            sampler.set_epoch(view)
-            for images, labels in loader:
-                with autocast():
-                    pooled = network.forward_features(images.to(device, non_blocking=True))
-                features.append(pooled.float().cpu())
-                targets.append(labels)
-                bar.update(len(labels))
+        for part, draws in [*plain, (dataset, range(len(plain), views))]:
+            sampler = EpochSampler(len(part), shuffle=False)
+            loader = create_loader(
+                part,
+                sampler,
+                batch_size=batch_size,
+                num_workers=num_workers,
+                pin_memory=device.type == "cuda",
+            )
+            for draw in draws:
+                sampler.set_draw(draw)
+                for images, labels in loader:
+                    with autocast():
+                        pooled = network.forward_features(images.to(device, non_blocking=True))
+                    features.append(pooled.float().cpu())
+                    targets.append(labels)
+                    bar.update(len(labels))
     return FeatureDataset(torch.cat(features), torch.cat(targets))

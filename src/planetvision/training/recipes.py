@@ -116,7 +116,7 @@ def _balanced() -> Recipe:
                 name="head",
                 epochs=40,
                 learning_rate=3e-3,
-                views=4,
+                views=8,
                 batch_size=64,
                 weight_decay=1e-2,
                 patience=10,
@@ -124,7 +124,7 @@ def _balanced() -> Recipe:
             Stage(
                 name="fine-tune",
                 epochs=3,
-                learning_rate=3e-4,
+                learning_rate=1e-4,
                 backbone_rate=0.3,
                 trainable_blocks=3,
                 warmup_epochs=1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from planetvision.config import Precision, Recipe, Stage
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
-from planetvision.errors import TrainingError
+from planetvision.errors import SettingsError, TrainingError
 from planetvision.network import PlanetNet
 from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.runtime import (
@@ -106,7 +107,7 @@ class Trainer:
         self.progress = progress
         self.history = TrainingHistory()
         self._accelerator: Accelerator | None = None
-        self._criterion: nn.Module = nn.CrossEntropyLoss()
+        self._class_counts = torch.ones(1)
 
     @property
     def accelerator(self) -> Accelerator:
@@ -126,18 +127,22 @@ class Trainer:
         Raises:
             TrainingError: If the loss is no longer a finite number.
         """
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise SettingsError(
+                "Training over several processes is not supported yet, and WORLD_SIZE is "
+                f"{os.environ['WORLD_SIZE']}. Start one process, without torchrun or "
+                "`accelerate launch`."
+            )
         tune_allocator()
         self.history = TrainingHistory()
         train = train.with_augmentation(self.recipe.augmentation)
         val = val.with_augmentation("none") if val is not None else None
         self.network.to(self.device)
-        self._criterion = self._create_criterion(train)
+        self._class_counts = torch.bincount(torch.tensor(train.targets)).float().to(self.device)
         with (
-            seeded(derive_seed(self.seed, "training")),
+            seeded(derive_seed(self.seed, "training"), device=self.device),
             create_accelerator(self.precision, self.device) as self._accelerator,
         ):
-            if self.device.type == "cuda":
-                torch.cuda.manual_seed(derive_seed(self.seed, "training"))
             try:
                 self._call("on_fit_begin")
                 for stage in self.recipe.stages:
@@ -151,13 +156,20 @@ class Trainer:
         return self.history
 
     def run_stage(self, stage: Stage, train: ImageDataset, val: ImageDataset | None) -> None:
-        """Runs one stage and leaves the network with the weights of its best epoch."""
+        """Runs one stage and leaves the network with its best weights.
+
+        The best are those of the lowest validation loss, the state before the first epoch
+        included: a stage that makes nothing better changes nothing.
+        """
         apply_stage(self.network, stage)
         run = self.prepare_stage(stage, train, val)
         learner = self.accelerator.unwrap_model(run.module)
         best = BestWeights(learner, stage.patience)
         try:
             self._call("on_stage_begin", stage)
+            loss_before, _ = self.validate(run)
+            if loss_before is not None:
+                best.update(loss_before)
             for _ in range(stage.epochs):
                 record = self.run_epoch(run)
                 self.history.append(record)
@@ -230,23 +242,19 @@ class Trainer:
         started = time.perf_counter()
         epoch = len(self.history) + 1
         run.module.train()
-        run.sampler.set_epoch(epoch)
+        run.sampler.set_draw(epoch)
         rate = run.optimizer.param_groups[0]["lr"]
         total = torch.zeros(3, dtype=torch.float64)
-        for inputs, targets in run.train_loader:
+        for step, (inputs, targets) in enumerate(run.train_loader, start=1):
             loss, correct = self.train_step(run, inputs, targets)
             count = len(targets)
             total += torch.tensor([loss * count, correct, count], dtype=torch.float64)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"The loss is {loss} in stage '{run.stage.name}', epoch {epoch}, at a learning "
-                    f"rate of {rate:.3g}. Lower the learning rate, or pass precision='fp32'.",
-                    stage=run.stage.name,
-                    epoch=epoch,
-                )
+            self._check_finite("loss", loss, run, epoch, step)
             self._call("on_step_end", loss)
         train_loss, train_accuracy = float(total[0] / total[2]), float(total[1] / total[2])
         val_loss, val_accuracy = self.validate(run)
+        if val_loss is not None:
+            self._check_finite("validation loss", val_loss, run, epoch, len(run.train_loader))
         return EpochRecord(
             stage=run.stage.name,
             epoch=epoch,
@@ -265,7 +273,7 @@ class Trainer:
         run.optimizer.zero_grad()
         with self.accelerator.autocast():
             logits = run.module(inputs)
-        loss = self._criterion(logits.float(), targets)
+        loss = self._compute_loss(logits.float(), targets)
         self.accelerator.backward(loss)
         if self.accelerator.sync_gradients and self.recipe.max_gradient_norm is not None:
             # Accelerate unscales fp16 gradients before it clips them.
@@ -310,12 +318,29 @@ class Trainer:
             description=description,
         )
 
-    def _create_criterion(self, train: ImageDataset) -> nn.Module:
+    @staticmethod
+    def _check_finite(what: str, value: float, run: StageRun, epoch: int, step: int) -> None:
+        if not math.isfinite(value):
+            rate = run.optimizer.param_groups[0]["lr"]
+            raise TrainingError(
+                f"The {what} is {value} in stage '{run.stage.name}', epoch {epoch}, step {step}, "
+                f"at a learning rate of {rate:.3g}. Lower the learning rate, or pass "
+                "precision='fp32'.",
+                stage=run.stage.name,
+                epoch=epoch,
+                step=step,
+            )
+
+    def _compute_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         weights = None
         if self.recipe.class_weights == "balanced":
-            counts = torch.bincount(torch.tensor(train.targets)).float()
-            weights = (len(train) / (len(counts) * counts.clamp(min=1))).to(self.device)
-        return nn.CrossEntropyLoss(weights, label_smoothing=self.recipe.label_smoothing)
+            counts = self._class_counts
+            balanced = counts.sum() / (len(counts) * counts.clamp(min=1))
+            # Classes behind the last one that occurs have no images, and no say.
+            weights = nn.functional.pad(balanced, (0, logits.shape[1] - len(counts)))
+        return nn.functional.cross_entropy(
+            logits, targets, weights, label_smoothing=self.recipe.label_smoothing
+        )
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for callback in self.callbacks:

@@ -1,0 +1,168 @@
+"""The plan of a training: what a classifier's settings come to, or all that is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+
+from planetvision.augment import POLICIES
+from planetvision.backbones import BACKBONES, BackboneSpec
+from planetvision.config import FRAMINGS, Framing, InputSpec, Precision, Recipe
+from planetvision.data.splits import check_fractions
+from planetvision.errors import PlanetVisionError, SettingsError, WeightsWarning
+from planetvision.heads import HEADS
+from planetvision.runtime import resolve_device, resolve_precision
+from planetvision.schedules import SCHEDULES
+from planetvision.training.recipes import RECIPES
+
+__all__ = ["OnError", "Plan", "Settings", "create_plan"]
+
+OnError = Literal["raise", "skip"]
+T = TypeVar("T")
+
+
+class Settings(Protocol):
+    """The arguments of `PlanetClassifier`, where their meaning is documented."""
+
+    backbone: str
+    recipe: str | Recipe
+    head: str | None
+    augmentation: str | None
+    scheduler: str | None
+    image_size: int | None
+    framing: Framing
+    batch_size: int | None
+    weights: str | os.PathLike[str]
+    val_fraction: float
+    test_fraction: float
+    on_error: OnError
+    device: str
+    precision: Precision
+    num_workers: int | None
+    random_state: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the settings come to.
+
+    Args:
+        recipe: The recipe with the settings that replace parts of it.
+        input_spec: What the network is shown.
+        backbone: The backbone's registry entry.
+        weights: The backbone's first weights: `pretrained`, `none`, or a file.
+    """
+
+    recipe: Recipe
+    input_spec: InputSpec
+    backbone: BackboneSpec
+    weights: str | os.PathLike[str]
+
+    def warn_of_random_features(self) -> None:
+        """Warns where a backbone without pretrained weights is never trained as a whole."""
+        from_scratch = self.weights == "none" or (
+            self.weights == "pretrained" and not self.backbone.weights
+        )
+        if from_scratch and all(stage.trainable_blocks is not None for stage in self.recipe.stages):
+            warnings.warn(
+                f"The backbone '{self.backbone.name}' starts without pretrained weights, and the "
+                f"recipe '{self.recipe.name}' never trains all of it. Use recipe='scratch', or say "
+                "where its weights come from: register_backbone(weights=...).",
+                WeightsWarning,
+                stacklevel=3,
+            )
+
+
+def create_plan(settings: Settings) -> Plan:
+    """Returns what the settings come to.
+
+    Raises:
+        SettingsError: If any of them is wrong; all that are wrong are named at once.
+    """
+    problems: list[str] = []
+
+    def attempt(check: Callable[[], T]) -> T | None:
+        try:
+            return check()
+        except SettingsError as error:
+            problems.extend(error.problems)
+        except PlanetVisionError as error:
+            problems.append(str(error))
+        return None
+
+    backbone = attempt(lambda: BACKBONES.get(settings.backbone))
+    recipe = settings.recipe if isinstance(settings.recipe, Recipe) else None
+    if recipe is None:
+        name = settings.recipe
+        recipe = attempt(lambda: RECIPES.get(str(name)).build())
+    if recipe is not None:
+        base, head = recipe, settings.head or recipe.head
+        changes: dict[str, Any] = {"head": head}
+        if head != base.head:
+            changes["head_options"] = {}
+        if settings.augmentation is not None:
+            changes["augmentation"] = settings.augmentation
+        if settings.batch_size is not None:
+            changes["batch_size"] = settings.batch_size
+            changes["stages"] = tuple(replace(item, batch_size=None) for item in base.stages)
+        recipe = attempt(lambda: replace(base, **changes)) or base
+        options = recipe.head_options
+        attempt(lambda: HEADS.get(head).check_options(options))
+        policy = base.augmentation if settings.augmentation is None else settings.augmentation
+        attempt(lambda: POLICIES.get(policy))
+        schedules = {settings.scheduler or stage.scheduler for stage in recipe.stages}
+        for schedule in sorted(schedules):
+            attempt(lambda name=schedule: SCHEDULES.get(name))  # type: ignore[misc]
+    spec = None
+    if backbone is not None:
+        shown = backbone.input
+        size = settings.image_size
+        if size is None:
+            size = recipe.image_size if recipe and recipe.image_size else shown.image_size
+        spec = attempt(lambda: replace(shown, image_size=size, framing=settings.framing))
+    elif settings.framing not in FRAMINGS:
+        problems.append(
+            f"`framing` must be one of {', '.join(FRAMINGS)}, not {settings.framing!r}."
+        )
+    device = attempt(lambda: resolve_device(settings.device))
+    if device is not None:
+        attempt(lambda: resolve_precision(settings.precision, device))
+    attempt(lambda: check_fractions(settings.val_fraction, settings.test_fraction))
+    named = isinstance(settings.weights, str | os.PathLike)
+    if not named or (
+        settings.weights not in ("pretrained", "none") and not Path(settings.weights).is_file()
+    ):
+        problems.append(
+            "`weights` must be 'pretrained', 'none' or a file, and there is no file "
+            f"{settings.weights!r}. Check the path."
+        )
+    problems += _check_options(settings)
+    if problems or recipe is None or spec is None or backbone is None:
+        raise SettingsError.from_problems(problems)
+    return Plan(recipe=recipe, input_spec=spec, backbone=backbone, weights=settings.weights)
+
+
+def _check_options(settings: Settings) -> list[str]:
+    problems = []
+    if settings.on_error not in ("raise", "skip"):
+        problems.append(f"`on_error` must be 'raise' or 'skip', got {settings.on_error!r}.")
+    if settings.num_workers is not None and not (
+        isinstance(settings.num_workers, int | np.integer) and settings.num_workers >= 0
+    ):
+        problems.append(
+            f"`num_workers` must be 0 or more, got {settings.num_workers!r}. Pass None to leave "
+            "it to the machine."
+        )
+    if isinstance(settings.random_state, bool) or not isinstance(
+        settings.random_state, int | np.integer
+    ):
+        problems.append(
+            f"`random_state` must be an integer, got {settings.random_state!r}. Pass 0."
+        )
+    return problems
