@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import warnings
@@ -268,6 +269,26 @@ def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -
     assert len(caught.value.problems) == 12
 
 
+def test_settings_of_wrong_types_are_reported_together(make: Any, disc_folder: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        make(weights=None, val_fraction="0.2", num_workers="2").fit(disc_folder)
+    assert len(caught.value.problems) == 3
+    message = str(caught.value)
+    assert "`weights` must be 'pretrained', 'none' or a file, and there is no file None" in message
+    assert "`val_fraction` must lie strictly between 0 and 1, got '0.2'" in message
+    assert "`num_workers` must be 0 or more, got '2'" in message
+
+
+def test_numbers_of_numpy_train_as_plain_ones_and_are_saved(
+    make: Any, brief: Recipe, disc_folder: Path, disc_paths: list[str], tmp_path: Path
+) -> None:
+    plain = make(recipe=brief, image_size=48, batch_size=7).fit(disc_folder)
+    found = make(recipe=brief, image_size=np.int64(48), batch_size=np.int64(7)).fit(disc_folder)
+    loaded = PlanetClassifier.load(found.save(tmp_path / "model"), device="cpu")
+    assert (loaded.image_size, loaded.batch_size) == (48, 7)
+    np.testing.assert_array_equal(loaded.predict_proba(disc_paths), plain.predict_proba(disc_paths))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -305,6 +326,20 @@ def test_unreadable_files_are_all_named_before_training(make: Any, damaged_folde
     assert "--on-error skip" in str(caught.value)
 
 
+@pytest.mark.parametrize("method", ["fit", "predict_proba", "score"])
+def test_every_one_of_many_unreadable_files_is_in_the_message(
+    trained: PlanetClassifier, method: str, disc_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(disc_folder, tmp_path / "many"))
+    names = [f"red/broken_{number:02d}.png" for number in range(25)]
+    for name in names:
+        (folder / name).write_text("no image")
+    subject = clone(trained) if method == "fit" else trained
+    with pytest.raises(DataError, match="25 of 49") as caught:
+        getattr(subject, method)(folder)
+    assert [name for name in names if name not in str(caught.value)] == []
+
+
 def test_unreadable_files_are_left_out_when_told_to_skip(
     make: Any, brief: Recipe, damaged_folder: Path
 ) -> None:
@@ -322,6 +357,18 @@ def test_predict_gives_unreadable_files_a_row_and_predict_proba_names_them(
     assert sorted(Path(row.path).stem for row in predictions.failed) == ["empty", "text"]
     with pytest.raises(DataError, match="2 of 26 images cannot be read"):
         trained.predict_proba(damaged_folder)
+
+
+def test_predict_gives_an_empty_folder_and_an_unmatched_glob_in_a_list_their_rows(
+    trained: PlanetClassifier, disc_paths: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    glob = str(tmp_path / "*.tif")
+    predictions = trained.predict([tmp_path / "empty", disc_paths[0], glob])
+    assert [bool(row.error) for row in predictions] == [True, False, True]
+    assert f"'{tmp_path / 'empty'}': it is a folder" in predictions[0].error
+    assert f"'{glob}': there is no such file" in predictions[2].error
+    assert predictions[1].label == trained.predict(disc_paths[0])[0].label
 
 
 def test_one_class_is_refused(make: Any, disc_folder: Path, tmp_path: Path) -> None:
@@ -481,3 +528,46 @@ def test_weights_of_a_file_are_the_first_ones(
         strict=True,
     ):
         assert torch.equal(left, right)
+
+
+def read_saved_weights(classifier: PlanetClassifier, folder: Path) -> str:
+    text = (classifier.save(folder) / "config.json").read_text()
+    return str(json.loads(text)["backbone"]["weights"])
+
+
+@pytest.fixture
+def weighted() -> Iterator[str]:
+    """A backbone that says where its pretrained weights come from."""
+    name = "weighted_for_a_test"
+    tiny = BACKBONES.get("tiny")
+    BACKBONES.add(replace(tiny, name=name, weights="made up"))
+    yield name
+    BACKBONES.remove(name)
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [("pretrained", "made up"), ("none", "none"), ("FILE", "file backbone.pth")],
+)
+def test_saved_model_says_which_weights_it_started_from(
+    weights: str,
+    expected: str,
+    weighted: str,
+    make: Any,
+    brief: Recipe,
+    trained: PlanetClassifier,
+    disc_folder: Path,
+    tmp_path: Path,
+) -> None:
+    if weights == "FILE":
+        weights = str(tmp_path / "backbone.pth")
+        torch.save(trained.network_.backbone.state_dict(), weights)
+    classifier = make(backbone=weighted, recipe=brief, weights=weights).fit(disc_folder)
+    assert read_saved_weights(classifier, tmp_path / "model") == expected
+    again = PlanetClassifier.load(tmp_path / "model", device="cpu")
+    assert read_saved_weights(again, tmp_path / "again") == expected
+
+
+def test_saved_model_of_a_backbone_without_weights_says_none(model_folder: Path) -> None:
+    config = json.loads((model_folder / "config.json").read_text())
+    assert config["backbone"]["weights"] == "none"

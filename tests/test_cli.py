@@ -8,8 +8,9 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from planetvision.training import RECIPES
 from planetvision.training.recipes import RecipeSpec
 
 QUICK = "quick_for_a_test"
+FROZEN = "frozen_for_a_test"
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,13 @@ def call(*arguments: object) -> Result:
 
 @pytest.fixture(scope="module", autouse=True)
 def quick(quick_recipe: Recipe) -> Iterator[None]:
+    stage = replace(quick_recipe.stages[0], epochs=1, trainable_blocks=0, views=1)
+    frozen = replace(quick_recipe, stages=(stage,))
     RECIPES.add(RecipeSpec(name=QUICK, build=lambda: quick_recipe, summary="for tests"))
+    RECIPES.add(RecipeSpec(name=FROZEN, build=lambda: frozen, summary="for tests"))
     yield
     RECIPES.remove(QUICK)
+    RECIPES.remove(FROZEN)
 
 
 def train_arguments(data: object, out: Path) -> list[object]:
@@ -413,6 +419,58 @@ def test_train_that_skips_unreadable_files_names_them_and_ends_with_1(
     assert "text.png" in result.err
     assert len(pd.read_csv(tmp_path / "run" / "split.csv")) == 24
     assert (tmp_path / "run" / "model" / "config.json").is_file()
+
+
+def test_warnings_of_ours_are_lines_whatever_the_filters(
+    run: TrainedRun, disc_folder: Path, disc_paths: list[str], tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(disc_folder, tmp_path / "data"))
+    shutil.copy(disc_paths[0], data / "loose.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = call(
+            "evaluate", run.folder / "model", data, "--out", tmp_path / "report", "--quiet"
+        )
+    lines = [line for line in result.err.splitlines() if line.startswith("Warning: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"Warning: 1 image in '{data}' itself, beside the class folders")
+    assert ".py:" not in result.err
+    assert result.code == 1
+
+
+def test_warning_that_leaves_nothing_out_ends_with_0(disc_folder: Path, tmp_path: Path) -> None:
+    arguments = train_arguments(disc_folder, tmp_path / "run")
+    result = call(*(FROZEN if argument == QUICK else argument for argument in arguments))
+    assert "Warning: The backbone 'tiny' starts without pretrained weights" in result.err
+    assert result.code == 0
+
+
+def test_evaluate_with_a_class_that_the_model_does_not_know_judges_the_rest_and_ends_with_1(
+    run: TrainedRun, disc_folder: Path, disc_paths: list[str], tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(disc_folder, tmp_path / "data"))
+    (data / "mauve").mkdir()
+    shutil.copy(disc_paths[0], data / "mauve")
+    out = tmp_path / "report"
+    result = call("evaluate", run.folder / "model", data, "--out", out, "--quiet")
+    assert result.code == 1
+    assert "Warning: The model does not know these classes" in result.err
+    assert "mauve (1)" in result.err
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["n"] == 24
+    assert metrics["classes"] == ["blue", "green", "red"]
+    after = call("evaluate", run.folder / "model", disc_folder, "--out", tmp_path / "b", "--quiet")
+    assert (after.code, after.err) == (0, "")
+
+
+def test_train_into_the_data_folder_ends_with_2_and_writes_nothing(
+    disc_folder: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(disc_folder, tmp_path / "data"))
+    result = call(*train_arguments(data, data / "run"))
+    assert result.code == 2
+    assert f"The output folder '{data / 'run'}' lies in the data folder" in result.err
+    assert not (data / "run").exists()
 
 
 def test_progress_goes_to_stderr(run: TrainedRun, disc_paths: list[str], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -180,3 +181,33 @@ def test_recipe_from_a_dict_with_a_wrong_stage_raises() -> None:
     fields["stages"][0]["epochs"] = 0
     with pytest.raises(SettingsError, match="stage 'probe': `epochs`"):
         Recipe.from_dict(fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"stages": ({"name": "a"},)}, "`stages` must hold `Stage` objects, got [{'name': 'a'}]."),
+        (
+            {"stages": (create_stage(), create_stage(epochs=9))},
+            "each stage needs a name of its own, got ['probe', 'probe'].",
+        ),
+        (
+            {"head_options": None},
+            "`head_options` must be a mapping such as {'dropout': 0.5}, got None.",
+        ),
+    ],
+)
+def test_recipe_with_one_wrong_part_names_recipe_and_part(
+    changes: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Recipe(**{"name": "mine", "stages": (create_stage(),), **changes})
+    assert caught.value.problems == (f"recipe 'mine': {problem}",)
+
+
+def test_numbers_of_numpy_are_taken() -> None:
+    assert InputSpec(image_size=np.int64(32)).image_size == 32  # type: ignore[arg-type]
+    stage = create_stage(epochs=np.int64(3), learning_rate=np.float32(0.5))
+    assert (stage.epochs, stage.learning_rate) == (3, 0.5)
+    with pytest.raises(SettingsError, match="`epochs` must be an integer of at least 1"):
+        create_stage(epochs=np.float64(3))

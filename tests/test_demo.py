@@ -6,21 +6,26 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from planetvision.backbones import timm_models
 from planetvision.config import Recipe
 from planetvision.demo import run_demo
 from planetvision.errors import OutputExistsError
+from planetvision.render import write_dataset
 from planetvision.training import RECIPES
 from planetvision.training.recipes import RecipeSpec
 
 
-def test_demo_without_pretrained_weights_says_so_and_writes_everything(
-    quick_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def no_pretrained_weights(quick_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the extra `offline` is not installed, and with a recipe that is soon done."""
     monkeypatch.setattr(timm_models, "find_lite0_weights", lambda: None)
     quick = RecipeSpec(name="scratch", build=lambda: quick_recipe, summary="")
     monkeypatch.setitem(RECIPES._entries, "scratch", quick)
+
+
+def test_demo_without_pretrained_weights_says_so_and_writes_everything(tmp_path: Path) -> None:
     said: list[str] = []
     result = run_demo(tmp_path / "demo", count=35, image_size=64, seed=1, say=said.append)
     assert result.backbone == "tiny"
@@ -45,3 +50,15 @@ def test_demo_without_pretrained_weights_says_so_and_writes_everything(
     assert {Path(path).parent.name for path in explained["path"]} == set(bodies)
     with pytest.raises(OutputExistsError):
         run_demo(result.folder, count=35)
+
+
+def test_demo_over_a_larger_one_uses_the_images_it_has_drawn_alone(tmp_path: Path) -> None:
+    earlier = write_dataset(tmp_path / "demo" / "data", count=42, image_size=32, seed=5)
+    result = run_demo(tmp_path / "demo", count=28, image_size=64, seed=1, overwrite=True)
+    assert all(path.is_file() for path in earlier)
+    split = pd.read_csv(result.folder / "run" / "split.csv")
+    assert len(split) == 28
+    assert split["label"].value_counts().tolist() == [4] * 7
+    for path in split["path"]:
+        with Image.open(path) as image:
+            assert image.size == (64, 64)

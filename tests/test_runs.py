@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -18,6 +21,12 @@ from planetvision.training.callbacks import Callback
 @pytest.fixture
 def classifier(quick_recipe: Recipe) -> PlanetClassifier:
     return PlanetClassifier("tiny", recipe=quick_recipe, device="cpu")
+
+
+@pytest.fixture
+def brief(quick_recipe: Recipe) -> Recipe:
+    """One epoch."""
+    return replace(quick_recipe, name="brief", stages=(replace(quick_recipe.stages[0], epochs=1),))
 
 
 def test_run_writes_what_it_says(
@@ -67,9 +76,54 @@ def test_output_that_exists_is_refused_before_training(
     assert not hasattr(classifier, "network_")
 
 
-def test_output_into_the_data_folder_is_refused(
-    classifier: PlanetClassifier, disc_folder: Path
+@pytest.mark.parametrize("place", ["", "run", "red/deep/run"])
+def test_output_into_the_data_folder_is_refused_before_training(
+    place: str, classifier: PlanetClassifier, disc_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(OutputError, match="is the data folder itself"):
-        train_run(classifier, disc_folder, disc_folder, overwrite=True)
+    data = Path(shutil.copytree(disc_folder, tmp_path / "data"))
+    before = sorted(data.rglob("*"))
+    with pytest.raises(OutputError, match=r"lies in the data folder '.*data', where it would be"):
+        train_run(classifier, data, data / place, overwrite=True)
     assert not hasattr(classifier, "network_")
+    assert sorted(data.rglob("*")) == before
+
+
+def test_output_beside_the_data_folder_is_taken(
+    classifier: PlanetClassifier, disc_folder: Path, tmp_path: Path, brief: Recipe
+) -> None:
+    data = Path(shutil.copytree(disc_folder, tmp_path / "data"))
+    classifier.set_params(test_fraction=0, recipe=brief)
+    assert train_run(classifier, data, tmp_path / "data_run").folder.is_dir()
+
+
+def test_evaluation_that_fails_leaves_the_model(
+    classifier: PlanetClassifier,
+    brief: Recipe,
+    disc_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(self: PlanetClassifier) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(PlanetClassifier, "evaluate", fail)
+    classifier.set_params(recipe=brief)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        train_run(classifier, disc_folder, tmp_path / "run")
+    loaded = PlanetClassifier.load(tmp_path / "run" / "model", device="cpu")
+    image = next(disc_folder.rglob("*.png"))
+    np.testing.assert_array_equal(loaded.predict_proba(image), classifier.predict_proba(image))
+    assert (tmp_path / "run" / "split.csv").is_file()
+    assert (tmp_path / "run" / "history.csv").is_file()
+
+
+def test_run_without_a_test_part_over_another_removes_its_report(
+    classifier: PlanetClassifier, brief: Recipe, disc_folder: Path, tmp_path: Path
+) -> None:
+    classifier.set_params(recipe=brief)
+    folder = train_run(classifier, disc_folder, tmp_path / "run").folder
+    assert (folder / "report" / "metrics.json").is_file()
+    classifier.set_params(test_fraction=0)
+    train_run(classifier, disc_folder, folder, overwrite=True)
+    assert not (folder / "report").exists()
+    assert "test" not in json.loads((folder / "model" / "config.json").read_text())["metrics"]

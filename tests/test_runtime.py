@@ -49,6 +49,13 @@ def draw() -> tuple[float, float, float]:
     return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
 
 
+def use_cuda_devices(monkeypatch: pytest.MonkeyPatch, *, count: int, current: int = 0) -> None:
+    """PyTorch as on a machine with so many CUDA devices."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: current)
+
+
 def test_derive_seed_keeps_the_values_of_the_first_release() -> None:
     # Worked out once; a change would give every user another split and another training.
     assert derive_seed() == 6510301506637419378
@@ -115,9 +122,22 @@ def test_seeded_restores_all_three_states(fails: bool) -> None:
 def test_resolve_device_auto_takes_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == CPU
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert resolve_device("auto") == CUDA
+    use_cuda_devices(monkeypatch, count=1)
+    assert resolve_device("auto") == torch.device("cuda:0")
     assert resolve_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_resolve_device_without_an_index_takes_the_current_one(
+    monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    use_cuda_devices(monkeypatch, count=3, current=2)
+    resolved = resolve_device(device)
+    assert (resolved.type, resolved.index) == ("cuda", 2)
+    # The answer must not move with the current device.
+    use_cuda_devices(monkeypatch, count=3, current=1)
+    assert resolved != resolve_device(device)
+    assert resolve_device("cuda:0") == torch.device("cuda:0")
 
 
 @pytest.mark.parametrize("device", ["gpu", "", "cuda:", "cuda:x"])
@@ -140,8 +160,7 @@ def test_resolve_device_without_cuda_says_so(monkeypatch: pytest.MonkeyPatch, de
 def test_resolve_device_beyond_the_last_gives_their_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    use_cuda_devices(monkeypatch, count=2)
     assert resolve_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(SettingsError, match=r"'cuda:2', but there are only 2 CUDA devices"):
         resolve_device("cuda:2")

@@ -90,6 +90,46 @@ def test_round_trip_gives_equal_logits_and_settings(
     assert loaded.versions["torch"] == metadata.version("torch")
 
 
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 4, stride=4)
+        self.first = nn.Conv2d(8, 8, 1)
+        self.second = nn.Conv2d(8, 8, 1)
+        self.second.weight = self.first.weight
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.second(self.first(self.stem(images)).relu())
+        return features
+
+
+def test_round_trip_of_tied_weights_gives_equal_logits(
+    quick_recipe: Recipe, tmp_path: Path
+) -> None:
+    register_backbone("tied_for_a_test", input=InputSpec(image_size=32))(Tied)
+    try:
+        network = create_network("tied_for_a_test", num_classes=2, weights="none", seed=3).eval()
+        model = SavedModel(
+            network=network, classes=(0, 1), head="linear", head_options={}, recipe=quick_recipe
+        )
+        loaded = load_model(save_model(model, tmp_path / "model"))
+    finally:
+        BACKBONES.remove("tied_for_a_test")
+    assert loaded.network.backbone.second.weight is loaded.network.backbone.first.weight  # type: ignore[union-attr]
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(loaded.network(images), network(images))
+
+
+def test_loading_leaves_the_generators_of_the_caller_alone(model_folder: Path) -> None:
+    torch.manual_seed(11)
+    before = torch.random.get_rng_state()
+    load_model(model_folder)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
 def test_folder_holds_safetensors_and_json_alone(model_folder: Path) -> None:
     assert sorted(path.name for path in model_folder.iterdir()) == [
         "config.json",

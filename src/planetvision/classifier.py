@@ -62,6 +62,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             the manifest.
         network_: The trained `PlanetNet`.
         recipe_: The recipe as it was run.
+        weights_: Where the backbone's first weights came from.
         metrics_: What was measured on the way: numbers of images, validation loss and accuracy,
             and, after `evaluate()`, the accuracy on the test part. It is saved with the model.
     """
@@ -72,6 +73,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
     network_: PlanetNet
     recipe_: Recipe
     metrics_: dict[str, Any]
+    weights_: str
 
     def __init__(
         self,
@@ -182,13 +184,12 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         history = trainer.fit(parts["train"], parts["val"])
         self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
         self.classes_ = np.array(classes)
-        # A stage that makes nothing better keeps what it was given, so the best epoch of all holds.
-        best = min(history, key=lambda record: record.val_loss or 0.0)
+        self.weights_ = plan.weights_used
         self.metrics_ = {
             "num_train": len(parts["train"]),
             "num_val": len(parts["val"]),
-            "val_loss": best.val_loss,
-            "val_accuracy": best.val_accuracy,
+            "val_loss": trainer.val_loss,
+            "val_accuracy": trainer.val_accuracy,
         }
         return self
 
@@ -212,7 +213,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             read_inputs(X),
             classes=self.classes_.tolist(),
             device=self._device(),
-            batch_size=self.batch_size or 32,
+            batch_size=int(self.batch_size or 32),
             num_workers=self.num_workers,
             progress=self.progress,
         )
@@ -275,7 +276,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             self._test_part() if X is None else _keep_test(read_labelled(X, y)),
             classes=self.classes_.tolist(),
             device=self._device(),
-            batch_size=self.batch_size or 32,
+            batch_size=int(self.batch_size or 32),
             num_workers=self.num_workers,
             progress=self.progress,
         )
@@ -329,7 +330,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             head_options=self.recipe_.head_options,
             recipe=self.recipe_,
             settings=self._portable_settings(),
-            weights=self._describe_weights(),
+            weights=self.weights_,
             metrics=self.metrics_,
         )
         return save_model(model, path, overwrite=overwrite)
@@ -357,6 +358,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         classifier.recipe_ = model.recipe
         classifier.classes_ = np.array(model.classes)
         classifier.metrics_ = dict(model.metrics)
+        classifier.weights_ = model.weights
         return classifier
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -395,12 +397,6 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         if problems:
             heading = f"{len(problems)} of {len(predictions)} images cannot be read:"
             raise DataError(itemize(heading, problems, limit=len(problems)), problems=problems)
-
-    def _describe_weights(self) -> str:
-        """Where the backbone's first weights came from; a path would mean nothing elsewhere."""
-        if self.weights == "pretrained":
-            return self.network_.spec.weights or "none"
-        return "none" if self.weights == "none" else f"file {Path(self.weights).name}"
 
     def _portable_settings(self) -> Mapping[str, Any]:
         """The arguments that hold on any machine; the recipe has a place of its own."""

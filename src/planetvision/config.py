@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
@@ -46,6 +46,14 @@ def _is_number(value: object) -> bool:
 
 def _is_triple(values: object) -> bool:
     return isinstance(values, Sequence) and len(values) == 3 and all(map(_is_number, values))
+
+
+def _make_plain(owner: Any) -> None:
+    """Turns NumPy's numbers, as a grid search hands them over, into Python's."""
+    for item in dataclasses.fields(owner):
+        value = getattr(owner, item.name)
+        if isinstance(value, Real) and hasattr(value, "item"):
+            object.__setattr__(owner, item.name, value.item())
 
 
 class _Checker:
@@ -115,6 +123,7 @@ class InputSpec:
     framing: Framing = "letterbox"
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         check = _Checker(self)
         check.integer("image_size", at_least=MIN_IMAGE_SIZE, remedy="Pass 224, for example.")
         check.choice("interpolation", get_args(Interpolation))
@@ -177,6 +186,7 @@ class Stage:
     patience: int | None = None
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         check = _Checker(self, where=f"stage '{self.name}': ")
         check.integer("epochs", at_least=1, remedy="Pass 15, for example.")
         check.number("learning_rate", low=0, open_low=True, remedy="Pass 1e-3, for example.")
@@ -236,6 +246,7 @@ class Recipe:
     max_gradient_norm: float | None = 1.0
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         check = _Checker(self, where=f"recipe '{self.name}': ")
         check.integer("batch_size", at_least=1, remedy="Pass 32, for example.")
         check.integer(
@@ -245,7 +256,8 @@ class Recipe:
         check.number("label_smoothing", low=0, high=1, remedy="Pass 0.1, for example.")
         if self.max_gradient_norm is not None:
             check.number("max_gradient_norm", low=0, open_low=True, remedy="Pass 1.0, or None.")
-        object.__setattr__(self, "stages", tuple(self.stages))
+        stages = self.stages if isinstance(self.stages, Iterable) else (self.stages,)
+        object.__setattr__(self, "stages", tuple(stages))
         strange = [stage for stage in self.stages if not isinstance(stage, Stage)]
         names = [stage.name for stage in self.stages if isinstance(stage, Stage)]
         if strange:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 __all__ = [
+    "check_one_process",
     "create_accelerator",
     "derive_seed",
     "get_num_workers",
@@ -165,6 +166,20 @@ def create_accelerator(precision: MixedPrecision, device: torch.device) -> Itera
         os.environ.pop(variable, None)
         if kept_variable is not None:
             os.environ[variable] = kept_variable
+
+
+def check_one_process() -> None:
+    """Checks that no launcher has started several training processes.
+
+    Raises:
+        SettingsError: If one has: every process would train alone and write the same files.
+    """
+    started = os.environ.get("WORLD_SIZE") or "1"
+    if started != "1":
+        raise SettingsError(
+            f"Training over several processes is not supported yet, and WORLD_SIZE is {started}. "
+            "Start one process, without torchrun or `accelerate launch`."
+        )
 
 
 def derive_seed(*parts: int | str) -> int:

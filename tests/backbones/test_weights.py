@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from planetvision.backbones import timm_models
+from planetvision.backbones import BACKBONES, BackboneSpec, timm_models
 from planetvision.backbones.timm_models import build_efficientnet_lite0, find_lite0_weights
 from planetvision.backbones.tiny import TinyBackbone
 from planetvision.backbones.weights import read_weights
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
-from planetvision.errors import WeightsError
+from planetvision.errors import WeightsError, WeightsWarning
 from planetvision.network import create_network
 
 State = dict[str, torch.Tensor]
@@ -156,6 +157,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ensemble:timm:resnet18+resnet50", "timm hub"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The member 'tiny'")
 def test_hub_that_fails_is_an_error_with_the_ways_out(name: str, tried: str) -> None:
     with pytest.raises(WeightsError, match=r"cannot be had\. Tried: ") as caught:
         create_network(name, num_classes=2)
@@ -190,3 +192,29 @@ def test_fit_without_the_weights_trains_nothing(disc_folder: Path, quick_recipe:
 def test_weights_none_asks_no_hub() -> None:
     network = create_network("torchvision:mobilenet_v3_small", num_classes=2, weights="none")
     assert sum(weight.numel() for weight in network.parameters()) > 900_000
+
+
+@pytest.fixture
+def weighted() -> Iterator[str]:
+    """A backbone that says it has pretrained weights."""
+    name = "weighted_for_a_test"
+    BACKBONES.add(
+        BackboneSpec(
+            name=name,
+            build=lambda pretrained=True: TinyBackbone(),
+            summary="",
+            input=BACKBONES.get("tiny").input,
+            weights="made up",
+        )
+    )
+    yield name
+    BACKBONES.remove(name)
+
+
+def test_ensemble_member_without_weights_is_warned_of(weighted: str) -> None:
+    with pytest.warns(WeightsWarning, match="The member 'tiny' of the ensemble has no pretrained"):
+        create_network(f"ensemble:{weighted}+tiny", num_classes=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        create_network(f"ensemble:{weighted}+{weighted}", num_classes=2)
+        create_network(f"ensemble:{weighted}+tiny", num_classes=2, weights="none")

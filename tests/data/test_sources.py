@@ -101,6 +101,14 @@ def test_split_folders_with_others_or_alone_are_refused(
         read_labelled(tmp_path)
 
 
+@pytest.mark.parametrize("names", [("val", "test"), ("test",), ("validation",)])
+def test_split_folders_without_train_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        create_files(tmp_path, f"{name}/mars/1.png", f"{name}/venus/1.png")
+    with pytest.raises(DataError, match=rf"holds .*{names[0]}/.*: this is neither train/ with"):
+        read_labelled(tmp_path)
+
+
 def test_labels_of_two_types_are_refused() -> None:
     with pytest.raises(DataError, match="all strings or all integers, got both int and str"):
         read_labelled(["1.png", "2.png"], [1, "mars"])
@@ -232,6 +240,15 @@ def test_inputs_of_a_mixed_list_are_expanded_in_order(tmp_path: Path) -> None:
         "<bytes 5>",
         "missing.png",
     ]
+
+
+def test_inputs_of_a_list_with_an_empty_folder_and_an_unmatched_glob_keep_a_row_each(
+    tmp_path: Path,
+) -> None:
+    create_files(tmp_path, "a.png")
+    (tmp_path / "empty").mkdir()
+    inputs = [tmp_path / "empty", tmp_path / "a.png", str(tmp_path / "*.tif")]
+    assert read_inputs(inputs).names == [str(item) for item in inputs]
 
 
 def test_inputs_of_arrays() -> None:

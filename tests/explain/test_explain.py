@@ -120,6 +120,19 @@ def test_explaining_leaves_modes_gradients_and_hooks_as_they_were(
     assert torch.equal(weight.grad, marker)
 
 
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+def test_explaining_leaves_a_mixture_of_modes_as_it_was(
+    method: str, bright_network: PlanetNet
+) -> None:
+    bright_network.eval()
+    bright_network.head.train()
+    bright_network.backbone.get_submodule("1").train()
+    before = {name: part.training for name, part in bright_network.named_modules()}
+    assert set(before.values()) == {True, False}
+    explain(bright_network, [square_image()], method=method)
+    assert {name: part.training for name, part in bright_network.named_modules()} == before
+
+
 def test_gradcam_that_fails_removes_its_hooks(images: torch.Tensor) -> None:
     network = build("tiny")
     with pytest.raises(RuntimeError):
@@ -239,6 +252,16 @@ def test_layer_that_the_answer_does_not_depend_on_says_so() -> None:
 
     with pytest.raises(ExplanationError, match=r"The layer 'unused' .* yields no map"):
         explain(wrap(Aside(), feature_layers=("unused",)), [square_image()])
+
+
+@pytest.mark.parametrize("name", ["block.1", "blocks.9", "blocks.1.forward"])
+def test_misspelt_feature_layer_is_named(name: str, images: torch.Tensor) -> None:
+    found = build("tiny")
+    spec = replace(found.spec, feature_layers=(name,))
+    network = PlanetNet(found.backbone, found.head, input_spec=found.input_spec, spec=spec)
+    with pytest.raises(ExplanationError, match=rf"'tiny' has no layer '{name}'\. Correct"):
+        compute_gradcam(network, images, torch.tensor([0, 1, 2]))
+    assert not any(part._forward_hooks for part in network.modules())
 
 
 def test_ensemble_map_is_the_mean_of_its_members_maps(images: torch.Tensor) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from planetvision.classifier import PlanetClassifier
 from planetvision.data import Catalog
+from planetvision.explain.gradcam import compute_gradcam
 from planetvision.inference import predict_catalog
 from planetvision.inference.predictor import load_framed
+from planetvision.network import PlanetNet
 from planetvision.results import Predictions
 
 CPU = torch.device("cpu")
@@ -102,6 +106,34 @@ def test_network_in_training_mode_is_put_in_evaluation_mode(
     found = predict(trained, disc_paths[:3])
     assert not trained.network_.training
     np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+
+
+def test_network_that_is_moved_to_predict_can_be_explained_afterwards(
+    trained: PlanetClassifier, disc_paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = copy.deepcopy(trained.network_)
+
+    def move(device: torch.device) -> PlanetNet:
+        """As from CPU to CUDA, where every weight becomes a new tensor."""
+        for part in network.modules():
+            for name, weight in list(part.named_parameters(recurse=False)):
+                setattr(part, name, nn.Parameter(weight.detach().clone().to(device)))
+        return network
+
+    monkeypatch.setattr(network, "to", move)
+    old = network.head.get_parameter("weight")
+    catalog = Catalog(sources=tuple(disc_paths[:2]))
+    found = predict_catalog(network, catalog, classes=("a", "b", "c"), device=CPU)
+    assert network.head.get_parameter("weight") is not old
+    assert not any(weight.is_inference() for weight in network.parameters())
+    np.testing.assert_array_equal(
+        found.probabilities, predict(trained, disc_paths[:2]).probabilities
+    )
+    images = torch.stack(
+        [torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1) for path in disc_paths[:2]]
+    )
+    maps = compute_gradcam(network, images, torch.tensor([0, 1]))
+    assert torch.equal(maps, compute_gradcam(trained.network_, images, torch.tensor([0, 1])))
 
 
 def test_letterbox_keeps_the_whole_frame_in_view(trained: PlanetClassifier) -> None:

@@ -139,3 +139,30 @@ def test_save_to_a_full_folder_raises_unless_told(tmp_path: Path) -> None:
     explanations.save(tmp_path, overwrite=True)
     assert (tmp_path / "kept.txt").read_text() == "mine"
     assert (tmp_path / "0_mars.npy").exists()
+
+
+def test_save_over_older_results_removes_their_pictures_and_keeps_the_users(
+    tmp_path: Path,
+) -> None:
+    items = (create_explanation(), create_explanation("b/moon.jpg"))
+    folder = Explanations(items=items).save(tmp_path / "out")
+    (folder / "mine.png").write_text("mine")
+    Explanations(items=(create_explanation("b/moon.jpg"),)).save(folder, overwrite=True)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "0_moon.npy",
+        "0_moon.png",
+        "explanations.csv",
+        "mine.png",
+    ]
+    assert (folder / "mine.png").read_text() == "mine"
+
+
+def test_save_over_the_images_that_were_explained_is_refused_and_removes_nothing(
+    tmp_path: Path,
+) -> None:
+    folder = Explanations(items=(create_explanation(),)).save(tmp_path / "out")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    again = Explanations(items=(create_explanation(str(folder / "0_mars.png")),))
+    with pytest.raises(OutputError, match=r"0_mars\.png' lies where results would be written"):
+        again.save(folder, overwrite=True)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import accuracy_score
 
-from planetvision.errors import OutputExistsError
+from planetvision.errors import OutputError, OutputExistsError
 from planetvision.results import Prediction, Predictions
 from planetvision.results.predictions import name_pictures
 
@@ -167,6 +167,34 @@ def test_save_over_older_results_leaves_no_older_collage(
     folder = predictions.save(tmp_path / "out")
     create_predictions(["gone.png"], [[float("nan")] * 3]).save(folder, overwrite=True)
     assert not (folder / "collage.png").exists()
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_save_over_the_images_that_were_predicted_is_refused_and_removes_nothing(
+    kind: Callable[[Path], Any], predictions: Predictions, tmp_path: Path
+) -> None:
+    folder = predictions.save(tmp_path / "out")
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    pictures = sorted((folder / "annotated").iterdir())
+    again = create_predictions([kind(path) for path in pictures], [[1, 0, 0]] * len(pictures))
+    with pytest.raises(OutputError, match=r"0_array_0\.png' lies where results would be written"):
+        again.save(folder, overwrite=True)
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+
+
+def test_save_over_older_results_removes_their_pictures_and_keeps_the_users(
+    predictions: Predictions, tmp_path: Path
+) -> None:
+    folder = predictions.save(tmp_path / "out")
+    (folder / "annotated" / "mine.png").write_text("mine")
+    (folder / "annotated" / "notes.txt").write_text("mine")
+    create_predictions([np.zeros((9, 9, 3), np.uint8)], [[1, 0, 0]]).save(folder, overwrite=True)
+    assert sorted(path.name for path in (folder / "annotated").iterdir()) == [
+        "0_array_0.png",
+        "mine.png",
+        "notes.txt",
+    ]
+    assert (folder / "annotated" / "mine.png").read_text() == "mine"
 
 
 def test_save_passes_over_an_image_that_has_gone_since(tmp_path: Path) -> None:

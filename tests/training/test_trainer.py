@@ -24,6 +24,8 @@ from planetvision.training.callbacks import Callback
 from planetvision.training.trainer import StageRun, Trainer
 
 SPEC = InputSpec(image_size=32)
+# So little that every stage below makes the validation loss better, else its weights go back.
+DROPOUT = 0.1
 STAGES = {
     "views": Stage(name="views", epochs=2, learning_rate=1e-2, views=2),
     "frozen": Stage(name="frozen", epochs=2, learning_rate=1e-2),
@@ -99,7 +101,7 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 def reference(
     stage: Stage, train: ImageDataset, val: ImageDataset
 ) -> tuple[PlanetNet, TrainingHistory]:
-    return run(make_recipe(stage, augmentation="light"), train, val, dropout=0.3)
+    return run(make_recipe(stage, augmentation="light"), train, val, dropout=DROPOUT)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 2])
@@ -112,7 +114,7 @@ def test_one_seed_gives_identical_runs_whatever_the_workers(
 ) -> None:
     torch.manual_seed(num_workers + 100)  # the caller's generators must not matter
     recipe = make_recipe(stage, augmentation="light")
-    network, history = run(recipe, train, val, dropout=0.3, num_workers=num_workers)
+    network, history = run(recipe, train, val, dropout=DROPOUT, num_workers=num_workers)
     assert same_weights(network, reference[0])
     assert without_seconds(history) == without_seconds(reference[1])
 
@@ -124,7 +126,7 @@ def test_another_seed_gives_another_run(
     val: ImageDataset,
 ) -> None:
     network, history = run(
-        make_recipe(stage, augmentation="light"), train, val, dropout=0.3, seed=1
+        make_recipe(stage, augmentation="light"), train, val, dropout=DROPOUT, seed=1
     )
     assert not same_weights(network, reference[0])
     assert without_seconds(history) != without_seconds(reference[1])
@@ -133,7 +135,7 @@ def test_another_seed_gives_another_run(
 def test_each_stage_changes_what_it_frees_and_nothing_else(
     stage: Stage, reference: tuple[PlanetNet, TrainingHistory]
 ) -> None:
-    before, after = make_network(0.3).state_dict(), reference[0].state_dict()
+    before, after = make_network(DROPOUT).state_dict(), reference[0].state_dict()
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
     free = {"head.1.weight", "head.1.bias"}
     if stage.trainable_blocks:
@@ -262,6 +264,22 @@ def test_loss_weighs_classes_by_their_inverse_frequency_when_balanced(
     assert history[0].val_accuracy == pytest.approx(float(right))
 
 
+def test_balanced_loss_of_data_without_the_last_class_weighs_those_that_occur(
+    train: ImageDataset,
+) -> None:
+    rows = [0, 1, 2, 4]  # three of class 0, one of class 1, none of class 2
+    few = ImageDataset(
+        [train.sources[row] for row in rows], [train.targets[row] for row in rows], input_spec=SPEC
+    )
+    assert few.targets == (0, 0, 0, 1)
+    _, history = run(make_recipe(STANDSTILL, class_weights="balanced"), few, few)
+    logits, targets = direct_logits(few)
+    losses = -logits.log_softmax(dim=1)[torch.arange(4), targets]
+    shares = torch.tensor([1.0, 1.0, 1.0, 3.0])
+    expected = (losses * shares).sum() / shares.sum()
+    assert history[0].train_loss == pytest.approx(float(expected), rel=1e-4)
+
+
 def test_label_smoothing_spreads_the_target_in_training_alone(train: ImageDataset) -> None:
     _, history = run(make_recipe(STANDSTILL, label_smoothing=0.3), train, train)
     logits, targets = direct_logits(train)
@@ -292,12 +310,14 @@ def test_gradients_are_clipped_to_the_norm(train: ImageDataset) -> None:
 
 
 class Scripted(Trainer):
-    """Validation losses as written down, whatever the weights."""
+    """Validation losses as written down, before the first epoch and after each."""
 
     losses: Sequence[float] = ()
+    asked = 0
 
     def validate(self, run: StageRun) -> tuple[float | None, float | None]:
-        return self.losses[len(self.history)], 0.5
+        self.asked += 1
+        return self.losses[self.asked - 1], 0.5
 
 
 class Recorder(Callback):
@@ -332,11 +352,14 @@ class Recorder(Callback):
 @pytest.mark.parametrize(
     ("losses", "patience", "epochs", "best"),
     [
-        ((1.0, 0.5, 0.7, 0.6, 0.1), 2, 4, 2),
-        ((1.0, 0.5, 0.7, 0.6, 0.1), None, 5, 5),
-        ((1.0, 1.1, 1.2, 1.3, 1.4), 3, 4, 1),
-        ((1.0, 0.9, 0.8, 0.7, 0.75), 1, 5, 4),
-        ((1.0, math.nan, math.nan, 0.5, 0.4), 2, 3, 1),
+        ((2.0, 1.0, 0.5, 0.7, 0.6, 0.1), 2, 4, 2),
+        ((2.0, 1.0, 0.5, 0.7, 0.6, 0.1), None, 5, 5),
+        ((2.0, 1.0, 1.1, 1.2, 1.3, 1.4), 3, 4, 1),
+        ((2.0, 1.0, 0.9, 0.8, 0.7, 0.75), 1, 5, 4),
+        ((math.nan, 1.0, 1.1, 1.2, 0.5, 0.4), 2, 3, 1),
+        # None is better than what the stage began with.
+        ((0.5, 1.0, 0.9, 0.4, 0.3, 0.2), 2, 2, 0),
+        ((0.5, 1.0, 0.9, 0.8, 0.7, 0.6), None, 5, 0),
     ],
 )
 def test_patience_ends_a_stage_and_the_best_weights_come_back(
@@ -352,8 +375,39 @@ def test_patience_ends_a_stage_and_the_best_weights_come_back(
     kind = type("Script", (Scripted,), {"losses": losses})
     network, history = run(make_recipe(stage), train, val, kind=kind, callbacks=[recorder])
     assert len(history) == epochs
-    assert torch.equal(network.head.weight, recorder.heads[best - 1])  # type: ignore[arg-type]
-    assert not torch.equal(recorder.heads[0], recorder.heads[1])
+    heads = [make_network().head.get_parameter("weight"), *recorder.heads]
+    assert torch.equal(network.head.get_parameter("weight"), heads[best])
+    assert not torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[1], heads[2])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_validation_loss_that_is_not_finite_names_stage_and_epoch(
+    value: float, train: ImageDataset, val: ImageDataset
+) -> None:
+    stage = Stage(name="head", epochs=5, learning_rate=0.1, views=1, patience=3)
+    kind = type("Script", (Scripted,), {"losses": (2.0, 1.0, value, 0.5)})
+    recorder = Recorder()
+    with pytest.raises(
+        TrainingError, match=f"The validation loss is {value} in stage 'head', epoch 2"
+    ) as caught:
+        run(make_recipe(stage), train, val, kind=kind, callbacks=[recorder])
+    assert (caught.value.stage, caught.value.epoch, caught.value.step) == ("head", 2, 2)
+    assert recorder.calls[-1] == "fit end"
+
+
+@pytest.mark.parametrize("name", ["views", "fine-tune"])
+def test_stage_that_only_makes_things_worse_leaves_the_weights_as_they_were(
+    name: str, train: ImageDataset, val: ImageDataset
+) -> None:
+    good = replace(STAGES["fine-tune"], name="good", learning_rate=3e-3)
+    wild = replace(STAGES[name], name="wild", learning_rate=10.0, scheduler="constant")
+    expected, first = run(make_recipe(good), train, val)
+    network, history = run(make_recipe(good, wild), train, val)
+    best = min(record.val_loss or 0 for record in first)
+    assert all((record.val_loss or 0) > best for record in history if record.stage == "wild")
+    assert same_weights(network, expected)
+    assert not same_weights(network, make_network())
 
 
 def test_without_validation_the_last_weights_stay(train: ImageDataset) -> None:
@@ -452,6 +506,45 @@ def test_step_can_be_replaced_in_a_subclass(train: ImageDataset, val: ImageDatas
     assert [record.train_loss for record in history] == [0.25, 0.25]
     assert [record.train_accuracy for record in history] == [1.0, 1.0]
     assert same_weights(network, make_network())
+
+
+def test_draws_are_the_epochs_through_all_stages(
+    train: ImageDataset, val: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: dict[str, list[Any]] = {"light": [], "none": []}
+    get_item = ImageDataset.__getitem__
+
+    def record(self: ImageDataset, key: Any) -> tuple[torch.Tensor, int]:
+        keys[self.augmentation].append(key)
+        return get_item(self, key)
+
+    monkeypatch.setattr(ImageDataset, "__getitem__", record)
+    stages = (
+        STAGES["frozen"],
+        replace(STAGES["fine-tune"], epochs=3),
+        replace(STAGES["fine-tune"], name="last", epochs=1),
+    )
+    run(make_recipe(*stages, augmentation="light"), train, val)
+    assert [draw for _, draw in keys["light"]] == [
+        draw for draw in range(1, 7) for _ in range(len(train))
+    ]
+    # Every image once an epoch, and never twice in one guise.
+    assert sorted(keys["light"]) == [(row, draw) for row in range(12) for draw in range(1, 7)]
+    assert {draw for _, draw in keys["none"]} == {0}
+
+
+def test_start_by_torchrun_is_refused(
+    train: ImageDataset, val: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    network = make_network()
+    trainer = Trainer(network, make_recipe(STAGES["views"]), device="cpu")
+    with pytest.raises(SettingsError, match=r"several processes is not supported.*WORLD_SIZE is 2"):
+        trainer.fit(train, val)
+    assert len(trainer.history) == 0
+    assert same_weights(network, make_network())
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert len(trainer.fit(train, val)) == 2
 
 
 def test_tensorboard_events_hold_the_history(

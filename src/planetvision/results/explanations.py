@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from planetvision.data.catalog import Label
 from planetvision.data.images import ImageArray
-from planetvision.errors import OutputExistsError, SettingsError
+from planetvision.errors import OutputError, OutputExistsError, SettingsError
 from planetvision.figures import draw_explanation, overlay_heatmap, save_image
 from planetvision.files import create_output_folder, write_atomically
 from planetvision.results.predictions import (
-    check_not_inside,
+    check_not_replaced,
     format_share,
     name_pictures,
     remove_stale,
@@ -132,6 +132,10 @@ class Explanations(Sequence[Explanation]):
                         f"'{file}' exists already. Name another file, or pass overwrite=True.",
                         path=str(file),
                     )
+            if Path(self.items[0].path).resolve() == target.resolve():
+                raise OutputError(
+                    f"'{target}' is the image itself. Name another file.", path=str(target)
+                )
             create_output_folder(target.parent, overwrite=True)
             self._save_one(self.items[0], target)
             return target
@@ -140,9 +144,9 @@ class Explanations(Sequence[Explanation]):
                 f"'{target}' is one picture, and there are {len(self)} explanations, "
                 f"{len(self.failed)} of them failed. Name a folder."
             )
+        check_not_replaced([item.path for item in self if not item.error], target)
         folder = create_output_folder(target, overwrite=overwrite)
-        check_not_inside([item.path for item in self], folder)
-        remove_stale(folder)
+        remove_stale(folder / "explanations.csv", folder)
         for name, item in zip(name_pictures([item.path for item in self]), self, strict=True):
             if not item.error:
                 self._save_one(item, folder / name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,6 @@ __all__ = ["Prediction", "Predictions", "format_share", "name_pictures"]
 
 _MAX_COLLAGE_TILES = 48
 _READ_SIZE = 1024
-_PICTURE_NAME = re.compile(r"\d+_.+\.(png|npy)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +156,16 @@ class Predictions(Sequence[Prediction]):
             OutputExistsError: If it is not empty and `overwrite` is false.
             OutputError: If it cannot be written, or would replace the images that were predicted.
         """
+        readable = [
+            source for source, error in zip(self.sources, self.errors, strict=True) if not error
+        ]
+        check_not_replaced(readable, Path(path), Path(path, "annotated"))
         folder = create_output_folder(path, overwrite=overwrite)
+        remove_stale(folder / "predictions.csv", folder / "annotated")
         frame = self.to_frame()
         write_atomically(folder / "predictions.csv", lambda file: frame.to_csv(file, index=False))
         pictures = folder / "annotated"
         pictures.mkdir(exist_ok=True)
-        check_not_inside(self.sources, pictures)
-        remove_stale(pictures)
         # What an earlier call left must not pass for a picture of this one.
         (folder / "collage.png").unlink(missing_ok=True)
         tiles: list[Tile] = []
@@ -205,23 +206,33 @@ def format_share(value: float) -> str:
     return "<0.1%" if value < 0.0005 else f"{value:.1%}"
 
 
-def check_not_inside(sources: Sequence[ImageSource], folder: Path) -> None:
-    """Raises an `OutputError` if one of the images lies in the folder that is to be written."""
-    inside = folder.resolve()
+def check_not_replaced(sources: Sequence[ImageSource], *folders: Path) -> None:
+    """Raises an `OutputError` if one of the images lies in a folder that is to be written."""
+    written = [folder.resolve() for folder in folders]
     for source in sources:
-        if isinstance(source, str | os.PathLike) and Path(source).resolve().parent == inside:
+        if isinstance(source, str | os.PathLike) and Path(source).resolve().parent in written:
             raise OutputError(
                 f"The image '{os.fspath(source)}' lies where results would be written, in "
-                f"'{folder}', and could be replaced. Name another output folder.",
-                path=str(folder),
+                f"'{Path(source).parent}', and could be replaced. Name another output folder.",
+                path=str(folders[0]),
             )
 
 
-def remove_stale(folder: Path) -> None:
-    """Removes what an earlier `save` wrote: files named as `name_pictures` names them."""
-    for path in folder.iterdir():
-        if _PICTURE_NAME.fullmatch(path.name):
-            path.unlink()
+def remove_stale(table: Path, pictures: Path) -> None:
+    """Removes the pictures and maps of an earlier `save`, which its table names, and no others."""
+    import pandas as pd
+
+    if not table.is_file():
+        return
+    try:
+        paths = pd.read_csv(table)["path"].astype(str).tolist()
+    except (KeyError, ValueError, OSError):  # somebody else's table
+        return
+    for name in name_pictures(paths):
+        for suffix in (".png", ".npy"):
+            file = (pictures / name).with_suffix(suffix)
+            if file.is_file():
+                file.unlink()
 
 
 def name_pictures(paths: Sequence[str]) -> list[str]:

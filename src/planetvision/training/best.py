@@ -30,16 +30,17 @@ class BestWeights:
         """Whether patience has run out."""
         return self.patience is not None and self.epochs_since >= self.patience
 
-    def update(self, score: float) -> None:
-        """Notes the score of an epoch, lower is better, and keeps the weights if it is the best."""
+    def update(self, score: float) -> bool:
+        """Notes a score, lower is better; keeps the weights, and says so, if it is the best."""
         if score < self.score:
             self.score = score
             self.epochs_since = 0
             self._kept = {
                 name: value.detach().clone() for name, value in self.module.state_dict().items()
             }
-        else:
-            self.epochs_since += 1
+            return True
+        self.epochs_since += 1
+        return False
 
     def restore(self) -> None:
         """Puts the kept weights back; without any score nothing changes."""

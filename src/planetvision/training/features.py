@@ -74,7 +74,8 @@ def compute_features(
     features, targets = [], []
     total = views * len(dataset)
     with tqdm(total=total, desc=description, unit="image", disable=not progress) as bar:
-        for part, draws in [*plain, (dataset, range(len(plain), views))]:
+        # Negative draws: a later stage augments by the numbers of its epochs, which are not.
+        for part, draws in [*plain, (dataset, range(-views, -len(plain)))]:
             sampler = EpochSampler(len(part), shuffle=False)
             loader = create_loader(
                 part,

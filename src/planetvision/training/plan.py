@@ -17,7 +17,7 @@ from planetvision.config import FRAMINGS, Framing, InputSpec, Precision, Recipe
 from planetvision.data.splits import check_fractions
 from planetvision.errors import PlanetVisionError, SettingsError, WeightsWarning
 from planetvision.heads import HEADS
-from planetvision.runtime import resolve_device, resolve_precision
+from planetvision.runtime import check_one_process, resolve_device, resolve_precision
 from planetvision.schedules import SCHEDULES
 from planetvision.training.recipes import RECIPES
 
@@ -64,6 +64,13 @@ class Plan:
     backbone: BackboneSpec
     weights: str | os.PathLike[str]
 
+    @property
+    def weights_used(self) -> str:
+        """Where the first weights come from; of a file its name, as paths are local."""
+        if self.weights == "pretrained":
+            return self.backbone.weights or "none"
+        return "none" if self.weights == "none" else f"file {Path(self.weights).name}"
+
     def warn_of_random_features(self) -> None:
         """Warns where a backbone without pretrained weights is never trained as a whole."""
         from_scratch = self.weights == "none" or (
@@ -86,6 +93,7 @@ def create_plan(settings: Settings) -> Plan:
         SettingsError: If any of them is wrong; all that are wrong are named at once.
     """
     problems: list[str] = []
+    check_one_process()
 
     def attempt(check: Callable[[], T]) -> T | None:
         try:
@@ -153,7 +161,9 @@ def _check_options(settings: Settings) -> list[str]:
     if settings.on_error not in ("raise", "skip"):
         problems.append(f"`on_error` must be 'raise' or 'skip', got {settings.on_error!r}.")
     if settings.num_workers is not None and not (
-        isinstance(settings.num_workers, int | np.integer) and settings.num_workers >= 0
+        isinstance(settings.num_workers, int | np.integer)
+        and not isinstance(settings.num_workers, bool)
+        and settings.num_workers >= 0
     ):
         problems.append(
             f"`num_workers` must be 0 or more, got {settings.num_workers!r}. Pass None to leave "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ from torch.utils.data import DataLoader
 
 from planetvision.config import Precision, Recipe, Stage
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
-from planetvision.errors import SettingsError, TrainingError
+from planetvision.errors import TrainingError
 from planetvision.network import PlanetNet
 from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.runtime import (
+    check_one_process,
     create_accelerator,
     derive_seed,
     get_num_workers,
@@ -70,6 +70,8 @@ class Trainer:
     Each step is a small method, so that a subclass can change one: `fit`, `run_stage`,
     `prepare_stage`, `run_epoch`, `train_step`, `validate`.
 
+    After `fit`, `val_loss` and `val_accuracy` are those of the weights that were kept.
+
     Args:
         network: The network; it is trained in place.
         recipe: The stages.
@@ -106,6 +108,8 @@ class Trainer:
         self.callbacks = [*callbacks, *([ProgressBar()] if progress else [])]
         self.progress = progress
         self.history = TrainingHistory()
+        self.val_loss: float | None = None
+        self.val_accuracy: float | None = None
         self._accelerator: Accelerator | None = None
         self._class_counts = torch.ones(1)
 
@@ -127,12 +131,7 @@ class Trainer:
         Raises:
             TrainingError: If the loss is no longer a finite number.
         """
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise SettingsError(
-                "Training over several processes is not supported yet, and WORLD_SIZE is "
-                f"{os.environ['WORLD_SIZE']}. Start one process, without torchrun or "
-                "`accelerate launch`."
-            )
+        check_one_process()
         tune_allocator()
         self.history = TrainingHistory()
         train = train.with_augmentation(self.recipe.augmentation)
@@ -167,15 +166,12 @@ class Trainer:
         best = BestWeights(learner, stage.patience)
         try:
             self._call("on_stage_begin", stage)
-            loss_before, _ = self.validate(run)
-            if loss_before is not None:
-                best.update(loss_before)
+            self._keep_if_best(best, *self.validate(run))
             for _ in range(stage.epochs):
                 record = self.run_epoch(run)
                 self.history.append(record)
                 self._call("on_epoch_end", record)
-                if record.val_loss is not None:
-                    best.update(record.val_loss)
+                self._keep_if_best(best, record.val_loss, record.val_accuracy)
                 if best.should_stop:
                     logger.info("stage %s: no better since %d epochs", stage.name, stage.patience)
                     break
@@ -186,6 +182,12 @@ class Trainer:
             self.accelerator.free_memory()
         best.restore()
         self._call("on_stage_end", stage)
+
+    def _keep_if_best(
+        self, best: BestWeights, val_loss: float | None, val_accuracy: float | None
+    ) -> None:
+        if val_loss is not None and best.update(val_loss):
+            self.val_loss, self.val_accuracy = val_loss, val_accuracy
 
     def prepare_stage(
         self, stage: Stage, train: ImageDataset, val: ImageDataset | None
