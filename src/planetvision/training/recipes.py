@@ -123,7 +123,7 @@ def _balanced() -> Recipe:
             ),
             Stage(
                 name="fine-tune",
-                epochs=3,
+                epochs=6,
                 learning_rate=1e-4,
                 backbone_rate=0.3,
                 trainable_blocks=3,
