@@ -239,6 +239,7 @@ def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -
         head="liner",
         augmentation="lite",
         scheduler="cosin",
+        image_size=0,
         framing="crop",
         val_fraction=1.5,
         test_fraction=-1,
@@ -256,6 +257,7 @@ def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -
         "Unknown head 'liner'. Did you mean 'linear'",
         "Unknown augmentation 'lite'",
         "Unknown scheduler 'cosin'. Did you mean 'cosine'",
+        "`image_size` must be an integer of at least 16, got 0",
         "`framing` must be one of",
         "`val_fraction` must lie strictly between 0 and 1, got 1.5",
         "`test_fraction` must lie in [0, 1), got -1",
@@ -266,7 +268,7 @@ def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -
         "`batch_size` must be an integer of at least 1, got 0",
     ):
         assert part in message
-    assert len(caught.value.problems) == 12
+    assert len(caught.value.problems) == 13
 
 
 def test_settings_of_wrong_types_are_reported_together(make: Any, disc_folder: Path) -> None:

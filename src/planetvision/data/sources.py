@@ -244,8 +244,9 @@ def _read_class_folders(
             DataWarning,
             stacklevel=2,
         )
-    pairs = [(str(path), folder.name) for folder in folders for path in _list_files(folder)]
-    empty = [folder.name for folder in folders if not _list_files(folder)]
+    files = {folder.name: _list_files(folder) for folder in folders}
+    pairs = [(str(path), name) for name, paths in files.items() for path in paths]
+    empty = [name for name, paths in files.items() if not paths]
     if empty:
         raise DataError(
             f"In '{root}' these class folders hold no files: {', '.join(empty)}. Put images into "

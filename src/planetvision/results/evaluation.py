@@ -154,11 +154,7 @@ class Evaluation:
             heading = f"{count(len(self.misclassified), 'wrong answer')}, the most confident first"
             save_image(draw_collage(misses, heading=heading), folder / "misclassified.png")
         maps = [
-            Tile(
-                item.overlay,
-                item.answer,
-                (Path(item.path).name,),
-            )
+            Tile(item.overlay, item.answer, (Path(item.path).name,))
             for item in self.explanations or ()
             if not item.error
         ]

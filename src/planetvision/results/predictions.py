@@ -178,11 +178,10 @@ class Predictions(Sequence[Prediction]):
                 image = read_image(source, min_size=_READ_SIZE)
             except ImageError:  # it was there when it was predicted, and is gone now
                 continue
-            title = f"{prediction.label}  {format_share(prediction.confidence)}"
-            second = (
-                f"next: {prediction.second_label}  {format_share(prediction.second_confidence)}"
-            )
-            save_image(annotate_image(image, title=title, lines=(second,)), pictures / name)
+            second_share = format_share(prediction.second_confidence)
+            second = f"next: {prediction.second_label}  {second_share}"
+            picture = annotate_image(image, title=prediction.answer, lines=(second,))
+            save_image(picture, pictures / name)
             if len(tiles) < _MAX_COLLAGE_TILES:
                 tiles.append(Tile(image, prediction.answer, (Path(prediction.path).name,)))
         if tiles:

@@ -13,7 +13,7 @@ import numpy as np
 
 from planetvision.augment import POLICIES
 from planetvision.backbones import BACKBONES, BackboneSpec
-from planetvision.config import FRAMINGS, Framing, InputSpec, Precision, Recipe
+from planetvision.config import Framing, InputSpec, Precision, Recipe
 from planetvision.data.splits import check_fractions
 from planetvision.errors import PlanetVisionError, SettingsError, WeightsWarning
 from planetvision.heads import HEADS
@@ -127,17 +127,12 @@ def create_plan(settings: Settings) -> Plan:
         schedules = {settings.scheduler or stage.scheduler for stage in recipe.stages}
         for schedule in sorted(schedules):
             attempt(lambda name=schedule: SCHEDULES.get(name))  # type: ignore[misc]
-    spec = None
-    if backbone is not None:
-        shown = backbone.input
-        size = settings.image_size
-        if size is None:
-            size = recipe.image_size if recipe and recipe.image_size else shown.image_size
-        spec = attempt(lambda: replace(shown, image_size=size, framing=settings.framing))
-    elif settings.framing not in FRAMINGS:
-        problems.append(
-            f"`framing` must be one of {', '.join(FRAMINGS)}, not {settings.framing!r}."
-        )
+    # Of an unknown backbone too: its size and framing may be wrong as well.
+    shown = backbone.input if backbone is not None else InputSpec()
+    size = settings.image_size
+    if size is None:
+        size = recipe.image_size if recipe and recipe.image_size else shown.image_size
+    spec = attempt(lambda: replace(shown, image_size=size, framing=settings.framing))
     device = attempt(lambda: resolve_device(settings.device))
     if device is not None:
         attempt(lambda: resolve_precision(settings.precision, device))
