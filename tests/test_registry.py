@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -203,6 +204,35 @@ def test_name_declared_by_two_packages_names_both(
         PluginError, match=r"'gizmo' is declared by several installed packages: plugin-a, plugin-b"
     ):
         gadgets.get("gizmo")
+
+
+def test_plugin_with_the_name_of_an_entry_is_passed_over_with_one_warning(
+    gadgets: Registry[Entry], install: Install
+) -> None:
+    module = install("same-plugin", GADGET.format(name="mlp"), points="mlp = {module}:GADGET")
+    with pytest.warns(PluginWarning, match=r"'same-plugin' offers a gadget 'mlp', but that name"):
+        assert gadgets.get("mlp").summary == "a summary"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gadgets.get("mlp")
+        gadgets.get("linear")
+    assert module not in sys.modules
+
+
+def test_plugin_that_was_imported_by_hand_is_no_rival_of_its_own_entry(install: Install) -> None:
+    code = (
+        "from planetvision import register_head\n"
+        "@register_head('outside_head', summary='registered by a plugin')\n"
+        "def build(feature_size, num_classes): ...\n"
+    )
+    module = install("head-plugin", code, points="outside_head = {module}:build", family="heads")
+    importlib.import_module(module)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert HEADS.get("outside_head").summary == "registered by a plugin"
+    finally:
+        HEADS.remove("outside_head")
 
 
 def test_plugin_that_gives_nothing_says_what_was_expected(

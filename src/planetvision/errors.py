@@ -7,7 +7,8 @@ pickling (an error raised in a loader worker reaches the parent whole).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 
 __all__ = [
     "DataError",
@@ -90,6 +91,24 @@ class UnknownNameError(SettingsError, LookupError):
         self.family = family
         self.name = name
         self.suggestions = tuple(suggestions)
+
+    @classmethod
+    def among(
+        cls, statement: str, *, known: Collection[str], remedy: str, family: str, name: str
+    ) -> UnknownNameError:
+        """Returns the error that suggests the known names most like the one that was given.
+
+        Args:
+            statement: What was given, such as "Unknown head 'liner'."
+            known: The names that there are.
+            remedy: What to do, after the suggestion.
+            family: What the names are names of.
+            name: The name as it was asked for; what precedes a colon is not compared.
+        """
+        spelt = name.rpartition(":")[2].lower()
+        near = difflib.get_close_matches(spelt, known, n=3, cutoff=0.6)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return cls(f"{statement}{hint} {remedy}", family=family, name=name, suggestions=near)
 
 
 class DuplicateNameError(PlanetVisionError, ValueError):

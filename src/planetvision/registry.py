@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any, Generic, TypeVar
 
 from planetvision.errors import (
     DuplicateNameError,
-    PlanetVisionError,
     PluginError,
     PluginWarning,
     SettingsError,
@@ -41,6 +39,7 @@ class Entry:
 
 
 SpecT = TypeVar("SpecT", bound=Entry)
+BuilderT = TypeVar("BuilderT", bound=Callable[..., Any])
 
 
 def summarize(function: Callable[..., Any]) -> str:
@@ -67,6 +66,7 @@ class Registry(Generic[SpecT]):
         self.spec_type = spec_type
         self._entries: dict[str, SpecT] = {}
         self._prefixes: dict[str, Callable[[str], SpecT]] = {}
+        self._compared: set[str] = set()
 
     @property
     def group(self) -> str:
@@ -105,6 +105,22 @@ class Registry(Generic[SpecT]):
         self._entries[name] = spec
         return spec
 
+    def decorator(
+        self, create_spec: Callable[[BuilderT], SpecT], *, replace: bool = False
+    ) -> Callable[[BuilderT], BuilderT]:
+        """Returns a decorator that adds the entry made of the function below it.
+
+        Args:
+            create_spec: Makes the entry of the function.
+            replace: Whether an entry of the same name may be replaced.
+        """
+
+        def register(build: BuilderT) -> BuilderT:
+            self.add(create_spec(build), replace=replace)
+            return build
+
+        return register
+
     def add_prefix(self, prefix: str, resolve: Callable[[str], SpecT]) -> None:
         """Lets names of the form `prefix:REST` be made by `resolve(REST)`."""
         self._prefixes[prefix] = resolve
@@ -127,6 +143,7 @@ class Registry(Generic[SpecT]):
                 f"of type {type(name).__name__}. Known: {', '.join(self.names())}."
             )
         if name in self._entries:
+            self._warn_of_shadowed(name)
             return self._entries[name]
         prefix, colon, rest = name.partition(":")
         if colon and prefix in self._prefixes:
@@ -185,6 +202,7 @@ class Registry(Generic[SpecT]):
             named = isinstance(loaded, self.spec_type) and loaded.name == name
             if named and name not in self._entries:
                 self.add(loaded)
+            self._compared.add(name)
         # A plugin is somebody else's code: whatever it raises must fail its own name only.
         except Exception as cause:
             raise PluginError(
@@ -204,14 +222,31 @@ class Registry(Generic[SpecT]):
             )
         return self._entries[name]
 
-    def _unknown(self, name: str) -> PlanetVisionError:
+    def _warn_of_shadowed(self, name: str) -> None:
+        """Warns, once a name, of an installed plugin that a registered entry keeps out."""
+        if name in self._compared:
+            return
+        self._compared.add(name)
+        home = getattr(self._entries[name].build, "__module__", None) or ""
+        for point in self._entry_points():
+            # A plugin that was imported by hand has registered its own entry: that is the one.
+            if point.name == name and point.module.split(".")[0] != home.split(".")[0]:
+                owner = point.dist.name if point.dist else "?"
+                warnings.warn(
+                    f"The installed package '{owner}' offers a {self.noun} '{name}', but that "
+                    f"name is taken ({self._entries[name].summary}), and '{owner}' is not used. "
+                    f"Rename its entry point, or register it with replace=True.",
+                    PluginWarning,
+                    stacklevel=4,
+                )
+
+    def _unknown(self, name: str) -> UnknownNameError:
         known = self.names()
-        near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
-        hint = f" Did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
         made = [f"{prefix}:NAME" for prefix in self.prefixes()]
-        return UnknownNameError(
-            f"Unknown {self.noun} {name!r}.{hint} Known: {', '.join([*known, *made])}.",
+        return UnknownNameError.among(
+            f"Unknown {self.noun} {name!r}.",
+            known=known,
+            remedy=f"Known: {', '.join([*known, *made])}.",
             family=self.family,
             name=name,
-            suggestions=near,
         )

@@ -60,17 +60,12 @@ def register_augmentation(
         ...     "Turns every image upside down."
         ...     return lambda image: image.flip(-2)
     """
-
-    def register(build: PolicyBuilder) -> PolicyBuilder:
-        POLICIES.add(
-            AugmentationSpec(
-                name=name, build=build, summary=summary or summarize(build), source=source
-            ),
-            replace=replace,
-        )
-        return build
-
-    return register
+    return POLICIES.decorator(
+        lambda build: AugmentationSpec(
+            name=name, build=build, summary=summary or summarize(build), source=source
+        ),
+        replace=replace,
+    )
 
 
 def list_augmentations() -> list[str]:

@@ -59,28 +59,24 @@ def register_backbone(
         ...     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     """
 
-    def register(build: BackboneBuilder) -> BackboneBuilder:
+    def create_spec(build: BackboneBuilder) -> BackboneSpec:
         takes_pretrained = "pretrained" in inspect.signature(build).parameters
-        BACKBONES.add(
-            BackboneSpec(
-                name=name,
-                build=build,
-                summary=summary or summarize(build),
-                source=source,
-                input=input or InputSpec(),
-                weights=weights if weights is not None else "the builder" * takes_pretrained,
-                licence=licence,
-                feature_size=feature_size,
-                feature_layers=feature_layers,
-                feature_layout=feature_layout,
-                block_layers=block_layers,
-                channels_last=channels_last,
-            ),
-            replace=replace,
+        return BackboneSpec(
+            name=name,
+            build=build,
+            summary=summary or summarize(build),
+            source=source,
+            input=input or InputSpec(),
+            weights=weights if weights is not None else "the builder" * takes_pretrained,
+            licence=licence,
+            feature_size=feature_size,
+            feature_layers=feature_layers,
+            feature_layout=feature_layout,
+            block_layers=block_layers,
+            channels_last=channels_last,
         )
-        return build
 
-    return register
+    return BACKBONES.decorator(create_spec, replace=replace)
 
 
 def list_backbones() -> list[str]:

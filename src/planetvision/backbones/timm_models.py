@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Sequence
 from importlib import util
@@ -52,13 +51,12 @@ def resolve_timm(name: str) -> BackboneSpec:
     """
     config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        hint = f" Did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
-        raise UnknownNameError(
-            f"timm has no model {name!r}.{hint} timm.list_models() names all.",
+        raise UnknownNameError.among(
+            f"timm has no model {name!r}.",
+            known=timm.list_models(),
+            remedy="timm.list_models() names all.",
             family="backbones",
             name=f"timm:{name}",
-            suggestions=near,
         )
     spec = InputSpec()
     has_weights = False

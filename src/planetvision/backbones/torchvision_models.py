@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from typing import Any, cast
 
@@ -52,14 +51,12 @@ def resolve_torchvision(name: str) -> BackboneSpec:
     """
     known = models.list_models(module=models)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f" Did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
-        raise UnknownNameError(
-            f"torchvision has no classification model {name!r}.{hint} "
-            "torchvision.models.list_models(module=torchvision.models) names all.",
+        raise UnknownNameError.among(
+            f"torchvision has no classification model {name!r}.",
+            known=known,
+            remedy="torchvision.models.list_models(module=torchvision.models) names all.",
             family="backbones",
             name=f"torchvision:{name}",
-            suggestions=near,
         )
     weights = models.get_model_weights(name).DEFAULT
     preset = weights.transforms()

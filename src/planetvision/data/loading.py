@@ -130,7 +130,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 def create_loader(
     dataset: Dataset[Any],
-    sampler: Sampler[tuple[int, int]],
+    sampler: Sampler[Any],
     *,
     batch_size: int,
     num_workers: int = 0,

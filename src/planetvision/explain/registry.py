@@ -44,17 +44,12 @@ def register_explainer(
         source: Where the method comes from.
         replace: Whether an entry of that name may be replaced.
     """
-
-    def register(build: Explainer) -> Explainer:
-        EXPLAINERS.add(
-            ExplainerSpec(
-                name=name, build=build, summary=summary or summarize(build), source=source
-            ),
-            replace=replace,
-        )
-        return build
-
-    return register
+    return EXPLAINERS.decorator(
+        lambda build: ExplainerSpec(
+            name=name, build=build, summary=summary or summarize(build), source=source
+        ),
+        replace=replace,
+    )
 
 
 def list_explainers() -> list[str]:

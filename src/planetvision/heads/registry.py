@@ -80,15 +80,12 @@ def register_head(
         ...     norm = nn.LayerNorm(feature_size)
         ...     return nn.Sequential(norm, nn.Linear(feature_size, num_classes))
     """
-
-    def register(build: HeadBuilder) -> HeadBuilder:
-        HEADS.add(
-            HeadSpec(name=name, build=build, summary=summary or summarize(build), source=source),
-            replace=replace,
-        )
-        return build
-
-    return register
+    return HEADS.decorator(
+        lambda build: HeadSpec(
+            name=name, build=build, summary=summary or summarize(build), source=source
+        ),
+        replace=replace,
+    )
 
 
 def list_heads() -> list[str]:

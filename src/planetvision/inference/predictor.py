@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
 
 from planetvision.augment.framing import frame_image
 from planetvision.config import InputSpec
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.images import ImageSource, read_image
+from planetvision.data.loading import create_loader
 from planetvision.errors import ImageError
 from planetvision.network import PlanetNet
 from planetvision.results import Predictions
@@ -48,9 +49,9 @@ class FramedImages(Dataset[Framed]):
     def __getitem__(self, index: int) -> Framed:
         return load_framed(self.sources[index], self.spec)
 
-
-def _as_is(batch: list[Framed]) -> list[Framed]:
-    return batch
+    def __getitems__(self, indices: Sequence[int]) -> list[Framed]:
+        """Returns a batch as a list: rows without an image cannot be stacked."""
+        return [self[index] for index in indices]
 
 
 def predict_catalog(
@@ -77,12 +78,9 @@ def predict_catalog(
     tune_allocator()
     network.to(device).eval()
     workers = get_num_workers(num_workers, len(catalog))
-    loader = DataLoader(
-        FramedImages(catalog.sources, network.input_spec),
-        batch_size=batch_size,
-        num_workers=workers,
-        collate_fn=_as_is,
-        generator=torch.Generator().manual_seed(0),
+    images = FramedImages(catalog.sources, network.input_spec)
+    loader = create_loader(
+        images, SequentialSampler(images), batch_size=batch_size, num_workers=workers
     )
     probabilities = np.full((len(catalog), len(classes)), np.nan)
     errors: list[str] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -274,11 +273,10 @@ def get_body(name: str) -> Body:
         )
     if name in BODIES:
         return BODIES[name]
-    near = difflib.get_close_matches(name.lower(), list(BODIES), n=1, cutoff=0.6)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UnknownNameError(
-        f"Unknown body {name!r}.{hint} Known: {known}.",
+    raise UnknownNameError.among(
+        f"Unknown body {name!r}.",
+        known=BODIES,
+        remedy=f"Known: {known}.",
         family="bodies",
         name=name,
-        suggestions=near,
     )

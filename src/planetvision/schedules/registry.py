@@ -46,17 +46,12 @@ def register_scheduler(
         ...     "The full rate, then half of it."
         ...     return 1.0 if step < total_steps / 2 else 0.5
     """
-
-    def register(build: Schedule) -> Schedule:
-        SCHEDULES.add(
-            SchedulerSpec(
-                name=name, build=build, summary=summary or summarize(build), source=source
-            ),
-            replace=replace,
-        )
-        return build
-
-    return register
+    return SCHEDULES.decorator(
+        lambda build: SchedulerSpec(
+            name=name, build=build, summary=summary or summarize(build), source=source
+        ),
+        replace=replace,
+    )
 
 
 def list_schedulers() -> list[str]:

@@ -43,15 +43,12 @@ def register_recipe(
         ...     stage = Stage(name="head", epochs=10, learning_rate=1e-3, views=1)
         ...     return Recipe(name="ten_epochs", stages=(stage,))
     """
-
-    def register(build: RecipeBuilder) -> RecipeBuilder:
-        RECIPES.add(
-            RecipeSpec(name=name, build=build, summary=summary or summarize(build), source=source),
-            replace=replace,
-        )
-        return build
-
-    return register
+    return RECIPES.decorator(
+        lambda build: RecipeSpec(
+            name=name, build=build, summary=summary or summarize(build), source=source
+        ),
+        replace=replace,
+    )
 
 
 def list_recipes() -> list[str]:
