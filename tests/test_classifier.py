@@ -224,13 +224,28 @@ def test_settings_of_the_classifier_replace_those_of_the_recipe(
         scheduler="constant",
         image_size=48,
         framing="squash",
+        tta="body",
         batch_size=7,
     ).fit(disc_folder)
     assert (classifier.recipe_.head, classifier.recipe_.augmentation) == ("mlp", "light")
     assert (classifier.recipe_.batch_size, classifier.recipe_.stages[0].batch_size) == (7, None)
     spec = classifier.network_.input_spec
-    assert (spec.image_size, spec.framing) == (48, "squash")
+    assert (spec.image_size, spec.framing, spec.tta) == (48, "squash", "body")
     assert type(classifier.network_.head).__name__ == "Sequential"
+
+
+def test_test_time_augmentation_is_that_of_the_recipe_and_is_saved(
+    make: Any, brief: Recipe, disc_folder: Path, disc_paths: list[str], tmp_path: Path
+) -> None:
+    both = make(recipe=replace(brief, tta="body")).fit(disc_folder)
+    alone = make(recipe=replace(brief, tta="body"), tta="none").fit(disc_folder)
+    assert (both.network_.input_spec.tta, alone.network_.input_spec.tta) == ("body", "none")
+    expected = both.predict_proba(disc_paths)
+    assert not np.array_equal(expected, alone.predict_proba(disc_paths))
+    loaded = PlanetClassifier.load(both.save(tmp_path / "model"), device="cpu")
+    np.testing.assert_array_equal(loaded.predict_proba(disc_paths), expected)
+    answers = [item.confidence for item in loaded.explain(disc_paths[:4])]
+    np.testing.assert_allclose(answers, expected[:4].max(axis=1), atol=1e-6)
 
 
 def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -> None:
@@ -300,6 +315,7 @@ def test_numbers_of_numpy_train_as_plain_ones_and_are_saved(
         ({"precision": "fp16"}, "needs a CUDA device"),
         ({"device": "cuda:7"}, "`device` is 'cuda:7'"),
         ({"framing": "crop"}, "`framing` must be one of"),
+        ({"tta": "flips"}, "`tta` must be one of 'none', 'body', got 'flips'"),
     ],
 )
 def test_each_wrong_setting_is_named(

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planetvision.config import FRAMINGS, IMAGENET_MEAN, IMAGENET_STD, InputSpec, Recipe, Stage
+from planetvision.config import (
+    FRAMINGS,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    TTAS,
+    InputSpec,
+    Recipe,
+    Stage,
+)
 from planetvision.errors import SettingsError
 
 
@@ -22,12 +30,13 @@ def create_stage(**changes: Any) -> Stage:
 def test_input_spec_by_default_is_imagenet_in_a_letterbox() -> None:
     spec = InputSpec()
     assert (spec.image_size, spec.framing, spec.interpolation) == (224, "letterbox", "bicubic")
+    assert spec.tta == "none"
     assert (spec.mean, spec.std) == (IMAGENET_MEAN, IMAGENET_STD)
     assert IMAGENET_MEAN == (0.485, 0.456, 0.406)
     assert IMAGENET_STD == (0.229, 0.224, 0.225)
 
 
-def test_input_spec_with_five_wrong_values_names_all_five() -> None:
+def test_input_spec_with_six_wrong_values_names_all_six() -> None:
     with pytest.raises(SettingsError) as caught:
         InputSpec(
             image_size=0,
@@ -35,6 +44,7 @@ def test_input_spec_with_five_wrong_values_names_all_five() -> None:
             std=(0.5, 0.0, 0.5),
             interpolation="cubic",  # type: ignore[arg-type]
             framing="crop",  # type: ignore[arg-type]
+            tta="flips",  # type: ignore[arg-type]
         )
     assert caught.value.problems == (
         "`image_size` must be an integer of at least 16, got 0. Pass 224, for example.",
@@ -42,10 +52,11 @@ def test_input_spec_with_five_wrong_values_names_all_five() -> None:
         "Pass 'nearest', for example.",
         "`framing` must be one of 'letterbox', 'body', 'squash', 'center_crop', got 'crop'. "
         "Pass 'letterbox', for example.",
+        "`tta` must be one of 'none', 'body', got 'flips'. Pass 'none', for example.",
         "`mean` must hold three numbers, got (0.5, 0.5).",
         "`std` must be positive, got (0.5, 0.0, 0.5).",
     )
-    assert str(caught.value).startswith("5 settings are wrong:\n  - `image_size`")
+    assert str(caught.value).startswith("6 settings are wrong:\n  - `image_size`")
 
 
 @pytest.mark.parametrize("mean", [None, 0.5, ("a", 0, 0), (float("nan"), 0, 0), (True, 0, 0)])
@@ -70,6 +81,7 @@ def test_input_spec_of_the_smallest_size_is_taken() -> None:
     std=st.tuples(*[st.floats(0.01, 2)] * 3),
     interpolation=st.sampled_from(["nearest", "bilinear", "bicubic"]),
     framing=st.sampled_from(FRAMINGS),
+    tta=st.sampled_from(TTAS),
 )
 def test_input_spec_round_trip_through_json_is_equal(**fields: Any) -> None:
     spec = InputSpec(**fields)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from planetvision.config import Framing, Precision, Recipe
+from planetvision.config import Framing, Precision, Recipe, Tta
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
 from planetvision.errors import DataError, NotFittedError, itemize
 from planetvision.explain import EXPLAINERS
@@ -43,6 +43,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         scheduler: A registered schedule for all stages; None takes each stage's own.
         image_size: The side of the input in pixels; None takes the recipe's, else the backbone's.
         framing: How a frame becomes a square: `letterbox`, `body`, `squash` or `center_crop`.
+        tta: What prediction is shown beside the framed image, its logits averaged with the others:
+            `none`, or `body`, a crop around the body where one is found; None takes the recipe's.
         batch_size: Images a step; None takes the recipe's.
         weights: The backbone's first weights: `pretrained`, `none`, or a file.
         val_fraction: The share of the images that choose the best epoch.
@@ -85,6 +87,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         scheduler: str | None = None,
         image_size: int | None = None,
         framing: Framing = "letterbox",
+        tta: Tta | None = None,
         batch_size: int | None = None,
         weights: str | os.PathLike[str] = "pretrained",
         val_fraction: float = 0.15,
@@ -103,6 +106,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         self.scheduler = scheduler
         self.image_size = image_size
         self.framing = framing
+        self.tta = tta
         self.batch_size = batch_size
         self.weights = weights
         self.val_fraction = val_fraction

@@ -62,6 +62,13 @@ class Framing(str, Enum):
     center_crop = "center_crop"
 
 
+class Tta(str, Enum):
+    """The values of --tta."""
+
+    none = "none"
+    body = "body"
+
+
 Model = Annotated[Path, typer.Argument(help="The model's folder.", show_default=False)]
 Inputs = Annotated[
     list[str],
@@ -150,6 +157,7 @@ def train(
     framing: Annotated[
         Framing, typer.Option(help="How a frame becomes a square.")
     ] = Framing.letterbox,
+    tta: Annotated[Optional[Tta], typer.Option(help="What prediction adds to it.")] = None,  # noqa: UP045
     batch_size: Annotated[Optional[int], typer.Option(help="Images a step.")] = None,  # noqa: UP045
     weights: Annotated[str, typer.Option(help="pretrained, none, or a file.")] = "pretrained",
     seed: Annotated[int, typer.Option(help="The seed of everything.")] = 0,
@@ -184,6 +192,7 @@ def train(
         scheduler=scheduler,
         image_size=image_size,
         framing=framing.value,
+        tta=tta.value if tta else None,
         batch_size=batch_size,
         weights=weights,
         on_error=on_error.value,

@@ -15,6 +15,7 @@ __all__ = [
     "FRAMINGS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "TTAS",
     "ClassWeights",
     "Framing",
     "InputSpec",
@@ -23,10 +24,13 @@ __all__ = [
     "Precision",
     "Recipe",
     "Stage",
+    "Tta",
 ]
 
 Framing = Literal["letterbox", "body", "squash", "center_crop"]
 FRAMINGS: tuple[str, ...] = get_args(Framing)
+Tta = Literal["none", "body"]
+TTAS: tuple[str, ...] = get_args(Tta)
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 ClassWeights = Literal["balanced", "none"]
@@ -111,6 +115,8 @@ class InputSpec:
         framing: How a frame of any shape becomes a square: `letterbox` keeps all of it and pads
             with black, `body` crops around the body first where one is found, `squash` distorts,
             `center_crop` cuts the edges.
+        tta: What prediction is shown beside the framed image (test-time augmentation), its logits
+            averaged with the others: `none`, or `body`, a crop around the body where one is found.
 
     Raises:
         SettingsError: If any value is out of range; all of them are named.
@@ -121,6 +127,7 @@ class InputSpec:
     std: tuple[float, float, float] = IMAGENET_STD
     interpolation: Interpolation = "bicubic"
     framing: Framing = "letterbox"
+    tta: Tta = "none"
 
     def __post_init__(self) -> None:
         _make_plain(self)
@@ -128,6 +135,7 @@ class InputSpec:
         check.integer("image_size", at_least=MIN_IMAGE_SIZE, remedy="Pass 224, for example.")
         check.choice("interpolation", get_args(Interpolation))
         check.choice("framing", FRAMINGS)
+        check.choice("tta", TTAS)
         for name in ("mean", "std"):
             values = getattr(self, name)
             if not _is_triple(values):
@@ -227,6 +235,8 @@ class Recipe:
         head: The registered head.
         head_options: Keyword arguments of that head, such as `{"dropout": 0.5}`.
         augmentation: The registered augmentation policy.
+        tta: The test-time augmentation of the trained model, as in `InputSpec`; `body` asks for a
+            policy that shows bodies at that size, such as `light`.
         batch_size: Images a step.
         image_size: The side of the input in pixels; None takes the backbone's.
         class_weights: `balanced` weighs each class by the inverse of its frequency.
@@ -239,6 +249,7 @@ class Recipe:
     head: str = "linear"
     head_options: Mapping[str, Any] = field(default_factory=dict)
     augmentation: str = "light"
+    tta: Tta = "none"
     batch_size: int = 32
     image_size: int | None = None
     class_weights: ClassWeights = "balanced"
@@ -252,6 +263,7 @@ class Recipe:
         check.integer(
             "image_size", at_least=MIN_IMAGE_SIZE, optional=True, remedy="Pass 224, for example."
         )
+        check.choice("tta", TTAS)
         check.choice("class_weights", get_args(ClassWeights))
         check.number("label_smoothing", low=0, high=1, remedy="Pass 0.1, for example.")
         if self.max_gradient_norm is not None:

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planetvision.augment.framing import frame_image
+from planetvision.augment.framing import crop_to_body, frame_image, frame_views
 from planetvision.config import FRAMINGS, Framing, InputSpec, Interpolation
 
 
@@ -41,6 +41,48 @@ def test_every_framing_gives_a_uint8_square(framing: Framing, shape: tuple[int, 
     # A frame of one colour keeps it, wherever it is not padded.
     assert set(np.unique(framed.numpy()).tolist()) <= {0, 200}
     assert int(framed.max()) == 200
+
+
+def test_views_without_test_time_augmentation_are_the_framed_image() -> None:
+    frame, spec = draw_disc(200, 300, center=(60, 100), radius=20), InputSpec(image_size=64)
+    views = frame_views(frame, spec)
+    assert views.shape == (1, 3, 64, 64)
+    assert torch.equal(views[0], frame_image(frame, spec))
+
+
+def test_views_with_body_add_the_crop_around_it() -> None:
+    frame = draw_disc(200, 300, center=(60, 100), radius=20)
+    spec = InputSpec(image_size=64, tta="body")
+    views = frame_views(frame, spec)
+    assert views.shape == (2, 3, 64, 64)
+    assert torch.equal(views[0], frame_image(frame, InputSpec(image_size=64)))
+    assert torch.equal(views[1], frame_image(frame, InputSpec(image_size=64, framing="body")))
+    small, large = (get_extent(view) for view in views)
+    assert large[1] - large[0] > 4 * (small[1] - small[0])
+
+
+def test_views_follow_the_framing_after_the_crop() -> None:
+    frame = draw_disc(200, 300, center=(150, 15), radius=20)
+    crop = crop_to_body(frame)
+    assert crop is not None
+    assert crop.shape[-2] < crop.shape[-1]
+    views = frame_views(frame, InputSpec(image_size=64, framing="squash", tta="body"))
+    assert torch.equal(views[1], frame_image(crop, InputSpec(image_size=64, framing="squash")))
+
+
+@pytest.mark.parametrize(
+    ("frame", "framing"),
+    [
+        (fill_frame(100, 200), "letterbox"),
+        (draw_disc(200, 300, center=(60, 100), radius=20), "body"),
+    ],
+    ids=["no body", "cropped already"],
+)
+def test_views_with_body_add_nothing_where_there_is_nothing_to_add(
+    frame: torch.Tensor, framing: Framing
+) -> None:
+    spec = InputSpec(image_size=64, framing=framing, tta="body")
+    assert len(frame_views(frame, spec)) == 1
 
 
 def test_letterbox_of_a_wide_frame_pads_above_and_below_with_black() -> None:

@@ -101,18 +101,26 @@ def test_none_is_the_framed_image_whatever_the_seed() -> None:
             assert torch.equal(transform(image), frame_image(image, SPEC))
 
 
-def test_light_keeps_a_centred_body_in_view() -> None:
+def test_light_shows_a_body_at_its_size_or_up_close() -> None:
     image = torch.zeros(3, 96, 96, dtype=torch.uint8)
     image[:, 38:58, 38:58] = 200
     transform = create_transform("light", InputSpec(image_size=96))
-    for seed in range(20):
+    close = 0
+    for seed in range(40):
         with seeded(seed):
             changed = transform(image)
         bright = changed.amax(dim=0) > 20
         # Scale 0.6 to 1.2 in each direction, give or take an edge.
-        assert 0.8 * 0.6**2 * 400 < int(bright.sum()) < 1.2 * 1.2**2 * 400
-        edges = [bright[0], bright[-1], bright[:, 0], bright[:, -1]]
-        assert not any(bool(edge.any()) for edge in edges)
+        if int(bright.sum()) < 1.2 * 1.2**2 * 400:
+            assert int(bright.sum()) > 0.8 * 0.6**2 * 400
+            edges = [bright[0], bright[-1], bright[:, 0], bright[:, -1]]
+            assert not any(bool(edge.any()) for edge in edges)
+        else:
+            # The crop around it has a margin of 15 % on each side.
+            side = 96 / 1.3
+            assert 0.8 * 0.6**2 * side**2 < int(bright.sum()) < 1.2 * 1.2**2 * side**2
+            close += 1
+    assert 10 <= close <= 30
 
 
 def test_light_turns_by_any_angle() -> None:

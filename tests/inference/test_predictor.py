@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from planetvision.classifier import PlanetClassifier
 from planetvision.data import Catalog
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.inference import predict_catalog
-from planetvision.inference.predictor import load_framed
+from planetvision.inference.predictor import compute_logits, load_views
 from planetvision.network import PlanetNet
 from planetvision.results import Predictions
 
@@ -39,15 +41,44 @@ def test_probabilities_are_the_softmax_of_the_framed_images(
     trained: PlanetClassifier, disc_paths: list[str]
 ) -> None:
     network = trained.network_
-    framed = [load_framed(path, network.input_spec)[0] for path in disc_paths]
+    views = [load_views(path, network.input_spec)[0] for path in disc_paths]
     with torch.no_grad():
-        expected = network(torch.stack([item for item in framed if item is not None]))
+        expected = network(torch.cat([item for item in views if item is not None]))
     found = predict(trained, disc_paths)
     np.testing.assert_allclose(
         found.probabilities, expected.double().softmax(dim=1).numpy(), atol=1e-6
     )
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-12)
     assert found.paths == tuple(disc_paths)
+
+
+def test_logits_of_several_views_are_their_mean(trained: PlanetClassifier) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shape = (6, 3, 32, 32)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    with torch.no_grad():
+        one_by_one = trained.network_(pixels).double()
+        found = compute_logits(trained.network_, [pixels[:2], pixels[2:3], pixels[3:]])
+    parts = (one_by_one[:2], one_by_one[2:3], one_by_one[3:])
+    torch.testing.assert_close(found, torch.stack([part.mean(dim=0) for part in parts]))
+
+
+def test_prediction_with_the_body_as_a_second_view_weighs_both(
+    trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    frame = np.zeros((200, 200, 3), np.uint8)
+    cv2.circle(frame, (40, 150), 12, (220, 60, 40), thickness=-1)
+    Image.fromarray(frame).save(tmp_path / "small.png")
+    classifier = copy.deepcopy(trained)
+    found = {}
+    for framing, tta in (("letterbox", "none"), ("body", "none"), ("letterbox", "body")):
+        spec = replace(trained.network_.input_spec, framing=framing, tta=tta)
+        classifier.network_.input_spec = spec
+        found[framing, tta] = predict(classifier, [str(tmp_path / "small.png")]).probabilities
+    product = found["letterbox", "none"] * found["body", "none"]
+    expected = np.sqrt(product) / np.sqrt(product).sum()
+    np.testing.assert_allclose(found["letterbox", "body"], expected, atol=1e-6)
+    assert np.abs(expected - found["letterbox", "none"]).max() > 1e-3
 
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (5, 0), (5, 2)])
@@ -138,10 +169,11 @@ def test_network_that_is_moved_to_predict_can_be_explained_afterwards(
 
 def test_letterbox_keeps_the_whole_frame_in_view(trained: PlanetClassifier) -> None:
     wide = np.full((20, 40, 3), 200, dtype=np.uint8)
-    framed, error = load_framed(Image.fromarray(wide), trained.network_.input_spec)
-    assert framed is not None
+    views, error = load_views(Image.fromarray(wide), trained.network_.input_spec)
+    assert views is not None
     assert error == ""
-    assert framed.shape == (3, 32, 32)
+    assert views.shape == (1, 3, 32, 32)
+    framed = views[0]
     assert set(framed[:, 8:24].flatten().tolist()) == {200}
     assert set(framed[:, :8].flatten().tolist()) == {0}
     assert set(framed[:, 24:].flatten().tolist()) == {0}

@@ -1,4 +1,4 @@
-"""Framing: a frame of any shape becomes the square that a backbone is shown."""
+"""Framing: a frame of any shape becomes the square, or squares, that a backbone is shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as pixels
 from planetvision.config import InputSpec
 from planetvision.geometry import find_body
 
-__all__ = ["frame_image"]
+__all__ = ["crop_to_body", "frame_image", "frame_views"]
 
 _BODY_MARGIN = 0.15
 _BODY_MIN_CONFIDENCE = 0.5
@@ -30,6 +30,39 @@ def frame_image(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
     if image.shape[-2:] == (size, size) and spec.framing != "body":
         return image
     return _FRAMINGS[spec.framing](image, spec)
+
+
+def frame_views(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
+    """Returns the squares that the network is shown at prediction, the framed image first.
+
+    With `spec.tta == "body"` a crop around the body follows where one is found with confidence.
+    It keeps more of the detail of a small disc in a large frame.
+
+    Convention: uint8, (3, H, W) in and (V, 3, image_size, image_size) out, V = 1 or 2.
+
+    Args:
+        image: The decoded frame.
+        spec: Its `framing`, `tta`, `image_size` and `interpolation` are followed.
+    """
+    views = [frame_image(image, spec)]
+    if spec.tta == "body" and spec.framing != "body":
+        crop = crop_to_body(image)
+        if crop is not None:
+            views.append(frame_image(crop, spec))
+    return torch.stack(views)
+
+
+def crop_to_body(image: torch.Tensor) -> torch.Tensor | None:
+    """Returns the part of the frame around the body, or None where none is found for sure.
+
+    Convention: uint8, (3, H, W) in and (3, h, w) out, with a margin of 15 % of the body's longer
+    side where the frame has it.
+    """
+    region = find_body(image.permute(1, 2, 0).contiguous().numpy())
+    if region is None or region.confidence < _BODY_MIN_CONFIDENCE:
+        return None
+    top, left, bottom, right = region.expand(_BODY_MARGIN, image.shape[-2], image.shape[-1])
+    return image[:, top:bottom, left:right]
 
 
 def _resize(image: torch.Tensor, height: int, width: int, spec: InputSpec) -> torch.Tensor:
@@ -56,11 +89,8 @@ def _letterbox(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
 
 
 def _body(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
-    region = find_body(image.permute(1, 2, 0).contiguous().numpy())
-    if region is None or region.confidence < _BODY_MIN_CONFIDENCE:
-        return _letterbox(image, spec)
-    top, left, bottom, right = region.expand(_BODY_MARGIN, image.shape[-2], image.shape[-1])
-    return _letterbox(image[:, top:bottom, left:right], spec)
+    crop = crop_to_body(image)
+    return _letterbox(image if crop is None else crop, spec)
 
 
 def _squash(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -111,7 +112,7 @@ def _none(spec: InputSpec) -> ImageTransform:
 def _light(spec: InputSpec) -> ImageTransform:
     from torchvision.transforms import InterpolationMode, v2
 
-    from planetvision.augment.framing import frame_image
+    from planetvision.augment.framing import crop_to_body, frame_image
 
     change = v2.Compose(
         [
@@ -127,7 +128,14 @@ def _light(spec: InputSpec) -> ImageTransform:
             v2.ColorJitter(brightness=(0.4, 1.5), contrast=0.1, saturation=0.1),
         ]
     )
-    return lambda image: change(frame_image(image, spec))
+
+    def transform(image: torch.Tensor) -> torch.Tensor:
+        # How large a body appears says nothing of it, and at prediction both may be shown.
+        crop = crop_to_body(image) if random.random() < 0.5 else None
+        changed: torch.Tensor = change(frame_image(image if crop is None else crop, spec))
+        return changed
+
+    return transform
 
 
 def _strong(spec: InputSpec) -> ImageTransform:
@@ -151,7 +159,7 @@ _BUILT_IN = (
     (
         "light",
         _light,
-        "any rotation, flips, scale 0.6-1.2, small shifts, exposure 0.4-1.5",
+        "half of them cropped to the body; any rotation, flips, scale 0.6-1.2, exposure 0.4-1.5",
         "",
     ),
     (

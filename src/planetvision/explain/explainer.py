@@ -12,7 +12,7 @@ from planetvision.backbones.layers import evaluating
 from planetvision.data.catalog import Catalog, Label
 from planetvision.errors import SettingsError
 from planetvision.explain.registry import EXPLAINERS, Explainer
-from planetvision.inference.predictor import load_framed
+from planetvision.inference.predictor import compute_logits, load_views
 from planetvision.network import PlanetNet
 from planetvision.results import Explanation, Explanations
 
@@ -30,6 +30,9 @@ def explain_catalog(
     batch_size: int = 16,
 ) -> Explanations:
     """Returns one explanation an image; those that cannot be read carry an error.
+
+    The answer is that of prediction, test-time augmentation included; the map is of the framed
+    image alone.
 
     Args:
         network: The network; its training mode, gradients and hooks are left as they were.
@@ -56,15 +59,15 @@ def explain_catalog(
         layers = network.feature_layers if method == "gradcam" else ()
         for start in range(0, len(catalog), batch_size):
             sources = catalog.sources[start : start + batch_size]
-            framed = [load_framed(source, network.input_spec) for source in sources]
-            readable = [image for image, _ in framed if image is not None]
-            answers = iter(_explain_images(network, readable, explainer, classes, device, target))
-            for name, (image, error) in zip(catalog.names[start:], framed, strict=False):
+            loaded = [load_views(source, network.input_spec) for source in sources]
+            readable = [views.to(device) for views, _ in loaded if views is not None]
+            answers = iter(_explain_images(network, readable, explainer, classes, target))
+            for name, (views, error) in zip(catalog.names[start:], loaded, strict=False):
                 shared: dict[str, Any] = {"path": name, "method": method, "layers": layers}
-                if image is None:
+                if views is None:
                     items.append(_no_explanation(error, shared))
                 else:
-                    pixels = image.permute(1, 2, 0).contiguous().numpy()
+                    pixels = views[0].permute(1, 2, 0).contiguous().numpy()
                     items.append(Explanation(image=pixels, **next(answers), **shared))
     return Explanations(items=tuple(items))
 
@@ -86,17 +89,16 @@ def _explain_images(
     images: Sequence[torch.Tensor],
     explainer: Explainer,
     classes: Sequence[Label],
-    device: torch.device,
     target: Label | None,
 ) -> list[dict[str, Any]]:
     """Returns the fields of `Explanation` that the network decides, for each image."""
     if not images:
         return []
-    batch = torch.stack(list(images)).to(device)
     with torch.no_grad():
-        confidences, answers = network(batch).softmax(dim=1).max(dim=1)
+        confidences, answers = compute_logits(network, images).softmax(dim=1).max(dim=1)
     targets = answers if target is None else torch.full_like(answers, classes.index(target))
-    maps = explainer(network, batch, targets).detach().float().cpu()
+    framed = torch.stack([views[0] for views in images])
+    maps = explainer(network, framed, targets).detach().float().cpu()
     peaks = maps.amax(dim=(1, 2), keepdim=True)
     heatmaps = torch.where(peaks > 0, maps / peaks.clamp(min=1e-30), 0.0).numpy()
     return [

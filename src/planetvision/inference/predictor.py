@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
 
-from planetvision.augment.framing import frame_image
+from planetvision.augment.framing import frame_views
 from planetvision.config import InputSpec
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.images import ImageSource, read_image
@@ -19,24 +19,40 @@ from planetvision.network import PlanetNet
 from planetvision.results import Predictions
 from planetvision.runtime import get_num_workers, tune_allocator
 
-__all__ = ["FramedImages", "load_framed", "predict_catalog"]
+__all__ = ["FramedImages", "compute_logits", "load_views", "predict_catalog"]
 
-Framed = tuple[torch.Tensor | None, str]
+Views = tuple[torch.Tensor | None, str]
 
 
-def load_framed(source: ImageSource, spec: InputSpec) -> Framed:
+def load_views(source: ImageSource, spec: InputSpec) -> Views:
     """Returns an image as the network is shown it, or None and the reason why not.
 
-    Convention: uint8 of shape (3, image_size, image_size).
+    Convention: uint8 of shape (V, 3, image_size, image_size), the framed image first.
     """
     try:
         array = read_image(source, min_size=2 * spec.image_size)
     except ImageError as error:
         return None, str(error)
-    return frame_image(torch.from_numpy(array).permute(2, 0, 1), spec).contiguous(), ""
+    return frame_views(torch.from_numpy(array).permute(2, 0, 1), spec).contiguous(), ""
 
 
-class FramedImages(Dataset[Framed]):
+def compute_logits(network: PlanetNet, images: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Returns the logits of each image: the mean over its views.
+
+    The softmax of a mean of logits is the normalised geometric mean of the views' probabilities.
+
+    Convention: float64 of shape (len(images), num_classes).
+
+    Args:
+        network: The network, in evaluation mode.
+        images: The views of each image, uint8 of shape (V, 3, S, S), on the network's device.
+    """
+    logits = network(torch.cat(list(images))).double()
+    means = [views.mean(dim=0) for views in logits.split([len(views) for views in images])]
+    return torch.stack(means)
+
+
+class FramedImages(Dataset[Views]):
     """The images of a catalog as the network is shown them, or the reason why not."""
 
     def __init__(self, sources: Sequence[ImageSource], spec: InputSpec) -> None:
@@ -46,10 +62,10 @@ class FramedImages(Dataset[Framed]):
     def __len__(self) -> int:
         return len(self.sources)
 
-    def __getitem__(self, index: int) -> Framed:
-        return load_framed(self.sources[index], self.spec)
+    def __getitem__(self, index: int) -> Views:
+        return load_views(self.sources[index], self.spec)
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Framed]:
+    def __getitems__(self, indices: Sequence[int]) -> list[Views]:
         """Returns a batch as a list: rows without an image cannot be stacked."""
         return [self[index] for index in indices]
 
@@ -86,16 +102,16 @@ def predict_catalog(
     errors: list[str] = []
     with tqdm(total=len(catalog), desc="predicting", unit="image", disable=not progress) as bar:
         for batch in loader:
-            readable = [image for image, _ in batch if image is not None]
+            readable = [views.to(device) for views, _ in batch if views is not None]
             rows = [
-                len(errors) + offset for offset, (image, _) in enumerate(batch) if image is not None
+                len(errors) + offset for offset, (views, _) in enumerate(batch) if views is not None
             ]
             if readable:
                 # Around the forward pass only: weights that are moved to a device in inference
                 # mode could never again take part in a gradient.
                 with torch.inference_mode():
-                    logits = network(torch.stack(readable).to(device))
-                probabilities[rows] = logits.double().softmax(dim=1).cpu().numpy()
+                    logits = compute_logits(network, readable)
+                probabilities[rows] = logits.softmax(dim=1).cpu().numpy()
             errors += [error for _, error in batch]
             bar.update(len(batch))
     return Predictions(

@@ -13,7 +13,7 @@ import numpy as np
 
 from planetvision.augment import POLICIES
 from planetvision.backbones import BACKBONES, BackboneSpec
-from planetvision.config import Framing, InputSpec, Precision, Recipe
+from planetvision.config import Framing, InputSpec, Precision, Recipe, Tta
 from planetvision.data.splits import check_fractions
 from planetvision.errors import PlanetVisionError, SettingsError, WeightsWarning
 from planetvision.heads import HEADS
@@ -37,6 +37,7 @@ class Settings(Protocol):
     scheduler: str | None
     image_size: int | None
     framing: Framing
+    tta: Tta | None
     batch_size: int | None
     weights: str | os.PathLike[str]
     val_fraction: float
@@ -132,7 +133,10 @@ def create_plan(settings: Settings) -> Plan:
     size = settings.image_size
     if size is None:
         size = recipe.image_size if recipe and recipe.image_size else shown.image_size
-    spec = attempt(lambda: replace(shown, image_size=size, framing=settings.framing))
+    tta = settings.tta
+    if tta is None:
+        tta = recipe.tta if recipe else shown.tta
+    spec = attempt(lambda: replace(shown, image_size=size, framing=settings.framing, tta=tta))
     device = attempt(lambda: resolve_device(settings.device))
     if device is not None:
         attempt(lambda: resolve_precision(settings.precision, device))

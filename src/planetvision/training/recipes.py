@@ -107,6 +107,7 @@ def _balanced() -> Recipe:
         head="linear",
         head_options={"dropout": 0.2},
         augmentation="light",
+        tta="body",
         batch_size=32,
         stages=(
             Stage(
@@ -138,6 +139,7 @@ def _scratch() -> Recipe:
         name="scratch",
         head="linear",
         augmentation="light",
+        tta="body",
         batch_size=32,
         stages=(
             Stage(
