@@ -103,7 +103,7 @@ ROOMS = {
         "save_image",
         "use_style",
     ],
-    "geometry": ["BodyRegion", "find_body"],
+    "geometry": ["BodyRegion", "Ellipse", "find_body"],
     "heads": ["HEADS", "HeadSpec", "list_heads", "register_head"],
     "inference": ["predict_catalog"],
     "render": [

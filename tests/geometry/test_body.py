@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from planetvision.geometry import BodyRegion, find_body
+from planetvision.geometry import BodyRegion, Ellipse, find_body
 from planetvision.render import BODIES, render_body
 
 Box = tuple[int, int, int, int]
@@ -149,7 +149,18 @@ def test_find_body_leaves_the_image_as_it_was() -> None:
 
 
 def test_expand_widens_by_the_longer_side_and_stops_at_the_frame() -> None:
-    region = BodyRegion(top=30, left=10, bottom=50, right=50, area_fraction=0.1, confidence=1.0)
+    disc = Ellipse(center_row=40, center_column=30, semi_major=20, semi_minor=10)
+    region = BodyRegion(
+        top=30,
+        left=10,
+        bottom=50,
+        right=50,
+        area_fraction=0.1,
+        confidence=1.0,
+        ellipse=disc,
+        frame_height=100,
+        frame_width=100,
+    )
     assert region.expand(0.25, 100, 100) == (20, 0, 60, 60)
     assert region.expand(0.0, 100, 100) == (30, 10, 50, 50)
     assert region.expand(5.0, 90, 80) == (0, 0, 90, 80)

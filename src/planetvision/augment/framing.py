@@ -11,9 +11,10 @@ from torchvision.transforms.v2 import functional as pixels
 from planetvision.config import InputSpec
 from planetvision.geometry import find_body
 
-__all__ = ["crop_to_body", "frame_image", "frame_views"]
+__all__ = ["BODY_MARGIN", "crop_to_body", "frame_image", "frame_views"]
 
-_BODY_MARGIN = 0.15
+# On each side, as a share of the body's longer side.
+BODY_MARGIN = 0.15
 _BODY_MIN_CONFIDENCE = 0.5
 
 
@@ -52,16 +53,22 @@ def frame_views(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
     return torch.stack(views)
 
 
-def crop_to_body(image: torch.Tensor) -> torch.Tensor | None:
+def crop_to_body(image: torch.Tensor, *, margin: float = BODY_MARGIN) -> torch.Tensor | None:
     """Returns the part of the frame around the body, or None where none is found for sure.
 
-    Convention: uint8, (3, H, W) in and (3, h, w) out, with a margin of 15 % of the body's longer
-    side where the frame has it.
+    The whole disc is kept, its night side too, and the rings.
+
+    Convention: uint8, (3, H, W) in and (3, h, w) out.
+
+    Args:
+        image: The decoded frame.
+        margin: What is kept on each side, where the frame has it, as a share of the body's longer
+            side.
     """
     region = find_body(image.permute(1, 2, 0).contiguous().numpy())
     if region is None or region.confidence < _BODY_MIN_CONFIDENCE:
         return None
-    top, left, bottom, right = region.expand(_BODY_MARGIN, image.shape[-2], image.shape[-1])
+    top, left, bottom, right = region.expand(margin, image.shape[-2], image.shape[-1])
     return image[:, top:bottom, left:right]
 
 

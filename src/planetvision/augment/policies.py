@@ -154,6 +154,31 @@ def _strong(spec: InputSpec) -> ImageTransform:
     return change
 
 
+def _strong_body(spec: InputSpec) -> ImageTransform:
+    from torchvision.transforms import InterpolationMode, v2
+
+    from planetvision.augment.crops import random_crop_keeping_body
+
+    mode = InterpolationMode.BILINEAR
+    size = [spec.image_size, spec.image_size]
+    change = v2.Compose(
+        [
+            v2.RandomRotation(40, interpolation=mode),
+            v2.RandomHorizontalFlip(),
+            v2.RandomVerticalFlip(),
+            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1),
+        ]
+    )
+
+    def transform(image: torch.Tensor) -> torch.Tensor:
+        crop = random_crop_keeping_body(image)
+        resized = v2.functional.resize(crop, size, interpolation=mode, antialias=True)
+        changed: torch.Tensor = change(resized)
+        return changed
+
+    return transform
+
+
 _BUILT_IN = (
     ("none", _none, "the framed image as it is", ""),
     (
@@ -167,6 +192,12 @@ _BUILT_IN = (
         _strong,
         "random resized crop, rotation to 40 degrees, both flips, colour jitter 0.3/0.3/0.3/0.1",
         "the published PlanetaryImageClassifier pipeline",
+    ),
+    (
+        "strong_body",
+        _strong_body,
+        "strong, but every crop keeps at least half of the body",
+        "",
     ),
 )
 for _name, _build, _summary, _source in _BUILT_IN:
