@@ -44,5 +44,5 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.python pyproject.toml constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e ".[offline,tensorboard,docs,dev]"
+	$(PIP) install --quiet -c constraints.txt -e ".[offline,parquet,tensorboard,docs,dev]"
 	@touch $@ $(VENV)/.demo

@@ -185,7 +185,7 @@ def test_split_is_70_15_15_of_every_class_and_written_as_a_manifest(
         for number in range(20):
             Image.new("RGB", (32, 32), (colour, number, 0)).save(tmp_path / name / f"{number}.png")
     frame = make(recipe=brief).fit(tmp_path).split_.to_frame()
-    assert list(frame.columns) == ["path", "label", "split"]
+    assert list(frame.columns) == ["path", "label", "split", "group", "sha256"]
     counts = Counter(zip(frame["label"], frame["split"], strict=True))
     assert counts == {
         (label, split): count

@@ -101,7 +101,7 @@ def test_train_writes_the_run_and_shows_the_numbers(run: TrainedRun) -> None:
         "tensorboard",
     ]
     split = pd.read_csv(run.folder / "split.csv")
-    assert list(split.columns) == ["path", "label", "split"]
+    assert list(split.columns) == ["path", "label", "split", "group", "sha256"]
     assert split["split"].value_counts().to_dict() == {"train": 18, "val": 3, "test": 3}
     assert {path.name for path in (run.folder / "report").iterdir()} >= {
         "classification_report.csv",

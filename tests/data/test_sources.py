@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from planetvision.data import Catalog, read_inputs, read_labelled
-from planetvision.errors import DataError, DataWarning, SourceNotFoundError
+from planetvision.errors import DataError, DataWarning, SourceNotFoundError, UnknownNameError
 
 
 def create_files(root: Path, *names: str) -> None:
@@ -196,6 +196,88 @@ def test_lists_that_cannot_be_used_say_why(data: object, labels: list[str], mess
         read_labelled(data, labels)
 
 
+def test_groups_of_a_list_follow_its_images() -> None:
+    catalog = read_labelled(["a", "b", "c"], ["x", "x", "y"], groups=np.array([1, 1, 2]))
+    assert catalog.groups == (1, 1, 2)
+    assert read_labelled(["a", "b"], ["x", "y"], groups=["s", None]).groups == ("s", "b")
+    assert read_labelled(["a", "b"], ["x", "y"], groups=[None, float("nan")]).groups is None
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (["s"], r"There are 2 images but 1 groups\. Pass one group an image"),
+        ("ab", r"One group an image was expected, got the single string 'ab'"),
+    ],
+)
+def test_groups_that_do_not_fit_say_why(groups: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_labelled(["a", "b"], ["x", "y"], groups=groups)  # type: ignore[arg-type]
+
+
+def test_groups_of_a_folder_are_in_the_order_of_its_images(tmp_path: Path) -> None:
+    create_files(tmp_path, "venus/b.png", "mars/2.jpg", "mars/1.png")
+    catalog = read_labelled(tmp_path, groups=["m1", "m2", "v"], class_map={"venus": None})
+    assert get_rows(catalog, tmp_path) == [("mars/1.png", "mars"), ("mars/2.jpg", "mars")]
+    assert catalog.groups == ("m1", "m2")
+
+
+def test_group_in_two_given_parts_is_named(tmp_path: Path) -> None:
+    create_files(tmp_path, "train/mars/1.png", "train/mars/2.png", "test/mars/3.png")
+    assert read_labelled(tmp_path, groups=["a", "b", "c"]).groups == ("a", "b", "c")
+    with pytest.raises(DataError, match=r"Keep each group in one part: the group 'b' is in train"):
+        read_labelled(tmp_path, groups=["b", "a", "b"])
+
+
+def test_class_map_of_a_folder_renames_merges_and_drops(tmp_path: Path) -> None:
+    create_files(tmp_path, "luna/1.png", "moon/1.png", "sun/1.png", "mars/1.png")
+    catalog = read_labelled(tmp_path, class_map={"luna": "moon", "sun": None})
+    assert get_rows(catalog, tmp_path) == [
+        ("luna/1.png", "moon"),
+        ("mars/1.png", "mars"),
+        ("moon/1.png", "moon"),
+    ]
+    with pytest.raises(UnknownNameError, match=r"'mras', .* does not have\. Did you mean 'mars'\?"):
+        read_labelled(tmp_path, class_map={"mras": None})
+
+
+def test_class_map_spares_a_dropped_class_the_checks(tmp_path: Path) -> None:
+    create_files(tmp_path, "train/mars/1.png", "val/mars/1.png", "val/pluto/1.png")
+    (tmp_path / "train" / "empty").mkdir()
+    catalog = read_labelled(tmp_path, class_map={"pluto": None, "empty": None})
+    assert catalog.labels == ("mars", "mars")
+    assert catalog.splits == ("train", "val")
+    with pytest.raises(DataError, match="these class folders hold no files: empty"):
+        read_labelled(tmp_path, class_map={"pluto": None})
+
+
+def test_class_map_of_a_list_may_mend_labels_of_two_types() -> None:
+    assert read_labelled(["a", "b"], [1, "mars"], class_map={1: "moon"}).labels == ("moon", "mars")
+
+
+def test_catalog_is_taken_with_groups_and_class_map() -> None:
+    catalog = Catalog(sources=("a", "b"), labels=("x", "y"), origin="mine")
+    assert read_labelled(catalog) == catalog
+    changed = read_labelled(catalog, groups=[1, 2], class_map={"x": "z"})
+    assert (changed.labels, changed.groups, changed.origin) == (("z", "y"), (1, 2), "mine")
+    with pytest.raises(DataError, match="labels of its own, got one without"):
+        read_labelled(Catalog(sources=("a",)))
+    with pytest.raises(DataError, match="labels of its own, got others beside it"):
+        read_labelled(catalog, ["x", "y"])
+
+
+@pytest.mark.parametrize(("data", "labels"), [(["a"], ["x"]), ("folder", None)])
+def test_columns_without_a_table_are_refused(data: object, labels: list[str] | None) -> None:
+    with pytest.raises(DataError, match=r"names the columns of a table, and .* is none"):
+        read_labelled(data, labels, columns={"path": "file"})
+
+
+def test_folder_with_the_suffix_of_a_table_is_a_folder(tmp_path: Path) -> None:
+    create_files(tmp_path / "set.csv", "mars/1.png", "venus/1.png")
+    assert read_labelled(tmp_path / "set.csv").labels == ("mars", "venus")
+    assert len(read_inputs(tmp_path / "set.csv")) == 2
+
+
 def test_inputs_of_one_file(tmp_path: Path) -> None:
     create_files(tmp_path, "a.png")
     assert read_inputs(str(tmp_path / "a.png")).sources == (str(tmp_path / "a.png"),)
@@ -269,6 +351,43 @@ def test_inputs_of_a_generator_are_its_items(tmp_path: Path) -> None:
 def test_inputs_of_a_catalog_are_that_catalog() -> None:
     catalog = Catalog(sources=("a.png",))
     assert read_inputs(catalog) is catalog
+
+
+def test_inputs_of_a_table_are_its_paths(tmp_path: Path) -> None:
+    create_files(tmp_path, "a.png")
+    table = tmp_path / "list.csv"
+    table.write_text("file;label;note\na.png;mars;x\nmissing.png;;y\n")
+    catalog = read_inputs(table)
+    assert catalog.sources == (str(tmp_path / "a.png"), str(tmp_path / "missing.png"))
+    assert catalog.labels is None
+    assert read_inputs([str(table), "c.png"]).sources == (*catalog.sources, "c.png")
+    assert read_inputs(table, columns={"path": "note"}).names == [
+        str(tmp_path / "x"),
+        str(tmp_path / "y"),
+    ]
+
+
+def test_inputs_of_a_table_without_paths_say_why(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("a.png\nb.png\n")
+    with pytest.raises(DataError, match=r"line 1: no column is called path or .*: 'a\.png'\. Name"):
+        read_inputs(tmp_path / "list.csv")
+    (tmp_path / "list.csv").write_text("path,label\n,mars\nb.png,mars\n,moon\n")
+    with pytest.raises(DataError) as caught:
+        read_inputs(tmp_path / "list.csv")
+    assert caught.value.problems == ("line 2: the path is empty", "line 4: the path is empty")
+
+
+def test_inputs_of_a_frame_are_its_paths() -> None:
+    frame = pd.DataFrame({"filename": ["a.png", "b.png"], "class": ["x", "y"], "body": [1, 2]})
+    assert read_inputs(frame).sources == ("a.png", "b.png")
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'path'\?"):
+        read_inputs(frame, columns={"paht": "filename"})
+
+
+def test_inputs_of_a_folder_leave_tables_in_it_alone(tmp_path: Path) -> None:
+    create_files(tmp_path, "a.png")
+    (tmp_path / "list.csv").write_text("path\nb.png\n")
+    assert read_inputs(tmp_path).names == [str(tmp_path / "a.png"), str(tmp_path / "list.csv")]
 
 
 def test_inputs_that_stand_alone_and_are_not_there_raise(tmp_path: Path) -> None:

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from planetvision.data.images import ImageSource, describe_source
+from planetvision.errors import DataError, SettingsError, UnknownNameError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SPLIT_NAMES", "Catalog", "Label", "SplitName"]
+__all__ = [
+    "SPLIT_NAMES",
+    "SPLIT_SPELLINGS",
+    "Catalog",
+    "ClassMap",
+    "Label",
+    "SplitName",
+    "check_label_kinds",
+    "map_labels",
+    "sort_labels",
+]
 
 Label: TypeAlias = "str | int"
+ClassMap: TypeAlias = "Mapping[Label, Label | None]"
 T = TypeVar("T")
 SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "val", "test")
+# How people call the parts, in folders and in tables.
+SPLIT_SPELLINGS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +50,18 @@ class Catalog:
         sources: Where each image is, or the image itself.
         labels: The label of each image; None where none are known.
         splits: `train`, `val` or `test` for each image; None before the data are split.
+        groups: What each image belongs to, such as a sequence of frames: images of one group stay
+            in one part. None where no groups are known.
+        hashes: The SHA-256 of each image's file in hexadecimal, empty where it is not known; None
+            where none is known.
         origin: What messages call the whole.
     """
 
     sources: tuple[ImageSource, ...]
     labels: tuple[Label, ...] | None = None
     splits: tuple[SplitName, ...] | None = None
+    groups: tuple[Label, ...] | None = None
+    hashes: tuple[str, ...] | None = None
     origin: str = "the data"
 
     def __len__(self) -> int:
@@ -47,7 +75,7 @@ class Catalog:
     @property
     def classes(self) -> list[Label]:
         """The different labels, sorted."""
-        return sorted(set(self.labels or ()), key=lambda label: (str(type(label)), label))
+        return sort_labels(self.labels or ())
 
     @property
     def counts(self) -> dict[Label, int]:
@@ -62,25 +90,137 @@ class Catalog:
         def pick(values: Sequence[T]) -> tuple[T, ...]:
             return tuple(values[row] for row in rows)
 
+        def pick_known(values: Sequence[T] | None) -> tuple[T, ...] | None:
+            return None if values is None else pick(values)
+
         return replace(
             self,
             sources=pick(self.sources),
-            labels=None if self.labels is None else pick(self.labels),
-            splits=None if self.splits is None else pick(self.splits),
+            labels=pick_known(self.labels),
+            splits=pick_known(self.splits),
+            groups=pick_known(self.groups),
+            hashes=pick_known(self.hashes),
         )
 
     def part(self, split: SplitName) -> Catalog:
         """Returns the rows of one split."""
         return self.select(row for row, name in enumerate(self.splits or ()) if name == split)
 
+    def map_classes(self, class_map: ClassMap) -> Catalog:
+        """Returns the catalog with its classes renamed, merged or left out.
+
+        Args:
+            class_map: The new name of each class that changes; the same new name for several
+                merges them, None leaves a class and its images out. Classes that it does not name
+                stay as they are.
+
+        Raises:
+            UnknownNameError: If it names a class that there is not.
+            DataError: If nothing is left, or names and numbers would be mixed.
+
+        Example:
+            >>> catalog = Catalog(sources=("1.png", "2.png", "3.png"), labels=("luna", "mars", "?"))
+            >>> catalog.map_classes({"luna": "moon", "?": None}).labels
+            ('moon', 'mars')
+        """
+        mapped = map_labels(self.labels or (), class_map, origin=self.origin)
+        kept = [row for row, label in enumerate(mapped) if label is not None]
+        if not kept:
+            raise DataError(
+                f"The class map leaves out every class of {self.origin}, so that no image is left. "
+                "Map at least two classes to a name."
+            )
+        labels = tuple(label for label in mapped if label is not None)
+        check_label_kinds(labels)
+        return replace(self.select(kept), labels=labels)
+
     def to_frame(self) -> pd.DataFrame:
-        """Returns the manifest: one row an image with `path`, `label` and `split`."""
+        """Returns one row an image with `path`, `label`, `split`, `group` and `sha256`.
+
+        A column of which nothing is known holds None.
+        """
         import pandas as pd
 
+        columns: dict[str, Sequence[object] | None] = {
+            "path": self.names,
+            "label": self.labels,
+            "split": self.splits,
+            "group": self.groups,
+            "sha256": self.hashes,
+        }
+        # As objects: pandas' strings cannot hold the names of files that are no valid text.
         return pd.DataFrame(
             {
-                "path": self.names,
-                "label": list(self.labels) if self.labels is not None else None,
-                "split": list(self.splits) if self.splits is not None else None,
-            }
+                name: [None] * len(self) if values is None else list(values)
+                for name, values in columns.items()
+            },
+            dtype=object,
+        )
+
+
+def sort_labels(labels: Iterable[Label]) -> list[Label]:
+    """Returns the different labels, sorted: numbers before names."""
+    return sorted(set(labels), key=lambda label: (str(type(label)), label))
+
+
+def map_labels(
+    labels: Sequence[Label | None],
+    class_map: ClassMap,
+    *,
+    origin: str = "the data",
+) -> list[Label | None]:
+    """Returns the new label of each image, None for those that are left out.
+
+    Args:
+        labels: The labels; None stays None.
+        class_map: As for `Catalog.map_classes`.
+        origin: What messages call the data.
+
+    Raises:
+        SettingsError: If a new name is neither a string nor an integer.
+        UnknownNameError: If a class is named that there is not.
+    """
+    classes = sort_labels(label for label in labels if label is not None)
+    # Integers come as text from a command line.
+    spelt: dict[str, Label] = {str(label): label for label in classes}
+    renamed = {
+        old if old in classes else spelt.get(str(old), old): new for old, new in class_map.items()
+    }
+    errors: list[SettingsError] = []
+    for old, new in renamed.items():
+        if old not in classes:
+            errors.append(
+                UnknownNameError.among(
+                    f"The class map names the class {old!r}, which {origin} does not have.",
+                    known=[str(label) for label in classes],
+                    remedy=f"Classes: {', '.join(map(repr, classes)) or 'none'}.",
+                    family="classes",
+                    name=str(old),
+                )
+            )
+        elif isinstance(new, bool) or not isinstance(new, str | int | None) or new == "":
+            errors.append(
+                SettingsError(
+                    "The class map must give a name, an integer or None for each class, got "
+                    f"{new!r} for {old!r}."
+                )
+            )
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SettingsError.from_problems([str(error) for error in errors])
+    return [label if label is None else renamed.get(label, label) for label in labels]
+
+
+def check_label_kinds(labels: Iterable[Label]) -> None:
+    """Checks that the labels are all strings or all integers.
+
+    Raises:
+        DataError: If they are mixed.
+    """
+    kinds = sorted({type(label).__name__ for label in labels})
+    if len(kinds) > 1:
+        raise DataError(
+            "Labels must be all strings or all integers, got both "
+            f"{' and '.join(kinds)}. Convert them."
         )

@@ -1,4 +1,4 @@
-"""Sources: folders, globs, lists and in-memory images become a `Catalog`."""
+"""Sources: folders, tables, globs, lists and in-memory images become a `Catalog`."""
 
 from __future__ import annotations
 
@@ -6,49 +6,125 @@ import glob
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from planetvision.data.catalog import Catalog, Label, SplitName
+from planetvision.data.catalog import (
+    SPLIT_NAMES,
+    SPLIT_SPELLINGS,
+    Catalog,
+    ClassMap,
+    Label,
+    SplitName,
+    check_label_kinds,
+)
 from planetvision.data.images import IMAGE_SUFFIXES, ImageSource
-from planetvision.errors import DataError, DataWarning, SourceNotFoundError, count
+from planetvision.data.records import plain_groups, read_labelled_table, read_path_column
+from planetvision.data.tables import ColumnMap, get_frame, is_table_path
+from planetvision.errors import DataError, DataWarning, SourceNotFoundError, count, itemize
 
 __all__ = ["read_inputs", "read_labelled"]
 
-_SPLIT_FOLDERS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 
-def read_labelled(data: object, labels: Iterable[Label] | None = None) -> Catalog:
+def read_labelled(
+    data: object,
+    labels: Iterable[Label] | None = None,
+    *,
+    groups: Iterable[object] | None = None,
+    columns: ColumnMap | None = None,
+    class_map: ClassMap | None = None,
+) -> Catalog:
     """Returns the catalog of labelled images.
+
+    A table is a CSV, TSV or Parquet file, told by its suffix, or a pandas DataFrame. Its columns
+    are `path`, `label` and, where it has them, `split`, `group` and `sha256`; other usual names,
+    such as `file` and `class`, are understood. Relative paths start at the folder of the file, and
+    for a DataFrame at the working folder. A manifest that `save_manifest` wrote is such a table.
 
     Args:
         data: A folder with a folder a class; a folder with `train/`, `val/`, `test/` of such
-            folders (`val` and `test` may be missing); or, with `labels`, a sequence of paths,
-            arrays, Pillow images or bytes.
-        labels: The label of each image of a sequence: strings or integers.
+            folders (`val` and `test` may be missing); a table; a catalog; or, with `labels`, a
+            sequence of paths, arrays, Pillow images or bytes.
+        labels: The label of each image of a sequence, or of each row of a DataFrame: strings or
+            integers.
+        groups: What each image belongs to, in the order of the images: those of one group stay in
+            one part. An image whose group is None is alone.
+        columns: The names of columns that are not to be guessed, such as
+            `{"path": "file", "label": "body"}`; None in place of a name leaves the column out.
+        class_map: New names of classes, such as `{"luna": "moon", "sun": None}`: one name for
+            several merges them, None leaves a class out.
 
     Raises:
-        SourceNotFoundError: If the folder does not exist.
-        DataError: If it is not laid out like this.
+        SourceNotFoundError: If the folder or table does not exist.
+        DataError: If it is not laid out like this. All that is wrong in a table is named, each
+            with its line.
+        UnknownNameError: If `class_map` names a class that there is not, or `columns` has an
+            unknown key.
+        MissingExtraError: If the table is Parquet and pyarrow is not installed.
     """
-    if labels is None:
-        if not isinstance(data, str | os.PathLike):
+    frame = get_frame(data)
+    if frame is not None:
+        return read_labelled_table(
+            frame, labels, groups=groups, columns=columns, class_map=class_map
+        )
+    if isinstance(data, str | os.PathLike) and labels is None:
+        if is_table_path(data) and not Path(data).is_dir():
+            return read_labelled_table(data, groups=groups, columns=columns, class_map=class_map)
+        _refuse_columns(data, columns)
+        return _read_folder(Path(data), groups=groups, class_map=class_map or {})
+    _refuse_columns(data, columns)
+    if isinstance(data, Catalog):
+        if labels is not None or data.labels is None:
             raise DataError(
-                "Images in a sequence need their labels, got none. Pass fit(images, labels), or a "
-                "folder with a folder a class."
+                "A catalog must come with labels of its own, got "
+                f"{'others beside it' if labels is not None else 'one without'}. Put them into it."
             )
-        return _read_folder(Path(data))
+        catalog = data
+    else:
+        catalog = _read_sequence(data, labels)
+    return _finish(catalog, groups=groups, class_map=class_map or {})
+
+
+def read_inputs(inputs: object, *, columns: ColumnMap | None = None) -> Catalog:
+    """Returns the catalog of images to predict.
+
+    Args:
+        inputs: A path to a file, a folder (searched to the bottom) or a glob pattern; a table, as
+            for `read_labelled`, of which the paths are taken; an array of shape (H, W, 3), or
+            (N, H, W, 3) for many; a Pillow image; the bytes of a file; or a list, column or other
+            iterable of any of these.
+        columns: As for `read_labelled`.
+
+    Raises:
+        SourceNotFoundError: If a folder or glob that stands alone holds no files.
+        DataError: If a table has no column of paths.
+    """
+    if isinstance(inputs, Catalog):
+        return inputs
+    return Catalog(sources=tuple(_expand(inputs, columns, alone=True)), origin="the input")
+
+
+def _refuse_columns(data: object, columns: ColumnMap | None) -> None:
+    if columns:
+        shown = f"'{data}'" if isinstance(data, str | os.PathLike) else f"a {type(data).__name__}"
+        raise DataError(
+            f"`columns` names the columns of a table, and {shown} is none. Leave it out, or pass "
+            "a DataFrame or a path that ends in .csv, .tsv or .parquet."
+        )
+
+
+def _read_sequence(data: object, labels: Iterable[Label] | None) -> Catalog:
+    if labels is None:
+        raise DataError(
+            "Images in a sequence need their labels, got none. Pass fit(images, labels), a folder "
+            "with a folder a class, or a table."
+        )
     if isinstance(labels, str):
         raise DataError(f"One label an image was expected, got the single string {labels!r}.")
     if not isinstance(data, Iterable) and not isinstance(data, os.PathLike):
@@ -58,16 +134,10 @@ def read_labelled(data: object, labels: Iterable[Label] | None = None) -> Catalo
     if isinstance(data, str | os.PathLike):
         raise DataError(
             f"With labels a sequence of images was expected, got the single path '{data}'. Pass a "
-            "list of paths, or the folder without labels."
+            "list of paths, or the folder or table without labels."
         )
     sources = tuple(cast("Iterable[ImageSource]", data))
     values = tuple(_plain_label(label) for label in labels)
-    kinds = sorted({type(value).__name__ for value in values})
-    if len(kinds) > 1:
-        raise DataError(
-            "Labels must be all strings or all integers, got both "
-            f"{' and '.join(kinds)}. Convert them."
-        )
     if len(sources) != len(values):
         raise DataError(
             f"There are {len(sources)} images but {len(values)} labels. Pass one label an image."
@@ -77,20 +147,43 @@ def read_labelled(data: object, labels: Iterable[Label] | None = None) -> Catalo
     return Catalog(sources=sources, labels=values, origin=f"the list of {len(sources)} images")
 
 
-def read_inputs(inputs: object) -> Catalog:
-    """Returns the catalog of images to predict.
+def _finish(catalog: Catalog, *, groups: Iterable[object] | None, class_map: ClassMap) -> Catalog:
+    """The catalog with its groups and the final names of its classes."""
+    if groups is not None:
+        if isinstance(groups, str):
+            raise DataError(f"One group an image was expected, got the single string {groups!r}.")
+        given = list(groups)
+        if len(given) != len(catalog):
+            raise DataError(
+                f"There are {len(catalog)} images but {len(given)} groups. Pass one group an "
+                "image, in the order of the images."
+            )
+        catalog = replace(catalog, groups=plain_groups(given, names=catalog.names))
+    if class_map:
+        catalog = catalog.map_classes(class_map)
+    check_label_kinds(catalog.labels or ())
+    _check_groups(catalog)
+    return catalog
 
-    Args:
-        inputs: A path to a file, a folder (searched to the bottom) or a glob pattern; an array of
-            shape (H, W, 3), or (N, H, W, 3) for many; a Pillow image; the bytes of a file; or a
-            list, column or other iterable of any of these.
 
-    Raises:
-        SourceNotFoundError: If a folder or glob that stands alone holds no files.
-    """
-    if isinstance(inputs, Catalog):
-        return inputs
-    return Catalog(sources=tuple(_expand(inputs, alone=True)), origin="the input")
+def _check_groups(catalog: Catalog) -> None:
+    homes: dict[Label, set[SplitName]] = {}
+    for group, split in zip(catalog.groups or (), catalog.splits or (), strict=False):
+        homes.setdefault(group, set()).add(split)
+    problems = [
+        f"the group '{group}' is in {' and '.join(sorted(parts, key=SPLIT_NAMES.index))}"
+        for group, parts in homes.items()
+        if len(parts) > 1
+    ]
+    if problems:
+        raise DataError(
+            itemize(
+                f"Groups of {catalog.origin} lie in more than one part, so that a test would know "
+                "what it asks. Keep each group in one part:",
+                problems,
+            ),
+            problems=problems,
+        )
 
 
 def _plain_label(label: Any) -> Label:
@@ -103,18 +196,27 @@ def _plain_label(label: Any) -> Label:
     return plain
 
 
-def _expand(inputs: object, *, alone: bool) -> Iterator[ImageSource]:
-    if isinstance(inputs, str | os.PathLike):
-        yield from _expand_path(os.fspath(inputs), alone=alone)
+def _expand(
+    inputs: object, columns: ColumnMap | None = None, *, alone: bool
+) -> Iterator[ImageSource]:
+    frame = get_frame(inputs)
+    if frame is not None:
+        yield from read_path_column(frame, columns=columns)
+    elif isinstance(inputs, str | os.PathLike):
+        text = os.fspath(inputs)
+        if is_table_path(text) and os.path.isfile(text):  # noqa: PTH113 - any name may come
+            yield from read_path_column(text, columns=columns)
+        else:
+            yield from _expand_path(text, alone=alone)
     elif isinstance(inputs, np.ndarray):
         if inputs.ndim == 4 or inputs.dtype.kind in "OUS":
             for item in inputs:
-                yield from _expand(item, alone=False)
+                yield from _expand(item, columns, alone=False)
         else:
             yield inputs
     elif isinstance(inputs, Iterable) and not isinstance(inputs, bytes):
         for item in inputs:
-            yield from _expand(item, alone=False)
+            yield from _expand(item, columns, alone=False)
     else:
         # Pillow images and bytes; anything else fails in `read_image`, in its own row.
         yield cast(ImageSource, inputs)
@@ -171,19 +273,39 @@ def _list_folders(folder: Path) -> list[Path]:
     )
 
 
-def _read_folder(root: Path) -> Catalog:
+def _read_folder(root: Path, *, groups: Iterable[object] | None, class_map: ClassMap) -> Catalog:
+    left_out = {str(name) for name, new in class_map.items() if new is None}
+    catalog = _list_images(root, left_out)
+    # A class folder without files has no rows, and yet may be left out.
+    absent = left_out - set(catalog.counts)
+    if absent:
+        outer = _list_folders(root)
+        names = {path.name for folder in outer for path in (folder, *_list_folders(folder))}
+        class_map = {
+            name: new for name, new in class_map.items() if str(name) not in absent & names
+        }
+    catalog = _finish(catalog, groups=groups, class_map=class_map)
+    _check_parts(root, catalog)
+    return catalog
+
+
+def _list_images(root: Path, left_out: AbstractSet[str]) -> Catalog:
     if not root.exists():
         raise SourceNotFoundError(
-            f"There is no folder '{root}'. Name a folder that holds one folder a class.",
+            f"There is no folder '{root}'. Name a folder that holds one folder a class, or a "
+            "table.",
             source=str(root),
         )
     if not root.is_dir():
-        raise DataError(f"'{root}' is a file. Name a folder that holds one folder a class.")
+        raise DataError(
+            f"'{root}' is a file. Name a folder that holds one folder a class, or a table that "
+            "ends in .csv, .tsv or .parquet."
+        )
     folders = _list_folders(root)
     by_split: dict[SplitName, Path] = {}
     others: list[str] = []
     for path in folders:
-        split = _SPLIT_FOLDERS.get(path.name.lower())
+        split = SPLIT_SPELLINGS.get(path.name.lower())
         if split is None or split in by_split:
             others.append(path.name)
         else:
@@ -195,23 +317,28 @@ def _read_folder(root: Path) -> Catalog:
                 f"'{root}' holds {found}: this is neither train/ with val/ or test/ and no other, "
                 "nor one folder a class. Move the others away, or name the folder of the classes."
             )
-        return _read_split_folders(root, by_split)
-    sources, labels = _read_class_folders(root, folders)
+        return _read_split_folders(root, by_split, left_out)
+    sources, labels = _read_class_folders(root, folders, left_out)
     return Catalog(sources=sources, labels=labels, origin=f"'{root}'")
 
 
-def _read_split_folders(root: Path, by_split: dict[SplitName, Path]) -> Catalog:
+def _read_split_folders(
+    root: Path, by_split: dict[SplitName, Path], left_out: AbstractSet[str]
+) -> Catalog:
     sources: list[ImageSource] = []
     labels: list[Label] = []
     splits: list[SplitName] = []
     for split, folder in by_split.items():
-        part_sources, part_labels = _read_class_folders(folder, _list_folders(folder))
+        part_sources, part_labels = _read_class_folders(folder, _list_folders(folder), left_out)
         sources += part_sources
         labels += part_labels
         splits += [split] * len(part_sources)
-    catalog = Catalog(
+    return Catalog(
         sources=tuple(sources), labels=tuple(labels), splits=tuple(splits), origin=f"'{root}'"
     )
+
+
+def _check_parts(root: Path, catalog: Catalog) -> None:
     known = set(catalog.part("train").classes)
     strange = [
         f"the class '{label}' is in {split}/ but not in train/"
@@ -225,11 +352,10 @@ def _read_split_folders(root: Path, by_split: dict[SplitName, Path]) -> Catalog:
             "train/, or remove it from the others.",
             problems=strange,
         )
-    return catalog
 
 
 def _read_class_folders(
-    root: Path, folders: Sequence[Path]
+    root: Path, folders: Sequence[Path], left_out: AbstractSet[str]
 ) -> tuple[tuple[ImageSource, ...], tuple[Label, ...]]:
     if not folders:
         raise DataError(
@@ -246,7 +372,7 @@ def _read_class_folders(
         )
     files = {folder.name: _list_files(folder) for folder in folders}
     pairs = [(str(path), name) for name, paths in files.items() for path in paths]
-    empty = [name for name, paths in files.items() if not paths]
+    empty = [name for name, paths in files.items() if not paths and name not in left_out]
     if empty:
         raise DataError(
             f"In '{root}' these class folders hold no files: {', '.join(empty)}. Put images into "

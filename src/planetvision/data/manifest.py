@@ -1,0 +1,162 @@
+"""The manifest: a catalog as a table that repeats its split and notices a changed file."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from planetvision.data.catalog import Catalog
+from planetvision.data.images import ImageSource
+from planetvision.data.tables import is_whole_number
+from planetvision.errors import DataWarning, OutputError, OutputExistsError, SettingsError, count
+from planetvision.files import write_atomically
+
+__all__ = ["hash_source", "hash_sources", "save_manifest"]
+
+_BLOCK_BYTES = 1 << 20
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+def hash_source(source: ImageSource) -> str:
+    """Returns the SHA-256 of an image as it is stored, in hexadecimal.
+
+    Of a file and of bytes it is that of the bytes; of an array and of a Pillow image, that of
+    type, shape and pixels.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    if isinstance(source, str | os.PathLike):
+        # hashlib.file_digest needs Python 3.11.
+        with Path(source).open("rb", buffering=0) as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+    elif isinstance(source, bytes):
+        digest.update(source)
+    else:
+        pixels = np.asarray(source)
+        digest.update(f"{pixels.dtype.str} {pixels.shape} ".encode())
+        digest.update(np.ascontiguousarray(pixels).tobytes())
+    return digest.hexdigest()
+
+
+def hash_sources(sources: Sequence[ImageSource]) -> tuple[str, ...]:
+    """Returns the hash of each image, in parallel; empty where a file cannot be read."""
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return tuple(pool.map(_try_hash, sources))
+
+
+def _try_hash(source: ImageSource) -> str:
+    try:
+        return hash_source(source)
+    except OSError:
+        return ""
+
+
+def save_manifest(
+    catalog: Catalog, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> Path:
+    """Writes the catalog as a table that `read_labelled` reads, and returns its path.
+
+    It has the columns `path` (absolute), `label`, `split`, `group` and `sha256`, the last being
+    the hash of the file: whoever reads the table has the same labels, groups and split again, and
+    is told of files that have changed. Images in memory have a hash too, but a table cannot hold
+    them, so it is no source for those.
+
+    Args:
+        catalog: The images. Hashes that it knows are taken as they are.
+        path: A path that ends in `.csv` or `.tsv`.
+        overwrite: Whether a file that is there may be replaced.
+
+    Raises:
+        SettingsError: If the path has another suffix.
+        OutputExistsError: If it exists and `overwrite` is false.
+        OutputError: If it cannot be written.
+    """
+    target = Path(path)
+    delimiter = _DELIMITERS.get(target.suffix.lower())
+    if delimiter is None:
+        raise SettingsError(
+            f"A manifest is written as .csv or .tsv, got '{target}'. Name such a file."
+        )
+    if target.exists() and not overwrite:
+        raise OutputExistsError(
+            f"The manifest '{target}' exists. Name another file, or pass overwrite=True.",
+            path=str(target),
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise OutputError(
+            f"The manifest '{target}' cannot be written: {cause.strerror or cause}. "
+            "Name a folder that you may write to.",
+            path=str(target),
+        ) from cause
+    frame = replace(
+        catalog,
+        sources=tuple(map(_make_absolute, catalog.sources)),
+        hashes=_complete_hashes(catalog),
+    ).to_frame()
+    texts = [
+        cell
+        for column in ("path", "label", "group")
+        for cell in frame[column].tolist()
+        if isinstance(cell, str)
+    ]
+    quoting: Literal[0, 2] = (
+        csv.QUOTE_NONNUMERIC if any(map(_needs_quotes, texts)) else csv.QUOTE_MINIMAL
+    )
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        warnings.warn(
+            f"Some names in '{target}' are not valid text and are written with their bytes as "
+            "escapes, so that those files will not be found from it. Rename them.",
+            DataWarning,
+            stacklevel=2,
+        )
+    write_atomically(
+        target,
+        lambda file: frame.to_csv(
+            file, index=False, sep=delimiter, quoting=quoting, errors="backslashreplace"
+        ),
+    )
+    return target
+
+
+def _make_absolute(source: ImageSource) -> ImageSource:
+    if isinstance(source, str | os.PathLike):
+        return os.path.abspath(source)  # noqa: PTH100 - Path.absolute keeps ".."
+    return source
+
+
+def _complete_hashes(catalog: Catalog) -> tuple[str, ...]:
+    hashes = list(catalog.hashes or [""] * len(catalog))
+    missing = [row for row, known in enumerate(hashes) if not known]
+    found = hash_sources([catalog.sources[row] for row in missing])
+    for row, value in zip(missing, found, strict=True):
+        hashes[row] = value
+    unknown = [row for row in missing if not hashes[row]]
+    if unknown:
+        warnings.warn(
+            f"{count(len(unknown), 'file')} could not be read to be hashed (first: "
+            f"'{catalog.names[unknown[0]]}'); a change of it will not be noticed.",
+            DataWarning,
+            stacklevel=3,
+        )
+    return tuple(hashes)
+
+
+def _needs_quotes(text: str) -> bool:
+    """Whether a reader would not give back this text if it stood without quotes."""
+    return text != text.strip() or "\r" in text or is_whole_number(text)

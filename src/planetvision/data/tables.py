@@ -1,0 +1,437 @@
+"""Tables: CSV, TSV, Parquet and DataFrames as columns of cells that know their line."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import os
+import re
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from planetvision.errors import (
+    DataError,
+    MissingExtraError,
+    SourceNotFoundError,
+    UnknownNameError,
+    count,
+    itemize,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "COLUMN_NAMES",
+    "TABLE_SUFFIXES",
+    "ColumnMap",
+    "Problem",
+    "Table",
+    "create_table_error",
+    "get_frame",
+    "is_table_path",
+    "is_whole_number",
+    "read_table",
+    "select_columns",
+]
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".parquet", ".pq"})
+ColumnMap: TypeAlias = "Mapping[str, str | None]"
+
+# The names by which a column is found where it is not named; the first is its own and goes before
+# the others. Case, spaces, hyphens and underscores do not count.
+COLUMN_NAMES: dict[str, tuple[str, ...]] = {
+    "path": ("path", "file", "filename", "filepath", "image", "imagepath"),
+    "label": ("label", "class", "target", "category", "body"),
+    "split": ("split", "subset", "part"),
+    "group": ("group", "observation", "sequence", "session"),
+    "sha256": ("sha256", "hash"),
+}
+_DELIMITERS = (",", ";", "\t", "|")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something wrong in a table.
+
+    Args:
+        position: Where it stands, for the order of messages.
+        text: What is wrong, with its line.
+        remedy: What to do about all problems of this kind.
+    """
+
+    position: int
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table as it was read, before anything is known of what its columns mean.
+
+    Args:
+        origin: What messages call it.
+        header: The names of the columns.
+        header_line: What messages call the line with these names.
+        columns: The cells of each column; None where a cell is empty.
+        lines: What messages call each row, such as "line 2".
+        positions: The number of each row's line.
+        folder: Where relative paths start; empty for the working folder.
+        is_text: Whether all cells are text, numbers too.
+        problems: What is wrong with the lines as such.
+    """
+
+    origin: str
+    header: tuple[str, ...]
+    header_line: str
+    columns: tuple[Sequence[Any], ...]
+    lines: Sequence[str]
+    positions: Sequence[int]
+    folder: str = ""
+    is_text: bool = False
+    problems: tuple[Problem, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def create_problem(self, row: int, statement: str, remedy: str) -> Problem:
+        """Returns the problem of a row."""
+        return Problem(
+            position=self.positions[row], text=f"{self.lines[row]}: {statement}", remedy=remedy
+        )
+
+
+def create_table_error(table: Table, problems: Collection[Problem]) -> DataError:
+    """Returns one error that reports all problems, in the order of their lines, and remedies."""
+    ordered = sorted(problems, key=lambda problem: problem.position)
+    texts = [problem.text for problem in ordered]
+    name = table.origin[0].upper() + table.origin[1:]
+    listed = itemize(f"{name} has {count(len(texts), 'problem')}:", texts)
+    remedies = " ".join(dict.fromkeys(problem.remedy for problem in ordered))
+    joint = ". " if len(texts) == 1 else "\n"
+    return DataError(f"{listed}{joint}{remedies}", problems=texts)
+
+
+def is_table_path(path: str | os.PathLike[str]) -> bool:
+    """Returns whether the path has the suffix of a table."""
+    return Path(path).suffix.lower() in TABLE_SUFFIXES
+
+
+def is_whole_number(text: str) -> bool:
+    """Returns whether this is how an integer is written: `7`, and neither `007` nor `7.0`."""
+    return _WHOLE_NUMBER.fullmatch(text) is not None
+
+
+def get_frame(data: object) -> pd.DataFrame | None:
+    """Returns `data` if it is a pandas DataFrame, else None; it does not import pandas."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(data, pandas.DataFrame):
+        return cast("pd.DataFrame", data)
+    return None
+
+
+def read_table(data: str | os.PathLike[str] | pd.DataFrame) -> Table:
+    """Returns a table whose rows know their lines.
+
+    CSV and TSV are read as UTF-8, with or without a byte order mark, or as UTF-16 with one. The
+    delimiter is the one of comma, semicolon, tab and bar that gives most columns. Space around
+    cells is removed, unless all text in the file is in quotes: then a quoted cell is text exactly
+    as it stands, and a whole number without quotes is a number.
+
+    Args:
+        data: A path with one of `TABLE_SUFFIXES`, or a DataFrame.
+
+    Raises:
+        SourceNotFoundError: If there is no such file.
+        MissingExtraError: If it is Parquet and pyarrow is not installed.
+        DataError: If it cannot be read as a table at all.
+    """
+    if not isinstance(data, str | os.PathLike):
+        lines = [f"index {label}" for label in data.index]
+        return _from_frame(data, f"the DataFrame of {count(len(data), 'row')}", lines)
+    path = Path(data)
+    if not path.exists():
+        raise SourceNotFoundError(
+            f"There is no table '{path}'. Check the path.", source=os.fspath(data)
+        )
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _read_parquet(path)
+    try:
+        content = path.read_bytes()
+    except OSError as cause:
+        raise DataError(
+            f"The table '{path}' cannot be read: {cause.strerror or cause}. Check its permissions."
+        ) from cause
+    return _read_text(path, content)
+
+
+def _get_folder(path: Path) -> str:
+    folder = str(path.parent)
+    return "" if folder == os.curdir else folder
+
+
+def _from_frame(frame: pd.DataFrame, origin: str, lines: Sequence[str], folder: str = "") -> Table:
+    def get_cells(position: int) -> list[Any]:
+        column = frame.iloc[:, position]
+        missing = column.isna().tolist()
+        return [None if gone else cell for cell, gone in zip(column.tolist(), missing, strict=True)]
+
+    return Table(
+        origin=origin,
+        header=tuple(map(str, frame.columns)),
+        header_line="header",
+        columns=tuple(get_cells(position) for position in range(frame.shape[1])),
+        lines=lines,
+        positions=range(1, len(frame) + 1),
+        folder=folder,
+    )
+
+
+def _read_parquet(path: Path) -> Table:
+    import pandas as pd
+
+    try:
+        # pandas' own message for its absence names no extra of ours.
+        import pyarrow  # type: ignore[import-untyped, unused-ignore]  # noqa: F401
+    except ImportError as cause:
+        raise MissingExtraError.for_feature(
+            f"Reading the Parquet table '{path}'", package="pyarrow", extra="parquet"
+        ) from cause
+    try:
+        frame = pd.read_parquet(path, engine="pyarrow")
+    except (OSError, ValueError) as cause:
+        raise DataError(
+            f"'{path}' is not a Parquet table, or it is damaged ({cause}). Write it again."
+        ) from cause
+    lines = [f"row {number}" for number in range(1, len(frame) + 1)]
+    return _from_frame(frame, f"'{path}'", lines, folder=_get_folder(path))
+
+
+def _read_text(path: Path, content: bytes) -> Table:
+    text, problems = _decode(path, content)
+    try:
+        delimiter = _find_delimiter(text, "," if path.suffix.lower() == ".csv" else "\t")
+        rows, starts = _parse(text, delimiter)
+        exact = _parse_exact(text, delimiter)
+    except csv.Error as cause:
+        raise DataError(f"'{path}' is not a table: {cause}. Close the quotes in it.") from cause
+    if not rows:
+        raise DataError(
+            f"The table '{path}' is empty. Its first line must name the columns, such as path and "
+            "label."
+        )
+    header = tuple(name.strip() for name in rows[0])
+    values: list[list[Any]] = (
+        [[cell.strip() or None for cell in row] for row in rows[1:]]
+        if exact is None
+        else [[None if cell == "" else cell for cell in row] for row in exact[1:]]
+    )
+    for row, start in zip(values, starts[1:], strict=True):
+        if any(cell is not None for cell in row[len(header) :]):
+            problems.append(
+                Problem(
+                    position=start,
+                    text=f"line {start}: {len(row)} cells, but {len(header)} columns",
+                    remedy="Put cells that hold the delimiter in quotes.",
+                )
+            )
+    kept = [
+        (row, start)
+        for row, start in zip(values, starts[1:], strict=True)
+        if any(cell is not None for cell in row)
+    ]
+    return Table(
+        origin=f"'{path}'",
+        header=header,
+        header_line=f"line {starts[0]}",
+        columns=tuple(
+            [row[position] if position < len(row) else None for row, _ in kept]
+            for position in range(len(header))
+        ),
+        lines=[f"line {start}" for _, start in kept],
+        positions=[start for _, start in kept],
+        folder=_get_folder(path),
+        is_text=exact is None,
+        problems=tuple(problems),
+    )
+
+
+def _decode(path: Path, content: bytes) -> tuple[str, list[Problem]]:
+    """Returns the text and the lines that are in no encoding we read, with marks in their place."""
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = "utf-16" if is_wide else "utf-8-sig"
+    problems = []
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as cause:
+        if is_wide:
+            raise DataError(f"'{path}' is damaged UTF-16 ({cause}). Save it as UTF-8.") from cause
+        text = content.decode(encoding, errors="replace")
+        for number, line in enumerate(content.split(b"\n"), start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as fault:
+                shown = line.decode("utf-8", errors="replace").strip()[:80]
+                place = f"byte {fault.start + 1} (0x{line[fault.start]:02X})"
+                problems.append(
+                    Problem(
+                        position=number,
+                        text=f"line {number}: {place} is not UTF-8 in '{shown}'",
+                        remedy="Save the table as UTF-8, or convert it: iconv -f WINDOWS-1252 "
+                        "-t UTF-8.",
+                    )
+                )
+    if "\0" in text:
+        raise DataError(
+            f"'{path}' is not text in UTF-8: it holds null bytes. Save it as UTF-8; export a "
+            "spreadsheet as CSV."
+        )
+    return text, problems
+
+
+def _find_delimiter(text: str, default: str) -> str:
+    """Returns the delimiter that makes most of the header, the default if none makes more."""
+
+    def count_columns(delimiter: str) -> tuple[int, bool]:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        return len(next((row for row in rows if row), [])), delimiter == default
+
+    return max(_DELIMITERS, key=count_columns)
+
+
+def _parse(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
+    """Returns the rows that are not blank, and the line on which each starts."""
+    rows, starts, start = [], [], 1
+    # An empty `newline` leaves line ends, also those inside quotes, to the reader.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            if row:
+                rows.append(row)
+                starts.append(start)
+            start = reader.line_num + 1
+    except csv.Error as cause:
+        raise csv.Error(f"in the row from line {start}, {cause}") from cause
+    return rows, starts
+
+
+def _parse_exact(text: str, delimiter: str) -> list[list[str | int]] | None:
+    """Returns the rows of a file in which all text is in quotes, None of another."""
+    if not text.startswith('"'):
+        return None
+    marked = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONNUMERIC
+    )
+    plain, _ = _parse(text, delimiter)
+    try:
+        # The reader makes floats of what has no quotes; large integers would lose digits so.
+        return [
+            [
+                int(cell) if isinstance(mark, float) and is_whole_number(cell) else cell
+                for cell, mark in zip(cells, marks, strict=True)
+            ]
+            for cells, marks in zip(plain, (row for row in marked if row), strict=True)
+        ]
+    except ValueError:
+        return None
+
+
+def select_columns(
+    table: Table, columns: ColumnMap | None = None, *, required: Collection[str] = ()
+) -> tuple[dict[str, Sequence[Any]], list[Problem]]:
+    """Returns the cells of each column that was named or found, and what is wrong with the header.
+
+    Args:
+        table: The table.
+        columns: The column for each of `path`, `label`, `split`, `group` and `sha256` that shall
+            not be guessed; None for one that shall not be used.
+        required: Those that must be there.
+
+    Raises:
+        UnknownNameError: If `columns` names another.
+    """
+    columns = dict(columns or {})
+    for role in columns:
+        if role not in COLUMN_NAMES:
+            raise UnknownNameError.among(
+                f"`columns` has the key {role!r}, which is none of a table's columns.",
+                known=COLUMN_NAMES,
+                remedy=f"Keys: {', '.join(COLUMN_NAMES)}.",
+                family="columns",
+                name=str(role),
+            )
+    named = {role: _find_named(table, name) for role, name in columns.items() if name is not None}
+    taken = {position for found in named.values() for position in found}
+    chosen: dict[str, Sequence[Any]] = {}
+    faults: dict[str, Sequence[int]] = {}
+    for role, names in COLUMN_NAMES.items():
+        if role in columns:
+            found = named.get(role, [])
+        else:
+            found = [at for at in _guess(table, names) if at not in taken]
+            if role == "sha256":
+                found = [at for at in found if _is_sha256_column(table, at)]
+        if len(found) == 1:
+            chosen[role] = table.columns[found[0]]
+        elif found or role in named or role in required:
+            faults[role] = found
+    return chosen, _create_header_problems(table, columns, faults)
+
+
+def _find_named(table: Table, name: str) -> list[int]:
+    exact = [at for at, header in enumerate(table.header) if header == name]
+    return exact or [
+        at for at, header in enumerate(table.header) if header.lower() == str(name).strip().lower()
+    ]
+
+
+def _guess(table: Table, names: Sequence[str]) -> list[int]:
+    plain = [re.sub(r"[\s_-]", "", header).lower() for header in table.header]
+    own = [at for at, header in enumerate(plain) if header == names[0]]
+    return own or [at for at, header in enumerate(plain) if header in names[1:]]
+
+
+def _is_sha256_column(table: Table, at: int) -> bool:
+    """Whether a column that is called "hash" may be meant; there are other hashes."""
+    if table.header[at].strip().lower() != "hash":
+        return True
+    return all(cell is None or _SHA256.fullmatch(str(cell)) for cell in table.columns[at])
+
+
+def _create_header_problems(
+    table: Table, columns: ColumnMap, faults: Mapping[str, Sequence[int]]
+) -> list[Problem]:
+    listed = ", ".join(repr(header) for header in table.header) or "none"
+    known = {header for names in COLUMN_NAMES.values() for header in names}
+    free = iter([name for name in table.header if name and name.lower() not in known])
+    # One example for all: a column that could be meant, else one that has no meaning yet.
+    example = ", ".join(
+        f'"{role}": "{table.header[found[0]] if found else next(free, "NAME")}"'
+        for role, found in faults.items()
+    )
+    remedy = f"Name the columns in the first line, or as in columns={{{example}}}."
+    problems = []
+    for role, found in faults.items():
+        name = columns.get(role)
+        repeated = len({table.header[at] for at in found}) < len(found)
+        if found:
+            candidates = " or ".join(repr(table.header[at]) for at in found)
+            statement = f"the column of the {role} could be {candidates}"
+        elif name is not None:
+            statement = f"there is no column '{name}' for the {role}"
+        else:
+            statement = f"no column is called {role} or {', '.join(COLUMN_NAMES[role][1:])}"
+        problems.append(
+            Problem(
+                position=0,
+                text=f"{table.header_line}: {statement}; columns: {listed}",
+                remedy="Give each column a name of its own." if repeated else remedy,
+            )
+        )
+    return problems
