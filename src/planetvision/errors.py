@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Collection, Sequence
 
 __all__ = [
+    "ConversionWarning",
     "DataError",
     "DataWarning",
     "DuplicateNameError",
@@ -27,6 +28,7 @@ __all__ = [
     "PluginWarning",
     "SettingsError",
     "SourceNotFoundError",
+    "SplitWarning",
     "TrainingError",
     "UnknownNameError",
     "WeightsError",
@@ -232,8 +234,16 @@ class DataWarning(PlanetVisionWarning):
     """Something about the data that a person should know; the work goes on."""
 
 
+class ConversionWarning(PlanetVisionWarning):
+    """An image lost depth on its way to 8 bits, by a stretch that nobody chose."""
+
+
 class PluginWarning(PlanetVisionWarning):
     """An installed plugin is passed over; everything else works."""
+
+
+class SplitWarning(PlanetVisionWarning):
+    """A split is not quite as it was asked for; the work goes on."""
 
 
 class WeightsWarning(PlanetVisionWarning):

@@ -45,7 +45,12 @@ def test_select_takes_rows_in_the_order_asked_for(catalog: Catalog) -> None:
     assert chosen.splits == ("train", "train")
     assert chosen.origin == catalog.origin
     bare = Catalog(sources=("a", "b")).select(iter([1]))
-    assert (bare.sources, bare.labels, bare.splits) == (("b",), None, None)
+    assert (bare.sources, bare.labels, bare.splits, bare.groups) == (("b",), None, None, None)
+
+
+def test_select_takes_the_groups_along() -> None:
+    catalog = Catalog(sources=("a", "b", "c"), groups=("x", 7, "x"))
+    assert catalog.select([2, 1]).groups == ("x", 7)
 
 
 def test_part_takes_the_rows_of_one_split(catalog: Catalog) -> None:

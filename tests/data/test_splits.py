@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import warnings
+from collections import Counter, defaultdict
 from itertools import chain
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planetvision.data import Catalog, split_catalog
+from planetvision.data import Catalog, Label, split_catalog, split_folds
+from planetvision.data.catalog import SplitName
 from planetvision.data.splits import check_classes
-from planetvision.errors import DataError, SettingsError
+from planetvision.errors import DataError, SettingsError, SplitWarning
 
 SIZES = st.dictionaries(
     st.sampled_from(["earth", "mars", "moon", "venus", "uranus"]),
@@ -183,3 +186,211 @@ def test_check_classes_passes_what_is_enough() -> None:
     check_classes(create_catalog({"mars": 3, "venus": 3}), min_images=3)
     with pytest.raises(DataError, match="'mars' has 3"):
         check_classes(create_catalog({"mars": 3, "venus": 4}), min_images=4)
+
+
+def create_grouped(sizes: dict[str, list[int]]) -> Catalog:
+    """A catalog of classes whose groups have these sizes, the rows of a group apart."""
+    rows = [
+        (place, label, f"{label}-{group}", f"{label}_{group}_{place}.png")
+        for label, groups in sizes.items()
+        for group, size in enumerate(groups)
+        for place in range(size)
+    ]
+    rows.sort()
+    return Catalog(
+        sources=tuple(row[3] for row in rows),
+        labels=tuple(row[1] for row in rows),
+        groups=tuple(row[2] for row in rows),
+        origin="the test",
+    )
+
+
+def split_quietly(catalog: Catalog, *, seed: int = 0, test_fraction: float = 0.15) -> Catalog:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SplitWarning)
+        return split_catalog(catalog, seed=seed, test_fraction=test_fraction)
+
+
+def get_parts_of_groups(catalog: Catalog) -> dict[Label, set[str]]:
+    parts: dict[Label, set[str]] = defaultdict(set)
+    for group, split in zip(catalog.groups or (), catalog.splits or (), strict=True):
+        parts[group].add(split)
+    return parts
+
+
+GROUP_SIZES = st.dictionaries(
+    st.sampled_from(["earth", "mars", "moon", "venus"]),
+    st.lists(st.integers(1, 9), min_size=3, max_size=25),
+    min_size=2,
+)
+
+
+def test_split_without_groups_is_what_it_was() -> None:
+    # As version 0.1.0 gave it.
+    expected = "aaerrreerrrrrrrerrrrrrrrrarrareaarrrrrre"
+    labels = ("mars", "venus") * 20
+    sources = tuple(f"{label}{row}" for row in range(20) for label in ("mars", "venus"))
+    catalog = Catalog(sources=sources, labels=labels)
+    alone = Catalog(sources=sources, labels=labels, groups=tuple(range(40)))
+    for each in (catalog, alone):
+        splits = split_catalog(each, seed=5).splits
+        assert splits is not None
+        assert "".join(name[1] for name in splits) == expected
+
+
+@given(GROUP_SIZES, st.integers(0, 2**31), st.sampled_from([0.0, 0.15, 0.3]))
+def test_groups_never_cross_and_each_class_is_in_each_part(
+    sizes: dict[str, list[int]], seed: int, test_fraction: float
+) -> None:
+    catalog = create_grouped(sizes)
+    split = split_quietly(catalog, seed=seed, test_fraction=test_fraction)
+    assert (split.sources, split.labels, split.groups) == (
+        catalog.sources,
+        catalog.labels,
+        catalog.groups,
+    )
+    assert all(len(parts) == 1 for parts in get_parts_of_groups(split).values())
+    names: tuple[SplitName, ...] = ("train", "val", "test") if test_fraction else ("train", "val")
+    assert set(split.splits or ()) == set(names)
+    for name in names:
+        assert split.part(name).classes == sorted(sizes)
+    assert split_quietly(catalog, seed=seed, test_fraction=test_fraction) == split
+
+
+@given(GROUP_SIZES, st.integers(0, 2**31))
+def test_shares_are_off_by_no_more_than_the_largest_group(
+    sizes: dict[str, list[int]], seed: int
+) -> None:
+    split = split_quietly(create_grouped(sizes), seed=seed)
+    for label, groups in sizes.items():
+        for name in ("val", "test"):
+            wanted = 0.15 * sum(groups)
+            assert abs(split.part(name).counts[label] - wanted) <= max(groups) + 1
+
+
+@given(GROUP_SIZES, st.integers(0, 2**31))
+def test_grouped_split_does_not_depend_on_the_order_of_rows(
+    sizes: dict[str, list[int]], seed: int
+) -> None:
+    catalog = create_grouped({**sizes, "pluto": [2, 1, 1]})
+    order = np.random.default_rng(seed).permutation(len(catalog)).tolist()
+    shuffled = split_quietly(catalog.select(order), seed=seed)
+    assert shuffled == split_quietly(catalog, seed=seed).select(order)
+
+
+def test_seed_changes_the_grouped_split() -> None:
+    catalog = create_grouped({"mars": [2] * 20, "venus": [2] * 20})
+    assert split_catalog(catalog, seed=0).splits != split_catalog(catalog, seed=1).splits
+
+
+def test_groups_of_pairs_are_split_70_15_15() -> None:
+    split = split_catalog(create_grouped({"mars": [2] * 50, "venus": [1] * 100}))
+    assert split.part("train").counts == {"mars": 70, "venus": 70}
+    # Fifteen is odd.
+    assert sorted(split.part(name).counts["mars"] for name in ("val", "test")) == [14, 16]
+    assert [split.part(name).counts["venus"] for name in ("val", "test")] == [15, 15]
+
+
+def test_groups_of_several_classes_stay_whole() -> None:
+    catalog = Catalog(
+        sources=tuple(f"{row:02}.png" for row in range(40)),
+        labels=("mars", "venus") * 20,
+        groups=tuple(row // 4 for row in range(40)),
+    )
+    split = split_catalog(catalog)
+    assert all(len(parts) == 1 for parts in get_parts_of_groups(split).values())
+    for name in ("train", "val", "test"):
+        assert split.part(name).classes == ["mars", "venus"]
+
+
+def test_class_with_fewer_groups_than_parts_is_named() -> None:
+    catalog = create_grouped({"earth": [9], "mars": [4, 5], "venus": [1, 1, 1]})
+    with pytest.raises(DataError, match=r"Each class of the test needs at least 3 groups") as e:
+        split_catalog(catalog)
+    assert e.value.problems == (
+        "'earth' has 9 images in 1 group",
+        "'mars' has 9 images in 2 groups",
+    )
+    with pytest.raises(DataError, match=r"at least 2 groups.*'earth' has 9 images in 1 group"):
+        split_catalog(catalog, test_fraction=0)
+
+
+def test_entangled_groups_that_cannot_be_in_each_part_raise() -> None:
+    # Two parts for three groups of which each two share a class.
+    tangled = Catalog(
+        sources=tuple("123456"),
+        labels=("a", "b", "b", "c", "c", "a"),
+        groups=(0, 0, 1, 1, 2, 2),
+        origin="the test",
+    )
+    with pytest.raises(DataError, match=r"No split of the test puts class '.' into each part"):
+        split_catalog(tangled, test_fraction=0)
+
+
+def test_groups_too_large_for_the_shares_warn() -> None:
+    catalog = create_grouped({"mars": [30, 30, 30], "venus": [1] * 90})
+    with pytest.warns(SplitWarning, match=r"too large for the shares.*'mars' has 30 of") as caught:
+        split = split_catalog(catalog)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert split.part("test").counts == {"mars": 30, "venus": 14}
+
+
+def test_val_cut_from_given_train_keeps_groups_whole() -> None:
+    catalog = create_grouped({"mars": [3] * 10, "venus": [3] * 10})
+    names = tuple("test" if str(group)[-1] in "01" else "train" for group in catalog.groups or ())
+    given_splits = Catalog(
+        sources=catalog.sources,
+        labels=catalog.labels,
+        groups=catalog.groups,
+        splits=names,  # type: ignore[arg-type]
+    )
+    split = split_catalog(given_splits, val_fraction=0.25)
+    assert all(len(parts) == 1 for parts in get_parts_of_groups(split).values())
+    assert split.part("val").counts == {"mars": 6, "venus": 6}
+    assert split.part("test").names == given_splits.part("test").names
+    few = given_splits.select(
+        row for row, group in enumerate(catalog.groups or ()) if group in {"mars-0", "mars-5"}
+    )
+    with pytest.raises(DataError, match="at least 2 classes"):
+        split_catalog(few)
+
+
+@given(GROUP_SIZES, st.integers(0, 2**31))
+def test_folds_keep_groups_whole(sizes: dict[str, list[int]], seed: int) -> None:
+    catalog = create_grouped(sizes)
+    folds = split_folds(catalog, 3, seed=seed)
+    assert folds == split_folds(catalog, 3, seed=seed)
+    assert set(folds) <= {0, 1, 2}
+    fold_of = dict(zip(catalog.groups or (), folds, strict=True))
+    assert folds == tuple(fold_of[group] for group in catalog.groups or ())
+
+
+def test_folds_without_groups_are_stratified_and_seeded() -> None:
+    catalog = create_catalog({"mars": 20, "venus": 10})
+    folds = split_folds(catalog, 5, seed=1)
+    counted = Counter(zip(catalog.labels or (), folds, strict=True))
+    assert all(counted["mars", fold] == 4 for fold in range(5))
+    assert all(counted["venus", fold] == 2 for fold in range(5))
+    assert folds != split_folds(catalog, 5, seed=2)
+
+
+def test_folds_of_equal_groups_are_stratified() -> None:
+    catalog = create_grouped({"mars": [4] * 10, "venus": [2] * 10})
+    folds = split_folds(catalog, 5)
+    counted = Counter(zip(catalog.labels or (), folds, strict=True))
+    assert all(counted["mars", fold] == 8 for fold in range(5))
+    assert all(counted["venus", fold] == 4 for fold in range(5))
+
+
+@pytest.mark.parametrize("num_folds", [1, 0, 2.5, True, "5"])
+def test_folds_of_wrong_number_raise(num_folds: object) -> None:
+    with pytest.raises(SettingsError, match=r"`num_folds` must be a whole number of at least 2"):
+        split_folds(create_catalog({"mars": 9, "venus": 9}), num_folds)  # type: ignore[arg-type]
+
+
+def test_folds_with_too_few_images_or_groups_raise() -> None:
+    with pytest.raises(DataError, match=r"at least 5 images.*'mars' has 4"):
+        split_folds(create_catalog({"mars": 4, "venus": 9}), 5)
+    with pytest.raises(DataError, match=r"at least 5 groups.*'mars' has 8 images in 4 groups"):
+        split_folds(create_grouped({"mars": [2] * 4, "venus": [2] * 9}), 5)
