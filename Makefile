@@ -1,12 +1,13 @@
 # Two commands do everything on a fresh machine with Python and make:
 #   make demo   sets up .venv, then draws data, trains, judges, explains and predicts
 #   make test   sets up .venv, then runs lint, types, tests and the build of the docs
+# One more takes longer: make fuzz feeds 10,000 damaged files to the image reader.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types pytest docs dist clean
+.PHONY: demo test lint types pytest fuzz docs dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/planetvision demo --out demo --overwrite
@@ -22,6 +23,9 @@ types: $(VENV)/.test
 
 pytest: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.test
+	$(BIN)/python benchmarks/fuzz_images.py --count 10000
 
 docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -44,5 +48,5 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.python pyproject.toml constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e ".[offline,parquet,tensorboard,docs,dev]"
+	$(PIP) install --quiet -c constraints.txt -e ".[offline,parquet,tensorboard,fits,pds,docs,dev]"
 	@touch $@ $(VENV)/.demo

@@ -81,6 +81,7 @@ def page_folder(snippet_data: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A working folder with those files for one page; registrations end with the page."""
     from planetvision.augment import POLICIES
     from planetvision.backbones import BACKBONES
+    from planetvision.data import DECODERS
     from planetvision.explain import EXPLAINERS
     from planetvision.heads import HEADS
     from planetvision.registry import Registry
@@ -89,6 +90,7 @@ def page_folder(snippet_data: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     registries: list[Registry[Any]] = [
         BACKBONES,
+        DECODERS,
         HEADS,
         POLICIES,
         SCHEDULES,

@@ -223,3 +223,12 @@ def test_numbers_of_numpy_are_taken() -> None:
     assert (stage.epochs, stage.learning_rate) == (3, 0.5)
     with pytest.raises(SettingsError, match="`epochs` must be an integer of at least 1"):
         create_stage(epochs=np.float64(3))
+
+
+def test_stretch_is_checked_and_kept_and_may_be_missing_in_what_was_saved_before() -> None:
+    spec = InputSpec(stretch="asinh")
+    assert InputSpec.from_dict(spec.to_dict()).stretch == "asinh"
+    older = {key: value for key, value in spec.to_dict().items() if key != "stretch"}
+    assert InputSpec.from_dict(older).stretch == "linear"
+    with pytest.raises(SettingsError, match=r"`stretch` must be one of 'linear'.*got 'log'"):
+        InputSpec(stretch="log")  # type: ignore[arg-type]

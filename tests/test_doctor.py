@@ -22,7 +22,7 @@ def test_examine_tells_versions_machine_weights_and_extras() -> None:
     assert facts["machine"]["threads of torch"] == str(torch.get_num_threads())
     assert facts["machine"]["device 'auto'"] == ("cuda" if torch.cuda.is_available() else "cpu")
     assert facts["weights"]["tiny"] == "none exist: train from scratch"
-    assert set(facts["extras"]) == {"offline", "parquet", "tensorboard"}
+    assert set(facts["extras"]) == {"offline", "parquet", "tensorboard", "fits", "pds"}
 
 
 def test_weights_say_where_they_are_or_where_they_come_from(

@@ -70,7 +70,7 @@ def test_error_after_pickling_has_its_type_message_and_fields(name: str) -> None
 
 
 def test_warnings_share_a_base_that_is_a_user_warning() -> None:
-    for name in ("DataWarning", "PluginWarning", "WeightsWarning"):
+    for name in ("ConversionWarning", "DataWarning", "PluginWarning", "WeightsWarning"):
         warning = getattr(errors, name)
         assert issubclass(warning, errors.PlanetVisionWarning)
         assert issubclass(warning, UserWarning)

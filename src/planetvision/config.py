@@ -15,6 +15,7 @@ __all__ = [
     "FRAMINGS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "STRETCHES",
     "TTAS",
     "ClassWeights",
     "Framing",
@@ -24,6 +25,7 @@ __all__ = [
     "Precision",
     "Recipe",
     "Stage",
+    "Stretch",
     "Tta",
 ]
 
@@ -31,6 +33,8 @@ Framing = Literal["letterbox", "body", "squash", "center_crop"]
 FRAMINGS: tuple[str, ...] = get_args(Framing)
 Tta = Literal["none", "body"]
 TTAS: tuple[str, ...] = get_args(Tta)
+Stretch = Literal["linear", "percentile", "asinh", "zscale"]
+STRETCHES: tuple[str, ...] = get_args(Stretch)
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 ClassWeights = Literal["balanced", "none"]
@@ -117,6 +121,8 @@ class InputSpec:
             `center_crop` cuts the edges.
         tta: What prediction is shown beside the framed image (test-time augmentation), its logits
             averaged with the others: `none`, or `body`, a crop around the body where one is found.
+        stretch: How values of more than 8 bits are brought to 8, as in `data.stretch`: `linear`,
+            `percentile`, `asinh` or `zscale`.
 
     Raises:
         SettingsError: If any value is out of range; all of them are named.
@@ -128,6 +134,7 @@ class InputSpec:
     interpolation: Interpolation = "bicubic"
     framing: Framing = "letterbox"
     tta: Tta = "none"
+    stretch: Stretch = "linear"
 
     def __post_init__(self) -> None:
         _make_plain(self)
@@ -136,6 +143,7 @@ class InputSpec:
         check.choice("interpolation", get_args(Interpolation))
         check.choice("framing", FRAMINGS)
         check.choice("tta", TTAS)
+        check.choice("stretch", STRETCHES)
         for name in ("mean", "std"):
             values = getattr(self, name)
             if not _is_triple(values):
@@ -150,7 +158,10 @@ class InputSpec:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> InputSpec:
-        """Returns the spec that `to_dict` described."""
+        """Returns the spec that `to_dict` described.
+
+        Fields that an earlier version did not write have their defaults.
+        """
         return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
 
 

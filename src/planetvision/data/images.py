@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.errors import ImageError
+from planetvision.config import Stretch
+from planetvision.data.decoders import (
+    DECODERS,
+    MAX_PIXELS,
+    DecodedImage,
+    ImageFacts,
+    ImageFile,
+    find_decoder,
+)
+from planetvision.data.decoders.registry import check_values, load_plugins
+from planetvision.data.stretch import check_stretch, stretch_image
+from planetvision.errors import ConversionWarning, ImageError, MissingExtraError, SettingsError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["IMAGE_SUFFIXES", "ImageArray", "ImageSource", "describe_source", "read_image"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "DecodedImage",
+    "ImageArray",
+    "ImageFacts",
+    "ImageSource",
+    "decode_image",
+    "describe_source",
+    "read_image",
+]
 
 ImageArray: TypeAlias = npt.NDArray[np.uint8]
-ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | ImageArray | Image.Image"
+ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | npt.NDArray[Any] | Image.Image"
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm"}
-)
-_MAX_PIXELS = 300_000_000
+IMAGE_SUFFIXES = frozenset(suffix for spec in DECODERS.added() for suffix in spec.suffixes)
+# How every such warning begins.
+_WARNING = "Lossy conversion: "
 
 
 def describe_source(source: object, index: int | None = None) -> str:
@@ -36,60 +58,150 @@ def describe_source(source: object, index: int | None = None) -> str:
     return f"<{kind}>" if index is None else f"<{kind} {index}>"
 
 
-def read_image(source: ImageSource, *, min_size: int | None = None) -> ImageArray:
+def read_image(
+    source: ImageSource,
+    *,
+    stretch: Stretch | None = None,
+    min_size: int | None = None,
+    hdu: int | str | None = None,
+) -> ImageArray:
     """Returns the image as an RGB array.
 
     It follows the EXIF orientation, puts transparent pixels on black, repeats gray in all three
-    channels, takes the first frame of an animation, and scales 16-bit values linearly, so that
-    the full range of the type becomes 0 to 255.
+    channels, and takes the first frame or page of several. Values of more than 8 bits, also of
+    arrays in memory, are brought to 8 by a stretch; missing ones (NaN) become black.
 
-    Convention: uint8 of shape (H, W, 3), values in [0, 255].
+    Convention: uint8 of shape (H, W, 3), values in [0, 255], the first row at the top.
 
     Args:
-        source: A path, the bytes of a file, a Pillow image, or an array: uint8 of shape (H, W, 3),
-            or (H, W) for gray.
+        source: A path, the bytes of a file, a Pillow image, or an array of integers or floats of
+            shape (H, W, 3), or (H, W) for gray.
+        stretch: How more than 8 bits become 8, as in `planetvision.data.stretch`. None takes
+            `linear` and says so in a warning where it comes to that.
         min_size: A JPEG that is much larger may be decoded at a reduced size of which both sides
             are still at least this many pixels; it is faster. None decodes all of it.
+        hdu: The part of a FITS file, by index or name; None takes the first image. Other formats
+            have no parts.
 
     Raises:
         ImageError: If it cannot be read; the message names the source and the cause.
-    """
-    if isinstance(source, np.ndarray):
-        return _check_array(source)
-    from PIL import Image, UnidentifiedImageError
+        SettingsError: If there is no such stretch, or `hdu` is neither an index nor a name.
 
+    Warns:
+        ConversionWarning: If values of more than 8 bits were reduced and no stretch was named.
+    """
+    return cast(ImageArray, _decode(source, stretch=stretch, min_size=min_size, hdu=hdu).array)
+
+
+def decode_image(
+    source: ImageSource,
+    *,
+    stretch: Stretch | None = None,
+    min_size: int | None = None,
+    hdu: int | str | None = None,
+) -> DecodedImage:
+    """Returns the image as `read_image` does, with what its file says of it.
+
+    Args:
+        source: As for `read_image`.
+        stretch: As for `read_image`.
+        min_size: As for `read_image`.
+        hdu: As for `read_image`.
+
+    Raises:
+        ImageError: If it cannot be read; the message names the source and the cause.
+        SettingsError: If there is no such stretch, or `hdu` is neither an index nor a name.
+
+    Warns:
+        ConversionWarning: If values of more than 8 bits were reduced and no stretch was named.
+
+    Example:
+        >>> import numpy as np
+        >>> from planetvision.data import decode_image
+        >>> decoded = decode_image(np.array([[0, 4095]], np.uint16), stretch="linear")
+        >>> decoded.array[..., 0].tolist(), decoded.facts.bits
+        ([[0, 255]], 16)
+    """
+    return _decode(source, stretch=stretch, min_size=min_size, hdu=hdu)
+
+
+def _decode(
+    source: ImageSource, *, stretch: Stretch | None, min_size: int | None, hdu: int | str | None
+) -> DecodedImage:
+    if stretch is not None:
+        check_stretch(stretch)
+    if hdu is not None and (not isinstance(hdu, int | str) or isinstance(hdu, bool)):
+        raise SettingsError(
+            f"`hdu` must be an index or a name, got {hdu!r}. Pass 1 or 'SCI', for example."
+        )
     name = describe_source(source)
+    load_plugins()
+    with _QUIET:
+        raw = _read_values(source, name, min_size, hdu)
+        try:
+            array = stretch_image(raw.array, stretch or "linear")
+        except MemoryError as cause:
+            raise _fail(name, "there is not enough memory for its pixels") from cause
+    if stretch is None and raw.array.dtype.itemsize > 1:
+        warnings.warn(
+            f"{_WARNING}'{name}' has {raw.facts.bits} bits a channel and was brought to 8 by the "
+            "stretch 'linear', from its lowest to its highest value. Name a stretch to choose "
+            "one: stretch='linear', 'percentile', 'asinh' or 'zscale'.",
+            ConversionWarning,
+            stacklevel=3,
+        )
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    # PyTorch wants arrays that it may write to; Pillow's are read-only.
+    return replace(raw, array=np.require(array, requirements=["C", "W"]))
+
+
+def _read_values(
+    source: ImageSource, name: str, min_size: int | None, hdu: int | str | None
+) -> DecodedImage:
+    """Returns the values as they are stored."""
+    decoder = ""
     try:
-        with _QUIET:
-            if isinstance(source, Image.Image):
-                return _to_array(source, name)
-            with Image.open(_check_file(source, name)) as image:
-                if image.width * image.height > _MAX_PIXELS:
-                    raise _fail(
-                        name,
-                        f"it has {image.width} x {image.height} pixels, over the limit of "
-                        f"{_MAX_PIXELS:,}",
-                    )
-                if min_size is not None:
-                    image.draft("RGB", (min_size, min_size))
-                return _to_array(image, name)
+        if isinstance(source, np.ndarray):
+            return DecodedImage.from_array(_check_array(source, name), "array")
+        from PIL import Image
+
+        if isinstance(source, Image.Image):
+            from planetvision.data.decoders.pillow import decode_opened
+
+            return decode_opened(source, ImageFile.from_bytes(b"", name))
+        with _open(source, name, min_size, hdu) as file:
+            spec = find_decoder(file.head, "" if file.path is None else file.path.name)
+            if spec is None:
+                raise file.fail(
+                    f"it is not an image in a format that is known ({', '.join(DECODERS.names())})"
+                )
+            decoder = spec.name
+            decoded = spec.build(file)
+            values = decoded.array if isinstance(decoded, DecodedImage) else decoded
+            values = check_values(values, decoder, file)
+            if isinstance(decoded, DecodedImage):
+                return replace(decoded, array=values)
+            return DecodedImage.from_array(values, decoder)
     except ImageError:
         raise
-    except UnidentifiedImageError as cause:
-        raise _fail(name, "it is not an image in a format that Pillow knows") from cause
+    except MissingExtraError as cause:
+        raise _fail(name, str(cause).rstrip(".")) from cause
     except PermissionError as cause:
         raise _fail(name, "no permission to read it") from cause
-    except Image.DecompressionBombError as cause:
-        raise _fail(name, f"it has too many pixels ({cause})") from cause
-    # Pillow's decoders raise a wide range of built-ins on damaged files.
+    except MemoryError as cause:
+        raise _fail(name, "there is not enough memory for its pixels") from cause
+    # Decoders raise a wide range of built-ins on damaged files.
     except Exception as cause:
-        raise _fail(name, f"it is damaged or truncated ({cause})") from cause
+        said = " ".join(str(cause).split()) or type(cause).__name__
+        raise _fail(name, f"it is damaged or truncated ({said[:300]})") from cause
 
 
 class _Quiet:
-    """Ignores Python's warnings while at least one thread is inside.
+    """Ignores the decoders' warnings while at least one thread is inside.
 
-    Pillow warns of odd metadata and of sizes under our own limit, which do not matter here.
+    Pillow and astropy warn of odd metadata and of sizes under our own limit, which do not matter
+    here. Our own warning of a conversion passes: another thread may give it at that moment.
     `warnings.catch_warnings` in each thread would let the last one to leave restore what another
     had set, and the process would stay silent for ever.
     """
@@ -104,7 +216,7 @@ class _Quiet:
             if self._inside == 0:
                 self._catcher = warnings.catch_warnings()
                 self._catcher.__enter__()
-                warnings.simplefilter("ignore")
+                warnings.filterwarnings("ignore", message=f"(?!{_WARNING})")
             self._inside += 1
 
     def __exit__(self, *error: object) -> None:
@@ -117,65 +229,52 @@ class _Quiet:
 _QUIET = _Quiet()
 
 
-def _check_file(source: object, name: str) -> io.BytesIO | Path:
+@contextmanager
+def _open(
+    source: object, name: str, min_size: int | None, hdu: int | str | None
+) -> Iterator[ImageFile]:
     if isinstance(source, bytes):
         if not source:
             raise _fail(name, "it is empty (0 bytes)")
-        return io.BytesIO(source)
+        yield ImageFile.from_bytes(source, name, min_size=min_size, hdu=hdu)
+        return
     if not isinstance(source, str | os.PathLike):
         raise _fail(
             name, f"a path, bytes, array or Pillow image was expected, got {type(source).__name__}"
         )
     path = Path(source)
+    size = _measure_file(path, name)
+    with path.open("rb") as stream:
+        yield ImageFile(name=name, stream=stream, size=size, path=path, min_size=min_size, hdu=hdu)
+
+
+def _measure_file(path: Path, name: str) -> int:
     try:
         if not path.exists():
             raise _fail(name, "there is no such file")
         if path.is_dir():
             raise _fail(name, "it is a folder, a file was expected")
-        if path.stat().st_size == 0:
-            raise _fail(name, "it is empty (0 bytes)")
+        if not path.is_file():  # a pipe would never end
+            raise _fail(name, "it is not a regular file")
+        size = path.stat().st_size
     except ImageError:
         raise
+    except ValueError as cause:  # a null byte, before Python 3.13
+        raise _fail(name, "there is no such file") from cause
     except OSError as cause:  # a folder that may not be looked into, a name that is too long
         raise _fail(name, cause.strerror or str(cause)) from cause
-    return path
+    if size == 0:
+        raise _fail(name, "it is empty (0 bytes)")
+    return size
 
 
 def _fail(name: str, cause: str) -> ImageError:
     return ImageError(f"Cannot read '{name}': {cause}.", source=name, cause=cause)
 
 
-def _check_array(array: npt.NDArray[Any]) -> ImageArray:
-    name = describe_source(array)
-    if array.dtype != np.uint8:
-        raise _fail(name, f"an array of dtype uint8 was expected, got {array.dtype}")
-    if array.ndim == 2:
-        array = np.repeat(array[:, :, None], 3, axis=2)
-    if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
-        raise _fail(name, f"an array of shape (H, W, 3) was expected, got {array.shape}")
-    return np.ascontiguousarray(array)
-
-
-def _to_array(image: Image.Image, name: str) -> ImageArray:
-    from PIL import Image, ImageOps
-
-    if 0 in image.size:
-        raise _fail(name, f"it has no pixels ({image.width} x {image.height})")
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
-        return _scale_deep(np.asarray(upright), name)
-    if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
-        pixels = upright.convert("RGBA")
-        black = Image.new("RGBA", pixels.size, (0, 0, 0, 255))
-        upright = Image.alpha_composite(black, pixels)
-    return np.array(upright.convert("RGB"), dtype=np.uint8)
-
-
-def _scale_deep(values: npt.NDArray[Any], name: str) -> ImageArray:
-    if values.dtype.kind == "f":
-        raise _fail(name, "it holds floating-point values; convert it to 8 or 16 bits first")
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise _fail(name, f"its values run from {low} to {high}; 0 to 65535 was expected")
-    gray = np.round(values.astype(np.float32) / 257.0).astype(np.uint8)
-    return cast(ImageArray, np.repeat(gray[:, :, None], 3, axis=2))
+def _check_array(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    if array.dtype.kind not in "uif":
+        raise _fail(name, f"an array of integers or floats was expected, got {array.dtype}")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or array.size == 0:
+        raise _fail(name, f"an array of shape (H, W, 3) or (H, W) was expected, got {array.shape}")
+    return array

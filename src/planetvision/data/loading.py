@@ -68,7 +68,11 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
         """
         index, draw = key if isinstance(key, tuple) else (key, 0)
         # Twice the input size leaves detail for crops that zoom in.
-        array = read_image(self.sources[index], min_size=2 * self.input_spec.image_size)
+        array = read_image(
+            self.sources[index],
+            stretch=self.input_spec.stretch,
+            min_size=2 * self.input_spec.image_size,
+        )
         image = torch.from_numpy(array).permute(2, 0, 1)
         with seeded(derive_seed(self.seed, "augmentation", index, draw)):
             framed = self._get_transform()(image)
@@ -204,7 +208,7 @@ def _as_is(batch: Any) -> Any:
 
 def _try_read(source: ImageSource) -> ImageError | None:
     try:
-        read_image(source)
+        read_image(source, stretch="linear")
     except ImageError as error:
         return error
     return None

@@ -30,7 +30,7 @@ def load_views(source: ImageSource, spec: InputSpec) -> Views:
     Convention: uint8 of shape (V, 3, image_size, image_size), the framed image first.
     """
     try:
-        array = read_image(source, min_size=2 * spec.image_size)
+        array = read_image(source, stretch=spec.stretch, min_size=2 * spec.image_size)
     except ImageError as error:
         return None, str(error)
     return frame_views(torch.from_numpy(array).permute(2, 0, 1), spec).contiguous(), ""

@@ -170,7 +170,7 @@ class Evaluation:
         sources = dict(zip(self.predictions.paths, self.predictions.sources, strict=True))
         for prediction, label in pairs:
             try:
-                image = read_image(sources[prediction.path], min_size=_READ_SIZE)
+                image = read_image(sources[prediction.path], stretch="linear", min_size=_READ_SIZE)
             except ImageError:
                 continue
             right = prediction.label == label

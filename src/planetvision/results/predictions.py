@@ -175,7 +175,7 @@ class Predictions(Sequence[Prediction]):
             if prediction.error:
                 continue
             try:
-                image = read_image(source, min_size=_READ_SIZE)
+                image = read_image(source, stretch="linear", min_size=_READ_SIZE)
             except ImageError:  # it was there when it was predicted, and is gone now
                 continue
             second_share = format_share(prediction.second_confidence)

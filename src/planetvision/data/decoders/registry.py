@@ -1,0 +1,297 @@
+"""`DECODERS`: every image format that can be read, by name."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from planetvision.errors import ImageError, SettingsError
+from planetvision.registry import Entry, Registry, summarize
+
+__all__ = [
+    "DECODERS",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "DecodedImage",
+    "DecoderSpec",
+    "ImageFacts",
+    "ImageFile",
+    "find_decoder",
+    "list_decoders",
+    "register_decoder",
+]
+
+# Twice Pillow's MAX_IMAGE_PIXELS: there Pillow itself calls an image a decompression bomb.
+MAX_PIXELS = 2 * (1024**3 // 4 // 3)
+# What the largest image has at three channels of 32 bits, and then some for headers.
+MAX_BYTES = 2_200_000_000
+HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """What an image is in its file, before it is turned upright or reduced.
+
+    Args:
+        height: Rows.
+        width: Columns.
+        bits: Bits a channel: 8, 12, 16, 32 or 64.
+        channels: Channels, opacity included.
+        format: The format's usual name, such as `JPEG`.
+        pages: How many images the file holds; the first is read.
+    """
+
+    height: int
+    width: int
+    bits: int
+    channels: int
+    format: str
+    pages: int = 1
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image with what it was in its file.
+
+    Args:
+        array: The values: (H, W, 3) of uint8 from `decode_image`; (H, W) or (H, W, 3) of any
+            numeric type from a decoder, NaN where a value is missing.
+        facts: What the file says.
+    """
+
+    array: npt.NDArray[Any]
+    facts: ImageFacts
+
+    @classmethod
+    def from_array(cls, array: npt.NDArray[Any], format_name: str) -> DecodedImage:
+        """Returns the image whose facts are those of the array itself."""
+        return cls(
+            array,
+            ImageFacts(
+                height=array.shape[0],
+                width=array.shape[1],
+                bits=8 * array.dtype.itemsize,
+                channels=1 if array.ndim == 2 else array.shape[2],
+                format=format_name,
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFile:
+    """The file that a decoder is given.
+
+    Args:
+        name: How messages call it.
+        stream: Its bytes, from the start; the library closes it.
+        size: How many bytes there are.
+        path: Where it lies; None if it was given as bytes.
+        min_size: The image may come reduced, as long as both sides keep this many pixels.
+        hdu: The part of a FITS file that was asked for.
+    """
+
+    name: str
+    stream: BinaryIO
+    size: int
+    path: Path | None = None
+    min_size: int | None = None
+    hdu: int | str | None = None
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes,
+        name: str = "<bytes>",
+        *,
+        min_size: int | None = None,
+        hdu: int | str | None = None,
+    ) -> ImageFile:
+        """Returns the file that holds these bytes."""
+        stream = io.BytesIO(data)
+        return cls(name=name, stream=stream, size=len(data), min_size=min_size, hdu=hdu)
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes."""
+        self.stream.seek(0)
+        head = self.stream.read(HEAD_BYTES)
+        self.stream.seek(0)
+        return head
+
+    def read(self) -> bytes:
+        """Returns all bytes."""
+        self.stream.seek(0)
+        return self.stream.read()
+
+    def fail(self, cause: str) -> ImageError:
+        """Returns the error that names this file and the cause, to be raised."""
+        return ImageError(f"Cannot read '{self.name}': {cause}.", source=self.name, cause=cause)
+
+    def check_size(self, height: int, width: int, bytes_stored: int = 0) -> None:
+        """Checks a size that a header claims, before memory is taken for it.
+
+        Args:
+            height: Rows.
+            width: Columns.
+            bytes_stored: How many bytes the file must hold for it, where that is known.
+
+        Raises:
+            ImageError: If there are no pixels, more than `MAX_PIXELS`, or more bytes than the file
+                has.
+        """
+        if height < 1 or width < 1:
+            raise self.fail(f"it has no pixels ({width} x {height})")
+        if height * width > MAX_PIXELS:
+            raise self.fail(f"it has {width} x {height} pixels, over the limit of {MAX_PIXELS:,}")
+        if bytes_stored > self.size:
+            raise self.fail(
+                f"it is damaged or truncated (its header promises {bytes_stored:,} bytes of "
+                f"{width} x {height} pixels, the file has {self.size:,} bytes)"
+            )
+
+
+Decode: TypeAlias = Callable[[ImageFile], "npt.NDArray[Any] | DecodedImage"]
+Recognize: TypeAlias = Callable[[bytes], bool]
+
+
+def _recognize_nothing(head: bytes) -> bool:
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderSpec(Entry):
+    """An image format.
+
+    `build(file)` decodes an `ImageFile`: it returns an array of shape (H, W) or (H, W, 3) and any
+    numeric type, or a `DecodedImage` with what it knows of the file. NaN marks missing values. The
+    library brings more than 8 bits to 8 by the stretch that was chosen. What it raises becomes an
+    `ImageError`; `raise file.fail(cause)` says the cause in words of its own.
+
+    Args:
+        suffixes: The endings of file names, in lower case with their dot.
+        recognize: Says of the first 4096 bytes whether they begin such a file. Content wins over
+            the name; the name decides where no decoder recognises the content.
+    """
+
+    build: Decode
+    suffixes: tuple[str, ...] = ()
+    recognize: Recognize = _recognize_nothing
+
+    def __post_init__(self) -> None:
+        given: object = self.suffixes
+        suffixes = (given,) if isinstance(given, str) else tuple(self.suffixes)
+        bad = [item for item in suffixes if not item.startswith(".") or item != item.lower()]
+        if bad:
+            raise SettingsError(
+                f"The suffixes of the decoder '{self.name}' must start with a dot and be in lower "
+                f"case, got {', '.join(map(repr, bad))}. Pass '.raw', for example."
+            )
+        object.__setattr__(self, "suffixes", suffixes)
+
+
+DECODERS: Registry[DecoderSpec] = Registry("decoders", DecoderSpec)
+
+
+def register_decoder(
+    name: str,
+    *,
+    suffixes: Sequence[str] = (),
+    recognize: Recognize = _recognize_nothing,
+    summary: str = "",
+    source: str = "",
+    extra: str | None = None,
+    replace: bool = False,
+) -> Callable[[Decode], Decode]:
+    """Registers a function from an `ImageFile` to an array as the decoder `name`.
+
+    A decoder that is registered later is asked earlier.
+
+    Args:
+        name: The name to list it by.
+        suffixes: The endings of file names, such as `(".raw",)`.
+        recognize: Says of the first bytes whether they begin such a file; without it the ending
+            of the name decides.
+        summary: One line for listings; by default the first line of the docstring.
+        source: Where the format is described.
+        extra: The extra of planetvision that it needs, where it needs one.
+        replace: Whether an entry of that name may be replaced.
+
+    Example:
+        >>> import numpy as np
+        >>> from planetvision.data import DECODERS, read_image, register_decoder
+        >>> @register_decoder("tenbyten", recognize=lambda head: head.startswith(b"TBT"))
+        ... def tenbyten(file):
+        ...     "Ten rows of ten bytes."
+        ...     return np.frombuffer(file.read()[3:], np.uint8).reshape(10, 10)
+        >>> read_image(b"TBT" + bytes(100)).shape
+        (10, 10, 3)
+        >>> DECODERS.remove("tenbyten")
+    """
+    return DECODERS.decorator(
+        lambda build: DecoderSpec(
+            name=name,
+            build=build,
+            summary=summary or summarize(build),
+            suffixes=(suffixes,) if isinstance(suffixes, str) else tuple(suffixes),
+            recognize=recognize,
+            source=source,
+            extra=extra,
+        ),
+        replace=replace,
+    )
+
+
+def list_decoders() -> list[str]:
+    """Returns the names of the decoders."""
+    return DECODERS.names()
+
+
+@functools.cache
+def load_plugins() -> None:
+    """Imports the decoders of installed packages, once: content must be shown to all of them."""
+    DECODERS.specs()
+
+
+def find_decoder(head: bytes, name: str = "") -> DecoderSpec | None:
+    """Returns the decoder for a file: by its content, and else by its name.
+
+    Args:
+        head: The first bytes of the file.
+        name: The name of the file, or nothing.
+    """
+    load_plugins()
+    specs = DECODERS.added()[::-1]
+    lower = name.lower()
+    named = [spec for spec in specs if lower.endswith(spec.suffixes)]
+    for spec in [*named, *(spec for spec in specs if spec not in named)]:
+        if spec.recognize(head):
+            return spec
+    # The longest ending is the most telling: `.fits.gz` before `.gz`.
+    return max(named, key=lambda spec: _longest(spec, lower), default=None)
+
+
+def _longest(spec: DecoderSpec, name: str) -> int:
+    return max(len(suffix) for suffix in spec.suffixes if name.endswith(suffix))
+
+
+def check_values(values: object, spec_name: str, file: ImageFile) -> npt.NDArray[Any]:
+    """Returns what a decoder gave, if it is an image."""
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "buif":
+        given = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
+        raise file.fail(
+            f"the decoder '{spec_name}' must return an array of numbers, it returned {given}"
+        )
+    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] != 3):
+        raise file.fail(
+            f"the decoder '{spec_name}' must return an array of shape (H, W) or (H, W, 3), it "
+            f"returned {values.shape}"
+        )
+    file.check_size(values.shape[0], values.shape[1])
+    return values
