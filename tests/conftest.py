@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,3 +101,20 @@ def trained(disc_folder: Path, quick_recipe: Recipe) -> PlanetClassifier:
 def model_folder(trained: PlanetClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`trained` on disk. Do not write to it."""
     return trained.save(tmp_path_factory.mktemp("saved") / "model")
+
+
+@pytest.fixture
+def make(quick_recipe: Recipe) -> Any:
+    """Returns a function that makes a tiny classifier with these arguments."""
+
+    def create(**arguments: Any) -> PlanetClassifier:
+        settings = {"backbone": "tiny", "recipe": quick_recipe, "device": "cpu", **arguments}
+        return PlanetClassifier(**settings)
+
+    return create
+
+
+@pytest.fixture
+def brief(quick_recipe: Recipe) -> Recipe:
+    """One epoch."""
+    return replace(quick_recipe, name="brief", stages=(replace(quick_recipe.stages[0], epochs=1),))

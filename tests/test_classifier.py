@@ -36,23 +36,6 @@ from planetvision.errors import (
 from planetvision.heads import HEADS, register_head
 
 
-@pytest.fixture
-def make(quick_recipe: Recipe) -> Any:
-    """Returns a function that makes a tiny classifier with these arguments."""
-
-    def create(**arguments: Any) -> PlanetClassifier:
-        settings = {"backbone": "tiny", "recipe": quick_recipe, "device": "cpu", **arguments}
-        return PlanetClassifier(**settings)
-
-    return create
-
-
-@pytest.fixture
-def brief(quick_recipe: Recipe) -> Recipe:
-    """One epoch."""
-    return replace(quick_recipe, name="brief", stages=(replace(quick_recipe.stages[0], epochs=1),))
-
-
 def test_trained_classifier_tells_the_discs_apart(
     trained: PlanetClassifier, disc_folder: Path
 ) -> None:

@@ -489,3 +489,100 @@ def test_help_runs_as_a_module() -> None:
     assert done.returncode == 0
     for command in ("demo", "train", "evaluate", "predict", "explain", "data", "list", "doctor"):
         assert f"  {command} " in done.stdout
+
+
+def test_data_check_prints_findings_and_writes_the_page(
+    rendered_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(rendered_folder, tmp_path / "data")
+    one = sorted((tmp_path / "data" / "mars").iterdir())[0]
+    shutil.copy(one, tmp_path / "data" / "moon" / "copy.png")
+    result = call(
+        "data", "check", tmp_path / "data", "--backbone", "none",
+        "--out", tmp_path / "audit", "--quiet",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert "43 images of 7 classes" in result.out
+    assert "error: 1 pair of copies or look-alikes have different labels" in result.out
+    assert "nearest neighbour on the mean colour: " in result.out
+    assert (tmp_path / "audit" / "index.html").is_file()
+    stored = json.loads((tmp_path / "audit" / "audit.json").read_text(encoding="utf-8"))
+    assert "conflicting_duplicates" in {item["kind"] for item in stored["findings"]}
+
+
+def test_data_check_names_damaged_files_and_ends_with_1(
+    rendered_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(rendered_folder, tmp_path / "data")
+    (tmp_path / "data" / "mars" / "broken.png").write_bytes(b"x")
+    result = call("data", "check", tmp_path / "data", "--backbone", "none", "--quiet")
+    assert result.code == 1
+    assert "broken.png" in result.err
+    assert "1 file cannot be read" in result.out
+
+
+def test_data_check_into_a_folder_that_is_not_empty_ends_with_2_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = call("data", "check", "no/such/folder", "--out", tmp_path)
+    assert result.code == 2
+    assert "is not empty" in result.err
+
+
+def test_blind_make_and_score_go_together(
+    run: TrainedRun, disc_folder: Path, tmp_path: Path
+) -> None:
+    made = call("blind", "make", disc_folder, "--out", tmp_path / "blind", "--seed", 3)
+    assert made.code == 0, made.err
+    assert made.out.splitlines() == [
+        f"24 images: {tmp_path / 'blind'}",
+        f"mapping: {tmp_path / 'blind.mapping.csv'}",
+    ]
+    scored = call(
+        "blind", "score", run.folder / "model", tmp_path / "blind",
+        tmp_path / "blind.mapping.csv", "--out", tmp_path / "out", "--quiet",
+    )  # fmt: skip
+    assert scored.code == 0, scored.err
+    assert "of 24; 95 % interval" in scored.out
+    assert len(pd.read_csv(tmp_path / "out" / "blind.csv")) == 24
+    assert (tmp_path / "out" / "showcase.png").is_file()
+
+
+def test_blind_score_with_the_wrong_mapping_ends_with_2(
+    run: TrainedRun, disc_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("one", "other"):
+        assert call("blind", "make", disc_folder, "--out", tmp_path / name).code == 0
+    result = call(
+        "blind", "score", run.folder / "model", tmp_path / "one",
+        tmp_path / "other.mapping.csv", "--out", tmp_path / "out", "--quiet",
+    )  # fmt: skip
+    assert result.code == 2
+    assert "is not the blind set of this mapping" in result.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_train_takes_a_table_class_names_and_a_cache(disc_folder: Path, tmp_path: Path) -> None:
+    rows = [(path, path.parent.name) for path in sorted(disc_folder.glob("*/*.png"))]
+    pd.DataFrame(rows, columns=["where", "what"]).to_csv(tmp_path / "table.csv", index=False)
+    result = call(
+        *train_arguments(tmp_path / "table.csv", tmp_path / "run"),
+        "--column", "path=where", "--column", "label=what", "--class", "blue=cold",
+        "--class", "green=", "--cache", tmp_path / "cache", "--cache-gigabytes", "0.1",
+        "--no-group-duplicates", "--stretch", "asinh",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    model = PlanetClassifier.load(tmp_path / "run" / "model")
+    assert model.classes_.tolist() == ["cold", "red"]
+    assert (model.stretch, model.group_duplicates) == ("asinh", False)
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 16
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--column", "path"), ("--column", "path="), ("--class", "=mars")]
+)
+def test_pair_that_is_none_ends_with_2(
+    option: str, value: str, disc_folder: Path, tmp_path: Path
+) -> None:
+    result = call(*train_arguments(disc_folder, tmp_path / "run"), option, value)
+    assert result.code == 2
+    assert f"{option} takes NAME=VALUE, got '{value}'" in result.err

@@ -9,17 +9,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from planetvision.auditing import audit
     from planetvision.augment import list_augmentations, register_augmentation
     from planetvision.backbones import BackboneSpec, list_backbones, register_backbone
     from planetvision.classifier import PlanetClassifier
     from planetvision.config import InputSpec, Recipe, Stage
-    from planetvision.data import Catalog, read_image
+    from planetvision.data import (
+        Catalog,
+        DecoderSpec,
+        list_decoders,
+        read_image,
+        read_labelled,
+        register_decoder,
+        save_manifest,
+    )
     from planetvision.errors import PlanetVisionError, PlanetVisionWarning
     from planetvision.explain import list_explainers, register_explainer
     from planetvision.heads import list_heads, register_head
     from planetvision.network import PlanetNet
     from planetvision.render import render_body, write_dataset
     from planetvision.results import (
+        Audit,
         Evaluation,
         Explanation,
         Explanations,
@@ -35,9 +45,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Audit": "results",
     "BackboneSpec": "backbones",
     "Callback": "training.callbacks",
     "Catalog": "data",
+    "DecoderSpec": "data",
     "Evaluation": "results",
     "Explanation": "results",
     "Explanations": "results",
@@ -53,27 +65,34 @@ _HOMES = {
     "TensorBoardLogger": "training.callbacks",
     "Trainer": "training.trainer",
     "TrainingHistory": "results",
+    "audit": "auditing",
     "list_augmentations": "augment",
     "list_backbones": "backbones",
+    "list_decoders": "data",
     "list_explainers": "explain",
     "list_heads": "heads",
     "list_recipes": "training",
     "list_schedulers": "schedules",
     "read_image": "data",
+    "read_labelled": "data",
     "register_augmentation": "augment",
     "register_backbone": "backbones",
+    "register_decoder": "data",
     "register_explainer": "explain",
     "register_head": "heads",
     "register_recipe": "training",
     "register_scheduler": "schedules",
     "render_body": "render",
+    "save_manifest": "data",
     "write_dataset": "render",
 }
 
 __all__ = [
+    "Audit",
     "BackboneSpec",
     "Callback",
     "Catalog",
+    "DecoderSpec",
     "Evaluation",
     "Explanation",
     "Explanations",
@@ -90,20 +109,25 @@ __all__ = [
     "Trainer",
     "TrainingHistory",
     "__version__",
+    "audit",
     "list_augmentations",
     "list_backbones",
+    "list_decoders",
     "list_explainers",
     "list_heads",
     "list_recipes",
     "list_schedulers",
     "read_image",
+    "read_labelled",
     "register_augmentation",
     "register_backbone",
+    "register_decoder",
     "register_explainer",
     "register_head",
     "register_recipe",
     "register_scheduler",
     "render_body",
+    "save_manifest",
     "write_dataset",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from planetvision.config import Framing, Precision, Recipe, Tta
+from planetvision.config import Framing, Precision, Recipe, Stretch, Tta
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
+from planetvision.data.cache import DEFAULT_CACHE_GIGABYTES
+from planetvision.data.catalog import ClassMap
 from planetvision.errors import DataError, NotFittedError, itemize
 from planetvision.explain import EXPLAINERS
 from planetvision.runtime import resolve_device
@@ -21,11 +24,21 @@ from planetvision.training.plan import OnError, create_plan
 if TYPE_CHECKING:
     import torch
 
+    from planetvision.data.preparation import Prepared
+    from planetvision.data.tables import ColumnMap
     from planetvision.network import PlanetNet
-    from planetvision.results import Evaluation, Explanations, Predictions, TrainingHistory
+    from planetvision.results import (
+        Audit,
+        Evaluation,
+        Explanations,
+        Predictions,
+        TrainingHistory,
+    )
     from planetvision.training.callbacks import Callback
 
 __all__ = ["PlanetClassifier"]
+
+logger = logging.getLogger(__name__)
 
 
 class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
@@ -45,10 +58,17 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         framing: How a frame becomes a square: `letterbox`, `body`, `squash` or `center_crop`.
         tta: What prediction is shown beside the framed image, its logits averaged with the others:
             `none`, or `body`, a crop around the body where one is found; None takes the recipe's.
+        stretch: How images of more than 8 bits a channel are brought to 8, in training and ever
+            after: `linear`, `percentile`, `asinh` or `zscale`.
         batch_size: Images a step; None takes the recipe's.
         weights: The backbone's first weights: `pretrained`, `none`, or a file.
         val_fraction: The share of the images that choose the best epoch.
         test_fraction: The share that is kept for `evaluate()`; 0 keeps none.
+        group_duplicates: Whether near-copies of an image are looked for and kept in one part.
+        class_map: New names of classes, for `fit`, `score` and `evaluate`: several names to one
+            merge, None drops, those not mentioned stay.
+        cache: Where decoded images are kept while it trains: `memory`, `disk`, a folder, or `off`.
+        cache_gigabytes: The most that is kept, in 10**9 bytes.
         on_error: What `fit` does with files that cannot be read: `raise` names them all and stops,
             `skip` names them in a warning and goes on.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -62,6 +82,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         history_: One record an epoch.
         split_: The catalog of all images with the part that each belongs to; its `to_frame()` is
             the manifest.
+        audit_: What is to be known of the data; its baselines learned from the training part and
+            were asked about the validation part.
         network_: The trained `PlanetNet`.
         recipe_: The recipe as it was run.
         weights_: Where the backbone's first weights came from.
@@ -72,6 +94,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
     classes_: npt.NDArray[Any]
     history_: TrainingHistory
     split_: Catalog
+    audit_: Audit
     network_: PlanetNet
     recipe_: Recipe
     metrics_: dict[str, Any]
@@ -88,10 +111,15 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         image_size: int | None = None,
         framing: Framing = "letterbox",
         tta: Tta | None = None,
+        stretch: Stretch = "linear",
         batch_size: int | None = None,
         weights: str | os.PathLike[str] = "pretrained",
         val_fraction: float = 0.15,
         test_fraction: float = 0.15,
+        group_duplicates: bool = True,
+        class_map: ClassMap | None = None,
+        cache: str | os.PathLike[str] = "memory",
+        cache_gigabytes: float = DEFAULT_CACHE_GIGABYTES,
         on_error: OnError = "raise",
         device: str = "auto",
         precision: Precision = "auto",
@@ -107,10 +135,15 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         self.image_size = image_size
         self.framing = framing
         self.tta = tta
+        self.stretch = stretch
         self.batch_size = batch_size
         self.weights = weights
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
+        self.group_duplicates = group_duplicates
+        self.class_map = class_map
+        self.cache = cache
+        self.cache_gigabytes = cache_gigabytes
         self.on_error = on_error
         self.device = device
         self.precision = precision
@@ -123,18 +156,28 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         X: Any,
         y: Iterable[Label] | None = None,
         *,
+        groups: Iterable[object] | None = None,
+        columns: ColumnMap | None = None,
         callbacks: Iterable[Callback] = (),
     ) -> PlanetClassifier:
         """Trains on labelled images and returns the classifier.
 
-        Settings, files and split are checked before any training starts. A folder without
-        `train/`, `val/` and `test/`, and a list, are split by class and seed into 70, 15 and 15 %
-        (`val_fraction`, `test_fraction`).
+        Settings, files and split are checked before any training starts. Data that do not come in
+        parts are split by class, group and seed into 70, 15 and 15 % (`val_fraction`,
+        `test_fraction`); near-copies of an image stay in one part.
+
+        Where a trivial answer, such as the nearest neighbour by mean colour, comes within a point
+        of the network, a line in the log says so.
 
         Args:
-            X: A folder with a folder a class; a folder with `train/`, `val/`, `test/` of those; or
-                a sequence of paths, uint8 arrays (H, W, 3), Pillow images or bytes.
+            X: A folder with a folder a class; a folder with `train/`, `val/`, `test/` of those; a
+                CSV, TSV or Parquet file, or a DataFrame, with a row an image; or a sequence of
+                paths, arrays (H, W, 3), Pillow images or bytes.
             y: The label of each image of a sequence.
+            groups: The group of each image of a sequence: images of one group, such as the frames
+                of one observation, stay in one part.
+            columns: The names of a table's columns, such as `{"path": "file", "label": "body"}`;
+                None guesses them.
             callbacks: Hooks into the training.
 
         Raises:
@@ -145,15 +188,26 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         """
         plan = create_plan(self)
         recipe, spec = plan.recipe, plan.input_spec
-        from planetvision.data.loading import ImageDataset, drop_unreadable
+        from planetvision.data.cache import create_cache
+        from planetvision.data.loading import create_datasets
+        from planetvision.data.preparation import prepare_catalog
         from planetvision.network import create_network
         from planetvision.training.trainer import Trainer
 
         # The split is tried first: it costs nothing, and decoding every file does.
-        catalog = read_labelled(X, y)
+        catalog = read_labelled(X, y, groups=groups, columns=columns, class_map=self.class_map)
         self._split(catalog)
-        catalog = drop_unreadable(catalog, on_error=self.on_error, progress=self.progress)
-        catalog = self._split(catalog)
+        cache = create_cache(self.cache, gigabytes=self.cache_gigabytes)
+        prepared = prepare_catalog(
+            catalog,
+            spec,
+            cache=cache,
+            group_duplicates=self.group_duplicates,
+            num_parts=3 if self.test_fraction > 0 else 2,
+            on_error=self.on_error,
+            progress=self.progress,
+        )
+        catalog = self._split(prepared.catalog)
         classes = catalog.part("train").classes
         network = create_network(
             self.backbone,
@@ -165,15 +219,9 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             seed=self.random_state,
         )
         plan.warn_of_random_features()
-        parts = {}
-        for name in ("train", "val"):
-            part = catalog.part(name)
-            parts[name] = ImageDataset(
-                part.sources,
-                [classes.index(label) for label in part.labels or ()],
-                input_spec=spec,
-                seed=self.random_state,
-            )
+        train, val = create_datasets(
+            catalog, classes=classes, input_spec=spec, seed=self.random_state, cache=cache
+        )
         trainer = Trainer(
             network,
             recipe,
@@ -185,16 +233,17 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             callbacks=tuple(callbacks),
             progress=self.progress,
         )
-        history = trainer.fit(parts["train"], parts["val"])
+        history = trainer.fit(train, val)
         self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
         self.classes_ = np.array(classes)
         self.weights_ = plan.weights_used
         self.metrics_ = {
-            "num_train": len(parts["train"]),
-            "num_val": len(parts["val"]),
+            "num_train": len(train),
+            "num_val": len(val),
             "val_loss": trainer.val_loss,
             "val_accuracy": trainer.val_accuracy,
         }
+        self.audit_ = self._audit(prepared)
         return self
 
     def predict(self, X: Any) -> Predictions:
@@ -248,7 +297,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         Raises:
             DataError: If an image cannot be read.
         """
-        catalog = read_labelled(X, y)
+        catalog = self._read_known(X, y)
         predictions = self.predict(catalog)
         self._raise_failed(predictions)
         right = [
@@ -258,7 +307,13 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         return float(np.average(np.array(right, dtype=np.float64), weights=weights))
 
-    def evaluate(self, X: Any = None, y: Iterable[Label] | None = None) -> Evaluation:
+    def evaluate(
+        self,
+        X: Any = None,
+        y: Iterable[Label] | None = None,
+        *,
+        columns: ColumnMap | None = None,
+    ) -> Evaluation:
         """Returns how good the classifier is, with intervals.
 
         Classes that the model does not know are left out with a warning.
@@ -267,6 +322,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             X: As for `fit`; of a folder with a `test/` part, that part alone is used. None takes
                 the test part that `fit` kept.
             y: As for `fit`.
+            columns: As for `fit`.
 
         Raises:
             NotFittedError: If there is no trained network, or no test part was kept.
@@ -277,7 +333,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         network = self._network()
         evaluation = evaluate_catalog(
             network,
-            self._test_part() if X is None else _keep_test(read_labelled(X, y)),
+            self._test_part() if X is None else self._read_test(X, y, columns),
             classes=self.classes_.tolist(),
             device=self._device(),
             batch_size=int(self.batch_size or 32),
@@ -357,6 +413,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         model = load_model(path)
         known = cls._get_param_names()
         settings = {name: value for name, value in model.settings.items() if name in known}
+        if settings.get("class_map"):
+            settings["class_map"] = dict(settings["class_map"])
         classifier = cls(**{**settings, "recipe": model.recipe, "device": device})
         classifier.network_ = model.network
         classifier.recipe_ = model.recipe
@@ -388,6 +446,23 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             )
         return test
 
+    def _read_known(
+        self, X: Any, y: Iterable[Label] | None, columns: ColumnMap | None = None
+    ) -> Catalog:
+        """Reads data that need not have every class that the class map names."""
+        catalog = read_labelled(X, y, columns=columns)
+        present = {
+            old: new for old, new in (self.class_map or {}).items() if old in catalog.classes
+        }
+        return catalog.map_classes(present) if present else catalog
+
+    def _read_test(self, X: Any, y: Iterable[Label] | None, columns: ColumnMap | None) -> Catalog:
+        """Of data with a test part, that part; of other data, all."""
+        catalog = self._read_known(X, y, columns)
+        if catalog.splits is None or "test" not in catalog.splits:
+            return catalog
+        return catalog.part("test")
+
     def _split(self, catalog: Catalog) -> Catalog:
         return split_catalog(
             catalog,
@@ -395,6 +470,28 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             test_fraction=self.test_fraction,
             seed=self.random_state,
         )
+
+    def _audit(self, prepared: Prepared) -> Audit:
+        """Audits the data of the fit, and logs what trivial answers are worth beside it."""
+        from planetvision.auditing import audit_catalog, compare_with_network, score_frozen_stage
+
+        audit = audit_catalog(
+            self.split_,
+            prepared.survey,
+            unreadable=prepared.unreadable,
+            duplicates=prepared.duplicates,
+            given_splits=prepared.given_splits,
+            scored="val",
+        )
+        for finding in audit.findings:
+            level = logging.INFO if finding.severity == "note" else logging.WARNING
+            logger.log(level, "%s %s", finding.message, finding.remedy)
+        frozen = score_frozen_stage(self.history_, self.recipe_, self.metrics_["num_val"])
+        baselines = [*audit.baselines, *([frozen] if frozen else [])]
+        line = compare_with_network(baselines, self.metrics_["val_accuracy"], scored="validation")
+        if line:
+            logger.warning("%s", line)
+        return audit
 
     def _raise_failed(self, predictions: Predictions) -> None:
         problems = [row.error for row in predictions.failed]
@@ -404,18 +501,22 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
 
     def _portable_settings(self) -> Mapping[str, Any]:
         """The arguments that hold on any machine; the recipe has a place of its own."""
-        left_out = {"recipe", "device", "precision", "num_workers", "progress", "weights"}
+        left_out = {
+            "recipe",
+            "device",
+            "precision",
+            "num_workers",
+            "progress",
+            "weights",
+            "cache",
+            "cache_gigabytes",
+        }
         values = self.get_params(deep=False)
+        # JSON's keys are strings, and a class may be an integer.
+        values["class_map"] = list((self.class_map or {}).items()) or None
         settings = {name: value for name, value in values.items() if name not in left_out}
         # A grid search hands over NumPy's numbers, which JSON does not take.
         return {
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in settings.items()
         }
-
-
-def _keep_test(catalog: Catalog) -> Catalog:
-    """Of data with a test part, that part; of other data, all."""
-    if catalog.splits is None or "test" not in catalog.splits:
-        return catalog
-    return catalog.part("test")

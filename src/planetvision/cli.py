@@ -16,6 +16,7 @@ from planetvision.errors import (
     DataWarning,
     PlanetVisionError,
     PlanetVisionWarning,
+    SettingsError,
     UnknownNameError,
 )
 
@@ -31,6 +32,10 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Make and look at data.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+blind_app = typer.Typer(
+    help="Test a model on images under random names.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(blind_app, name="blind")
 
 _SHOWN_ROWS = 20
 # The warnings of ours that this call has printed: what was left out decides the exit code.
@@ -69,6 +74,15 @@ class Tta(str, Enum):
     body = "body"
 
 
+class Stretch(str, Enum):
+    """The values of --stretch."""
+
+    linear = "linear"
+    percentile = "percentile"
+    asinh = "asinh"
+    zscale = "zscale"
+
+
 Model = Annotated[Path, typer.Argument(help="The model's folder.", show_default=False)]
 Inputs = Annotated[
     list[str],
@@ -77,6 +91,31 @@ Inputs = Annotated[
 Out = Annotated[Path, typer.Option(help="A new or empty folder for the results.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files in the output folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder with a folder a class, or with train/, val/, test/ of those; or a CSV, TSV "
+        "or Parquet file.",
+        show_default=False,
+    ),
+]
+Columns = Annotated[
+    Optional[list[str]],  # noqa: UP045 - Typer on Python 3.10
+    typer.Option(
+        "--column",
+        help="A table's column, as path=FILE or label=BODY; by default guessed. May be repeated.",
+    ),
+]
+ClassMap = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--class",
+        help="Another name of a class, as LUNA=MOON; LUNA= drops it. May be repeated.",
+    ),
+]
+StretchOption = Annotated[
+    Stretch, typer.Option(help="How images of more than 8 bits a channel are brought to 8.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress bars.")]
 
 
@@ -138,13 +177,7 @@ def demo(
 
 @app.command()
 def train(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            help="A folder with a folder a class, or with train/, val/, test/ of those.",
-            show_default=False,
-        ),
-    ],
+    data: Data,
     out: Annotated[Path, typer.Option(help="A new or empty folder for the run.")],
     backbone: Annotated[
         str, typer.Option(help="See `planetvision list backbones`; timm:NAME and others too.")
@@ -158,6 +191,7 @@ def train(
         Framing, typer.Option(help="How a frame becomes a square.")
     ] = Framing.letterbox,
     tta: Annotated[Optional[Tta], typer.Option(help="What prediction adds to it.")] = None,  # noqa: UP045
+    stretch: StretchOption = Stretch.linear,
     batch_size: Annotated[Optional[int], typer.Option(help="Images a step.")] = None,  # noqa: UP045
     weights: Annotated[str, typer.Option(help="pretrained, none, or a file.")] = "pretrained",
     seed: Annotated[int, typer.Option(help="The seed of everything.")] = 0,
@@ -167,6 +201,15 @@ def train(
     on_error: Annotated[
         OnError, typer.Option(help="What to do about files that cannot be read.")
     ] = OnError.stop,
+    column: Columns = None,
+    class_map: ClassMap = None,
+    group_duplicates: Annotated[
+        bool, typer.Option(help="Keep near-copies of an image in one part.")
+    ] = True,
+    cache: Annotated[
+        str, typer.Option(help="Where decoded images are kept: memory, disk, a folder, or off.")
+    ] = "memory",
+    cache_gigabytes: Annotated[float, typer.Option(help="The most that is kept.")] = 2.0,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log for TensorBoard, into RUN/tensorboard.")
     ] = False,
@@ -193,16 +236,28 @@ def train(
         image_size=image_size,
         framing=framing.value,
         tta=tta.value if tta else None,
+        stretch=stretch.value,
         batch_size=batch_size,
         weights=weights,
         on_error=on_error.value,
+        class_map=_parse_pairs(class_map, "--class", droppable=True),
+        group_duplicates=group_duplicates,
+        cache=cache,
+        cache_gigabytes=cache_gigabytes,
         device=device,
         precision=precision.value,
         num_workers=num_workers,
         random_state=seed,
         progress=not quiet,
     )
-    run = train_run(classifier, data, out, callbacks=callbacks, overwrite=overwrite)
+    run = train_run(
+        classifier,
+        data,
+        out,
+        columns=_parse_pairs(column, "--column"),
+        callbacks=callbacks,
+        overwrite=overwrite,
+    )
     if run.evaluation is None:
         typer.echo("no test part: the model is trained, and not judged")
     else:
@@ -217,17 +272,16 @@ def train(
 @app.command()
 def evaluate(
     model: Model,
-    data: Annotated[
-        Path, typer.Argument(help="A folder with a folder a class.", show_default=False)
-    ],
+    data: Data,
     out: Out,
+    column: Columns = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Judge a model on labelled images."""
     classifier = _load(model, out, device=device, overwrite=overwrite, quiet=quiet)
-    evaluation = classifier.evaluate(data)
+    evaluation = classifier.evaluate(data, columns=_parse_pairs(column, "--column"))
     evaluation.save(out, overwrite=overwrite)
     _show_evaluation(evaluation)
     typer.echo(f"\nreport: {out}")
@@ -305,11 +359,111 @@ def data_render(
     typer.echo(f"{len(paths)} images of {', '.join(classes)}: {out}")
 
 
+@data_app.command("check")
+def data_check(
+    data: Data,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A new or empty folder for index.html, audit.json and tables."),
+    ] = None,
+    column: Columns = None,
+    class_map: ClassMap = None,
+    backbone: Annotated[
+        str, typer.Option(help="Whose frozen features the linear baseline learns on; or none.")
+    ] = "efficientnet_lite0",
+    stretch: StretchOption = Stretch.linear,
+    seed: Annotated[int, typer.Option(help="The seed of the split.")] = 0,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Audit data: counts, copies, leaks, odd files, and what trivial answers are worth."""
+    from planetvision.auditing import audit
+    from planetvision.files import check_output
+
+    if out is not None:
+        check_output(out, overwrite=overwrite)
+    result = audit(
+        data,
+        columns=_parse_pairs(column, "--column"),
+        class_map=_parse_pairs(class_map, "--class", droppable=True),
+        backbone=None if backbone == "none" else backbone,
+        stretch=stretch.value,
+        device=device,
+        random_state=seed,
+        progress=not quiet,
+    )
+    _show_audit(result)
+    if out is not None:
+        result.save(out, overwrite=overwrite)
+        typer.echo(f"\npage: {out / 'index.html'}")
+    _finish_errors([str(error) for error in result.unreadable])
+
+
+@blind_app.command("make")
+def blind_make(
+    data: Data,
+    out: Out,
+    mapping: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="The table of what each image is; by default OUT.mapping.csv, beside OUT."
+        ),
+    ] = None,
+    class_map: ClassMap = None,
+    stretch: StretchOption = Stretch.linear,
+    seed: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="The seed of names and order; by default drawn by the system."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Copy images under random names, without metadata; writes what each is into a table apart."""
+    from planetvision.blind import make_blind_set
+
+    made = make_blind_set(
+        data,
+        out,
+        class_map=_parse_pairs(class_map, "--class", droppable=True),
+        mapping=mapping,
+        stretch=stretch.value,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    typer.echo(f"{made.num_images} images: {made.folder}\nmapping: {made.mapping}")
+    _finish([])
+
+
+@blind_app.command("score")
+def blind_score(
+    model: Model,
+    folder: Annotated[Path, typer.Argument(help="The blind images.", show_default=False)],
+    mapping: Annotated[
+        Path, typer.Argument(help="The table that `blind make` wrote.", show_default=False)
+    ],
+    out: Out,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict blind images, then join with the mapping; writes a table and a collage."""
+    from planetvision.blind import score_blind_set
+
+    classifier = _load(model, out, device=device, overwrite=overwrite, quiet=quiet)
+    result = score_blind_set(classifier, folder, mapping)
+    result.save(out, overwrite=overwrite)
+    _show_evaluation(result.evaluation)
+    typer.echo(f"\nresult: {out}")
+    _finish(result.evaluation.predictions.failed)
+
+
 @app.command("list")
 def list_entries(
     family: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(help="backbones, heads, augmentations, schedulers, recipes or explainers."),
+        typer.Argument(
+            help="backbones, heads, augmentations, schedulers, recipes, explainers or decoders."
+        ),
     ] = None,
 ) -> None:
     """List what can be named."""
@@ -343,12 +497,13 @@ def doctor() -> None:
 def _families() -> dict[str, Any]:
     from planetvision.augment import POLICIES
     from planetvision.backbones import BACKBONES
+    from planetvision.data import DECODERS
     from planetvision.explain import EXPLAINERS
     from planetvision.heads import HEADS
     from planetvision.schedules import SCHEDULES
     from planetvision.training import RECIPES
 
-    registries = (BACKBONES, HEADS, POLICIES, SCHEDULES, RECIPES, EXPLAINERS)
+    registries = (BACKBONES, HEADS, POLICIES, SCHEDULES, RECIPES, EXPLAINERS, DECODERS)
     return {registry.family: registry for registry in registries}
 
 
@@ -375,6 +530,30 @@ def _show_evaluation(evaluation: Any) -> None:
 _SHARES = ("precision", "recall", "f1")
 
 
+def _show_audit(audit: Any) -> None:
+    typer.echo(f"{audit}\n")
+    parts = [name for name in ("train", "val", "test") if name in (audit.catalog.splits or ())]
+    counts = {name: audit.catalog.part(name).counts for name in parts}
+    _show_table(
+        [
+            ("class", "images", *parts),
+            *(
+                (str(label), str(number), *(str(counts[name].get(label, 0)) for name in parts))
+                for label, number in audit.catalog.counts.items()
+            ),
+        ]
+    )
+    for finding in audit.findings:
+        remedy = f" {finding.remedy}" if finding.remedy else ""
+        typer.echo(f"\n{finding.severity}: {finding.message}{remedy}")
+    if audit.baselines:
+        typer.echo(f"\nHow far trivial answers come on the {audit.scored} part:")
+    for baseline in audit.baselines:
+        typer.echo(f"  {baseline}")
+    for remark in audit.remarks:
+        typer.echo(f"\n{remark}")
+
+
 def _show_rows(rows: Sequence[tuple[str, ...]]) -> None:
     _show_table(rows[:_SHOWN_ROWS])
     if len(rows) > _SHOWN_ROWS:
@@ -393,9 +572,31 @@ def _show_table(rows: Sequence[tuple[str, ...]]) -> None:
         typer.echo("  ".join(cells).rstrip())
 
 
+def _parse_pairs(
+    pairs: Sequence[str] | None, option: str, *, droppable: bool = False
+) -> dict[Any, Any] | None:
+    """Returns the mapping that NAME=VALUE options make; an empty value drops where it may."""
+    if not pairs:
+        return None
+    parsed: dict[str, Any] = {}
+    problems = []
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name or not (value or droppable):
+            problems.append(f"{option} takes NAME=VALUE, got {pair!r}.")
+        parsed[name] = value or None
+    if problems:
+        raise SettingsError.from_problems(problems)
+    return parsed
+
+
 def _finish(failed: Sequence[Any]) -> None:
-    for row in failed:
-        typer.echo(row.error, err=True)
+    _finish_errors([row.error for row in failed])
+
+
+def _finish_errors(failed: Sequence[str]) -> None:
+    for error in failed:
+        typer.echo(error, err=True)
     if failed:
         typer.echo(f"{len(failed)} of the inputs failed.", err=True)
     if failed or any(issubclass(category, DataWarning) for category in _shown):

@@ -152,6 +152,11 @@ class InputSpec:
                 check.problems.append(f"`std` must be positive, got {values!r}.")
         check.finish()
 
+    @property
+    def decode_size(self) -> int:
+        """The sides that a decoded image keeps at least: four times the input, for close crops."""
+        return 4 * self.image_size
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as JSON can hold them."""
         return dataclasses.asdict(self)

@@ -16,6 +16,7 @@ from planetvision.files import check_output, create_output_folder
 
 if TYPE_CHECKING:
     from planetvision.data import Label
+    from planetvision.data.tables import ColumnMap
     from planetvision.results import Evaluation
     from planetvision.training.callbacks import Callback
 
@@ -44,6 +45,8 @@ def train_run(
     folder: str | os.PathLike[str],
     *,
     labels: Iterable[Label] | None = None,
+    groups: Iterable[object] | None = None,
+    columns: ColumnMap | None = None,
     callbacks: Iterable[Callback] = (),
     overwrite: bool = False,
 ) -> Run:
@@ -54,6 +57,8 @@ def train_run(
         data: A folder, a table, or with `labels` a sequence, as for `PlanetClassifier.fit`.
         folder: Where the run goes; it must be new or empty, and not inside the data.
         labels: The label of each image of a sequence.
+        groups: The group of each image of a sequence, as for `fit`.
+        columns: The names of a table's columns, as for `fit`.
         callbacks: Hooks into the training.
         overwrite: Whether files of an earlier run may be replaced.
 
@@ -70,7 +75,7 @@ def train_run(
             "would be taken for a class. Name another one.",
             path=str(target),
         )
-    classifier.fit(data, labels, callbacks=callbacks)
+    classifier.fit(data, labels, groups=groups, columns=columns, callbacks=callbacks)
     # It was checked above, and a callback may have written its log there since.
     create_output_folder(target, overwrite=True)
     # The model first: whatever fails after it, the training is not lost.

@@ -34,8 +34,8 @@ from planetvision.data import (
 )
 from planetvision.data.decoders import MAX_PIXELS, find_decoder
 from planetvision.data.decoders import registry as decoder_registry
-from planetvision.data.loading import find_unreadable
 from planetvision.data.stretch import stretch_image
+from planetvision.data.survey import survey_catalog
 from planetvision.errors import ImageError, MissingExtraError, SettingsError
 from planetvision.inference.predictor import load_views
 
@@ -615,10 +615,10 @@ def test_missing_extra_is_an_error_of_its_row_with_the_remedy(
     )
     assert isinstance(caught.value.__cause__, MissingExtraError)
     assert caught.value.__cause__.extra == extra
-    views, reason = load_views(str(path), InputSpec(image_size=32))
+    views, reason, _ = load_views(str(path), InputSpec(image_size=32))
     assert views is None
     assert f'pip install "planetvision[{extra}]"' in reason
-    assert list(find_unreadable(Catalog(sources=(str(good), str(path))))) == [1]
+    assert list(survey_catalog(Catalog(sources=(str(good), str(path)))).errors) == [1]
 
 
 # What uses them
@@ -630,7 +630,8 @@ def test_prediction_and_training_take_the_stretch_of_the_input_spec() -> None:
     deep = (np.arange(32 * 32, dtype=np.uint16) ** 2 % 60_000).reshape(32, 32)
     for stretch in ("linear", "asinh"):
         spec = InputSpec(image_size=32, stretch=stretch)
-        views, _ = load_views(deep, spec)
+        views, _, bits = load_views(deep, spec)
+        assert bits == 16
         assert views is not None
         expected = stretch_image(deep, stretch)
         np.testing.assert_array_equal(views[0, 1].numpy(), expected)

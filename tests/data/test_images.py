@@ -323,6 +323,28 @@ def test_something_else_than_a_source_names_its_type() -> None:
         read_image(3)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_min_size_reduces_any_format_by_a_whole_number(kind: str) -> None:
+    rows, columns = np.mgrid[:601, :903]
+    picture = np.stack([rows // 3, columns // 4, 0 * rows], axis=-1).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(
+        stream, format=kind, **({"quality": 95} if kind == "JPEG" else {})
+    )
+    whole = read_image(stream.getvalue()).astype(np.float64)
+    small = read_image(stream.getvalue(), min_size=150)
+    assert small.shape in {(150, 225, 3), (151, 226, 3)}
+    blocks = whole[:600, :900].reshape(150, 4, 225, 4, 3).mean(axis=(1, 3))
+    assert np.abs(small[:150, :225] - blocks).max() <= (1 if kind != "JPEG" else 4)
+    assert read_image(stream.getvalue(), min_size=301).shape == (601, 903, 3)
+
+
+def test_min_size_reduces_an_array_too() -> None:
+    assert read_image(np.zeros((400, 300, 3), np.uint8), min_size=100).shape == (133, 100, 3)
+    deep = np.arange(400 * 300, dtype=np.uint16).reshape(400, 300)
+    assert read_image(deep, stretch="linear", min_size=100).shape == (133, 100, 3)
+
+
 def test_min_size_decodes_a_large_jpeg_smaller_but_not_below() -> None:
     rows, columns = np.mgrid[0:800, 0:640]
     large = np.stack([rows // 4, columns // 4, rows // 8], axis=2).astype(np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-import warnings
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 from torch.utils.data import Dataset
 
 from planetvision.config import InputSpec
-from planetvision.data import Catalog, read_image
-from planetvision.data.loading import EpochSampler, ImageDataset, create_loader, find_unreadable
+from planetvision.data import Catalog, ImageArray, hash_source, read_image
+from planetvision.data.cache import MemoryCache
+from planetvision.data.loading import EpochSampler, ImageDataset, create_datasets, create_loader
 from planetvision.errors import ImageError
 
 SPEC = InputSpec(image_size=32)
@@ -148,30 +149,53 @@ def test_loader_passes_on_what_a_dataset_batches_itself() -> None:
     assert list(create_loader(Batched(), sampler, batch_size=3)) == [[1, 11, 21], [31, 41]]
 
 
-def test_find_unreadable_gives_every_bad_row_with_its_cause(
+class CountingCache(MemoryCache):
+    """Counts what it was asked for and gave."""
+
+    def __init__(self) -> None:
+        super().__init__(10**8)
+        self.asked = 0
+        self.given = 0
+
+    def get(self, key: str) -> ImageArray | None:
+        found = super().get(key)
+        self.asked += 1
+        self.given += found is not None
+        return found
+
+
+def test_cache_changes_no_pixel_and_decodes_each_image_once(rendered_paths: list[str]) -> None:
+    paths = rendered_paths[:4]
+    cache = CountingCache()
+    plain = create_dataset(paths)
+    kept = create_dataset(paths, hashes=[hash_source(path) for path in paths], cache=cache)
+    for draw in range(3):
+        for index in range(4):
+            assert torch.equal(kept[(index, draw)][0], plain[(index, draw)][0])
+    assert (cache.asked, cache.given) == (12, 8)
+
+
+def test_cache_does_without_the_files_once_it_has_them(
     rendered_paths: list[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "empty.png").touch()
-    (tmp_path / "text.png").write_text("not a picture")
-    sources: list[str | Path] = [
-        rendered_paths[0],
-        tmp_path / "empty.png",
-        rendered_paths[1],
-        tmp_path / "missing.png",
-        tmp_path / "text.png",
-    ]
-    found = find_unreadable(Catalog(sources=tuple(sources)))
-    assert list(found) == [1, 3, 4]
-    assert "it is empty" in found[1].cause
-    assert "no such file" in found[3].cause
-    assert "not an image" in found[4].cause
-    assert find_unreadable(Catalog(sources=tuple(rendered_paths[:3]))) == {}
+    path = tmp_path / "image.png"
+    shutil.copy(rendered_paths[0], path)
+    cache = MemoryCache(10**8)
+    dataset = create_dataset([str(path)], hashes=[hash_source(path)], cache=cache)
+    first = dataset[(0, 1)][0]
+    path.unlink()
+    assert torch.equal(dataset.with_augmentation("light")[(0, 1)][0], first)
 
 
-def test_find_unreadable_leaves_the_warning_filters(rendered_paths: list[str]) -> None:
-    before = list(warnings.filters)
-    for _ in range(3):
-        find_unreadable(Catalog(sources=tuple(rendered_paths) * 4))
-    assert warnings.filters == before
-    with pytest.warns(UserWarning, match="still heard"):
-        warnings.warn("still heard", UserWarning, stacklevel=1)
+def test_datasets_of_a_split_have_their_parts_targets_and_hashes(rendered_paths: list[str]) -> None:
+    catalog = Catalog(
+        sources=tuple(rendered_paths[:4]),
+        labels=("b", "a", "a", "b"),
+        splits=("train", "val", "train", "test"),
+        hashes=("0", "1", "2", "3"),
+    )
+    train, val = create_datasets(catalog, classes=["a", "b"], input_spec=SPEC, seed=7)
+    assert train.sources == (rendered_paths[0], rendered_paths[2])
+    assert (train.targets, val.targets) == ((1, 0), (0,))
+    assert (train.hashes, val.hashes) == (("0", "2"), ("1",))
+    assert train.seed == val.seed == 7

@@ -41,6 +41,14 @@ def test_folder_a_class_gives_sorted_files_with_folder_names(tmp_path: Path) -> 
     assert read_labelled(str(tmp_path)) == catalog
 
 
+def test_label_beside_its_data_is_no_image_of_its_own(tmp_path: Path) -> None:
+    create_files(tmp_path, "mars/a.img", "mars/a.lbl", "mars/b.XML", "mars/b.dat", "moon/c.lbl")
+    create_files(tmp_path, "moon/deep/a.lbl")
+    names = [Path(name).name for name in read_labelled(tmp_path).names]
+    assert names == ["a.img", "b.dat", "c.lbl", "a.lbl"]
+    assert len(read_inputs(tmp_path / "mars")) == 2
+
+
 def test_hidden_and_system_files_are_left_out(tmp_path: Path) -> None:
     create_files(tmp_path, "mars/1.png", "mars/.hidden.png", "mars/.cache/2.png", ".git/x.png")
     create_files(tmp_path, "mars/Thumbs.db", "mars/desktop.ini", "venus/1.png", "venus/.DS_Store")

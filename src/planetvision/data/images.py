@@ -78,8 +78,8 @@ def read_image(
             shape (H, W, 3), or (H, W) for gray.
         stretch: How more than 8 bits become 8, as in `planetvision.data.stretch`. None takes
             `linear` and says so in a warning where it comes to that.
-        min_size: A JPEG that is much larger may be decoded at a reduced size of which both sides
-            are still at least this many pixels; it is faster. None decodes all of it.
+        min_size: An image that is more than twice as large is reduced by a whole number, as far as
+            both sides keep this many pixels; a JPEG is then decoded faster. None keeps all of it.
         hdu: The part of a FITS file, by index or name; None takes the first image. Other formats
             have no parts.
 
@@ -139,7 +139,7 @@ def _decode(
     with _QUIET:
         raw = _read_values(source, name, min_size, hdu)
         try:
-            array = stretch_image(raw.array, stretch or "linear")
+            array = _reduce(stretch_image(raw.array, stretch or "linear"), min_size)
         except MemoryError as cause:
             raise _fail(name, "there is not enough memory for its pixels") from cause
     if stretch is None and raw.array.dtype.itemsize > 1:
@@ -154,6 +154,19 @@ def _decode(
         array = np.repeat(array[:, :, None], 3, axis=2)
     # PyTorch wants arrays that it may write to; Pillow's are read-only.
     return replace(raw, array=np.require(array, requirements=["C", "W"]))
+
+
+def _reduce(array: ImageArray, min_size: int | None) -> ImageArray:
+    factor = min(array.shape[:2]) // min_size if min_size else 1
+    if factor < 2:
+        return array
+    import cv2
+
+    # Whole blocks of pixels are averaged, so that nothing is interpolated.
+    height, width = (side // factor * factor for side in array.shape[:2])
+    size = (width // factor, height // factor)
+    reduced = cv2.resize(array[:height, :width], size, interpolation=cv2.INTER_AREA)
+    return np.asarray(reduced, np.uint8)
 
 
 def _read_values(

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
-from tqdm import tqdm
 
 from planetvision.augment import ImageTransform, create_transform
 from planetvision.config import InputSpec
-from planetvision.data.catalog import Catalog
-from planetvision.data.images import ImageSource, read_image
-from planetvision.errors import DataError, DataWarning, ImageError, itemize
+from planetvision.data.cache import DecodedCache, create_cache_key, read_through
+from planetvision.data.catalog import Catalog, Label
+from planetvision.data.images import ImageArray, ImageSource, read_image
 from planetvision.runtime import derive_seed, seeded
 
-__all__ = ["EpochSampler", "ImageDataset", "create_loader", "drop_unreadable", "find_unreadable"]
+__all__ = ["EpochSampler", "ImageDataset", "create_datasets", "create_loader"]
 
 Key = int | tuple[int, int]
 
@@ -39,6 +35,8 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
         input_spec: What the network is shown.
         augmentation: The registered policy.
         seed: The seed of the augmentation.
+        hashes: The hash of each image's content, for the cache; None keeps nothing.
+        cache: Where decoded images are kept.
     """
 
     def __init__(
@@ -49,12 +47,16 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
         input_spec: InputSpec,
         augmentation: str = "none",
         seed: int = 0,
+        hashes: Sequence[str] | None = None,
+        cache: DecodedCache | None = None,
     ) -> None:
         self.sources = tuple(sources)
         self.targets = tuple(targets) if targets is not None else (-1,) * len(self.sources)
         self.input_spec = input_spec
         self.augmentation = augmentation
         self.seed = seed
+        self.hashes = tuple(hashes) if hashes is not None else ("",) * len(self.sources)
+        self.cache = cache
         self._transform: ImageTransform | None = None
 
     def __len__(self) -> int:
@@ -67,13 +69,7 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
             ImageError: If the image cannot be read.
         """
         index, draw = key if isinstance(key, tuple) else (key, 0)
-        # Twice the input size leaves detail for crops that zoom in.
-        array = read_image(
-            self.sources[index],
-            stretch=self.input_spec.stretch,
-            min_size=2 * self.input_spec.image_size,
-        )
-        image = torch.from_numpy(array).permute(2, 0, 1)
+        image = torch.from_numpy(self._read(index)).permute(2, 0, 1)
         with seeded(derive_seed(self.seed, "augmentation", index, draw)):
             framed = self._get_transform()(image)
         return framed.contiguous(), self.targets[index]
@@ -86,6 +82,19 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
             input_spec=self.input_spec,
             augmentation=augmentation,
             seed=self.seed,
+            hashes=self.hashes,
+            cache=self.cache,
+        )
+
+    def _read(self, index: int) -> ImageArray:
+        spec = self.input_spec
+        key = create_cache_key(self.hashes[index], min_size=spec.decode_size, stretch=spec.stretch)
+        return read_through(
+            self.cache,
+            key,
+            lambda: read_image(
+                self.sources[index], min_size=spec.decode_size, stretch=spec.stretch
+            ),
         )
 
     def _get_transform(self) -> ImageTransform:
@@ -132,6 +141,37 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return iter([(int(index), self.draw) for index in order])
 
 
+def create_datasets(
+    catalog: Catalog,
+    *,
+    classes: Sequence[Label],
+    input_spec: InputSpec,
+    seed: int = 0,
+    cache: DecodedCache | None = None,
+) -> tuple[ImageDataset, ImageDataset]:
+    """Returns the images of `train` and of `val`.
+
+    Args:
+        catalog: The images with labels and splits.
+        classes: The class of each target.
+        input_spec: What the network is shown.
+        seed: The seed of the augmentation.
+        cache: Where decoded images are kept.
+    """
+    train, val = (
+        ImageDataset(
+            part.sources,
+            [classes.index(label) for label in part.labels or ()],
+            input_spec=input_spec,
+            seed=seed,
+            hashes=part.hashes,
+            cache=cache,
+        )
+        for part in (catalog.part("train"), catalog.part("val"))
+    )
+    return train, val
+
+
 def create_loader(
     dataset: Dataset[Any],
     sampler: Sampler[Any],
@@ -165,50 +205,5 @@ def create_loader(
     )
 
 
-def find_unreadable(catalog: Catalog, *, progress: bool = False) -> dict[int, ImageError]:
-    """Decodes every image once and returns the errors of those that fail, by row."""
-    rows = range(len(catalog))
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        results = pool.map(_try_read, catalog.sources)
-        shown = tqdm(results, total=len(rows), desc="checking", unit="image", disable=not progress)
-        return {row: error for row, error in zip(rows, shown, strict=True) if error is not None}
-
-
-def drop_unreadable(
-    catalog: Catalog, *, on_error: Literal["raise", "skip"], progress: bool = False
-) -> Catalog:
-    """Returns the images that can be read; every one is decoded once.
-
-    Args:
-        catalog: The images.
-        on_error: `raise` stops at damaged ones, `skip` names them in a warning.
-        progress: Whether to show a progress bar.
-
-    Raises:
-        DataError: If images cannot be read and `on_error` is `raise`; all of them are named.
-    """
-    errors = find_unreadable(catalog, progress=progress)
-    if not errors:
-        return catalog
-    problems = [str(error) for error in errors.values()]
-    if on_error == "raise":
-        heading = (
-            f"{len(errors)} of {len(catalog)} files of {catalog.origin} cannot be read. Repair "
-            "or remove them, or go on without them by on_error='skip' (--on-error skip):"
-        )
-        raise DataError(itemize(heading, problems, limit=len(problems)), problems=problems)
-    heading = f"{len(errors)} of {len(catalog)} files cannot be read and are left out:"
-    warnings.warn(itemize(heading, problems, limit=len(problems)), DataWarning, stacklevel=3)
-    return catalog.select(row for row in range(len(catalog)) if row not in errors)
-
-
 def _as_is(batch: Any) -> Any:
     return batch
-
-
-def _try_read(source: ImageSource) -> ImageError | None:
-    try:
-        read_image(source, stretch="linear")
-    except ImageError as error:
-        return error
-    return None

@@ -30,6 +30,7 @@ from planetvision.errors import DataError, DataWarning, SourceNotFoundError, cou
 __all__ = ["read_inputs", "read_labelled"]
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
+_LABEL_SUFFIXES = frozenset({".lbl", ".xml"})
 
 
 def read_labelled(
@@ -258,13 +259,20 @@ def _expand_path(text: str, *, alone: bool) -> Iterator[str]:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    return sorted(
+    files = sorted(
         path
         for path in folder.rglob("*")
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.name.lower() not in _SYSTEM_FILES
     )
+    # A label beside its data (PDS), or notes beside an image, are no image of their own.
+    described = {path.with_suffix("") for path in files if not _is_label(path)}
+    return [path for path in files if not (_is_label(path) and path.with_suffix("") in described)]
+
+
+def _is_label(path: Path) -> bool:
+    return path.suffix.lower() in _LABEL_SUFFIXES
 
 
 def _list_folders(folder: Path) -> list[Path]:

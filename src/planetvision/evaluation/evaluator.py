@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from planetvision.data.catalog import Catalog, Label
-from planetvision.errors import DataError, DataWarning, ExplanationError
+from planetvision.errors import ConversionWarning, DataError, DataWarning, ExplanationError
 from planetvision.evaluation.metrics import compute_metrics
 from planetvision.explain.explainer import explain_catalog
 from planetvision.inference import predict_catalog
 from planetvision.network import PlanetNet
-from planetvision.results import Evaluation, Explanations
+from planetvision.results import Evaluation, Explanations, Predictions
 from planetvision.results.evaluation import sample_rows
 
-__all__ = ["evaluate_catalog"]
+__all__ = ["evaluate_catalog", "judge_predictions"]
 
 _MAX_EXPLAINED = 24
 
@@ -61,20 +61,47 @@ def evaluate_catalog(
         progress=progress,
         **shared,
     )
+    rows = sample_rows(predictions, labels, _MAX_EXPLAINED)
+    explanations: Explanations | None
+    try:
+        with warnings.catch_warnings():
+            # Prediction has said it of all the images already.
+            warnings.simplefilter("ignore", ConversionWarning)
+            explanations = explain_catalog(network, catalog.select(rows), **shared)
+    except ExplanationError:  # the backbone has no spatial layer; the numbers stand without maps
+        explanations = None
+    return judge_predictions(predictions, labels, classes=classes, explanations=explanations)
+
+
+def judge_predictions(
+    predictions: Predictions,
+    labels: Sequence[Label],
+    *,
+    classes: Sequence[Label],
+    explanations: Explanations | None = None,
+) -> Evaluation:
+    """Returns how good answers are that were given before.
+
+    Args:
+        predictions: The answers; images that could not be read are left out of the numbers.
+        labels: What each image shows.
+        classes: The label of each column of the probabilities.
+        explanations: Maps of some of the images, to be kept with the numbers.
+
+    Raises:
+        DataError: If no image could be read, or a label is none of `classes`.
+    """
     readable = np.array([not error for error in predictions.errors], dtype=bool)
     metrics = compute_metrics(
         [label for label, good in zip(labels, readable, strict=True) if good],
         predictions.probabilities[readable],
         classes=classes,
     )
-    rows = sample_rows(predictions, labels, _MAX_EXPLAINED)
-    explanations: Explanations | None
-    try:
-        explanations = explain_catalog(network, catalog.select(rows), **shared)
-    except ExplanationError:  # the backbone has no spatial layer; the numbers stand without maps
-        explanations = None
     return Evaluation(
-        metrics=metrics, predictions=predictions, labels=labels, explanations=explanations
+        metrics=metrics,
+        predictions=predictions,
+        labels=tuple(labels),
+        explanations=explanations,
     )
 
 

@@ -10,6 +10,7 @@ import torch
 
 from planetvision.backbones.layers import evaluating
 from planetvision.data.catalog import Catalog, Label
+from planetvision.data.survey import warn_of_conversion
 from planetvision.errors import SettingsError
 from planetvision.explain.registry import EXPLAINERS, Explainer
 from planetvision.inference.predictor import compute_logits, load_views
@@ -55,20 +56,23 @@ def explain_catalog(
         )
     network.to(device)
     items: list[Explanation] = []
+    bits: list[int] = []
     with evaluating(network):
         layers = network.feature_layers if method == "gradcam" else ()
         for start in range(0, len(catalog), batch_size):
             sources = catalog.sources[start : start + batch_size]
             loaded = [load_views(source, network.input_spec) for source in sources]
-            readable = [views.to(device) for views, _ in loaded if views is not None]
+            readable = [views.pixels.to(device) for views in loaded if views.pixels is not None]
             answers = iter(_explain_images(network, readable, explainer, classes, target))
-            for name, (views, error) in zip(catalog.names[start:], loaded, strict=False):
+            bits += [views.bits for views in loaded]
+            for name, views in zip(catalog.names[start:], loaded, strict=False):
                 shared: dict[str, Any] = {"path": name, "method": method, "layers": layers}
-                if views is None:
-                    items.append(_no_explanation(error, shared))
+                if views.pixels is None:
+                    items.append(_no_explanation(views.error, shared))
                 else:
-                    pixels = views[0].permute(1, 2, 0).contiguous().numpy()
+                    pixels = views.pixels[0].permute(1, 2, 0).contiguous().numpy()
                     items.append(Explanation(image=pixels, **next(answers), **shared))
+    warn_of_conversion(catalog, bits, network.input_spec.stretch)
     return Explanations(items=tuple(items))
 
 

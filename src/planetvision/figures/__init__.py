@@ -8,6 +8,14 @@ from planetvision.figures.gallery import (
     save_image,
 )
 from planetvision.figures.overlay import draw_explanation, overlay_heatmap
+from planetvision.figures.page import (
+    Gallery,
+    Section,
+    Table,
+    pair_images,
+    render_page,
+    save_page,
+)
 from planetvision.figures.plots import (
     HISTORY_COLUMNS,
     plot_confusion_matrix,
@@ -40,6 +48,9 @@ __all__ = [
     "NEUTRAL_COLOR",
     "PAPER_COLOR",
     "TONES",
+    "Gallery",
+    "Section",
+    "Table",
     "Tile",
     "Tone",
     "annotate_image",
@@ -49,10 +60,13 @@ __all__ = [
     "draw_tile",
     "load_font",
     "overlay_heatmap",
+    "pair_images",
     "plot_confusion_matrix",
     "plot_history",
     "plot_per_class_accuracy",
+    "render_page",
     "save_figure",
     "save_image",
+    "save_page",
     "use_style",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,28 +13,40 @@ from tqdm import tqdm
 from planetvision.augment.framing import frame_views
 from planetvision.config import InputSpec
 from planetvision.data.catalog import Catalog, Label
-from planetvision.data.images import ImageSource, read_image
+from planetvision.data.images import ImageSource, decode_image
 from planetvision.data.loading import create_loader
+from planetvision.data.survey import warn_of_conversion
 from planetvision.errors import ImageError
 from planetvision.network import PlanetNet
 from planetvision.results import Predictions
 from planetvision.runtime import get_num_workers, tune_allocator
 
-__all__ = ["FramedImages", "compute_logits", "load_views", "predict_catalog"]
+__all__ = ["FramedImages", "Views", "compute_logits", "load_views", "predict_catalog"]
 
-Views = tuple[torch.Tensor | None, str]
+
+class Views(NamedTuple):
+    """An image as the network is shown it.
+
+    Args:
+        pixels: uint8 of shape (V, 3, image_size, image_size), the framed image first; None if it
+            could not be read.
+        error: Why it could not be read; empty if it could.
+        bits: Bits a channel in its file; 0 if it could not be read.
+    """
+
+    pixels: torch.Tensor | None
+    error: str = ""
+    bits: int = 0
 
 
 def load_views(source: ImageSource, spec: InputSpec) -> Views:
-    """Returns an image as the network is shown it, or None and the reason why not.
-
-    Convention: uint8 of shape (V, 3, image_size, image_size), the framed image first.
-    """
+    """Returns an image as the network is shown it, or the reason why not."""
     try:
-        array = read_image(source, stretch=spec.stretch, min_size=2 * spec.image_size)
+        decoded = decode_image(source, stretch=spec.stretch, min_size=spec.decode_size)
     except ImageError as error:
-        return None, str(error)
-    return frame_views(torch.from_numpy(array).permute(2, 0, 1), spec).contiguous(), ""
+        return Views(None, str(error))
+    image = torch.from_numpy(decoded.array).permute(2, 0, 1)
+    return Views(frame_views(image, spec).contiguous(), bits=decoded.facts.bits)
 
 
 def compute_logits(network: PlanetNet, images: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -100,11 +113,14 @@ def predict_catalog(
     )
     probabilities = np.full((len(catalog), len(classes)), np.nan)
     errors: list[str] = []
+    bits: list[int] = []
     with tqdm(total=len(catalog), desc="predicting", unit="image", disable=not progress) as bar:
         for batch in loader:
-            readable = [views.to(device) for views, _ in batch if views is not None]
+            readable = [views.pixels.to(device) for views in batch if views.pixels is not None]
             rows = [
-                len(errors) + offset for offset, (views, _) in enumerate(batch) if views is not None
+                len(errors) + offset
+                for offset, views in enumerate(batch)
+                if views.pixels is not None
             ]
             if readable:
                 # Around the forward pass only: weights that are moved to a device in inference
@@ -112,8 +128,10 @@ def predict_catalog(
                 with torch.inference_mode():
                     logits = compute_logits(network, readable)
                 probabilities[rows] = logits.softmax(dim=1).cpu().numpy()
-            errors += [error for _, error in batch]
+            errors += [views.error for views in batch]
+            bits += [views.bits for views in batch]
             bar.update(len(batch))
+    warn_of_conversion(catalog, bits, network.input_spec.stretch)
     return Predictions(
         paths=tuple(catalog.names),
         sources=catalog.sources,

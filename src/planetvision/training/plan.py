@@ -13,7 +13,8 @@ import numpy as np
 
 from planetvision.augment import POLICIES
 from planetvision.backbones import BACKBONES, BackboneSpec
-from planetvision.config import Framing, InputSpec, Precision, Recipe, Tta
+from planetvision.config import Framing, InputSpec, Precision, Recipe, Stretch, Tta
+from planetvision.data.cache import check_cache
 from planetvision.data.splits import check_fractions
 from planetvision.errors import PlanetVisionError, SettingsError, WeightsWarning
 from planetvision.heads import HEADS
@@ -38,10 +39,13 @@ class Settings(Protocol):
     image_size: int | None
     framing: Framing
     tta: Tta | None
+    stretch: Stretch
     batch_size: int | None
     weights: str | os.PathLike[str]
     val_fraction: float
     test_fraction: float
+    cache: str | os.PathLike[str]
+    cache_gigabytes: float
     on_error: OnError
     device: str
     precision: Precision
@@ -136,11 +140,20 @@ def create_plan(settings: Settings) -> Plan:
     tta = settings.tta
     if tta is None:
         tta = recipe.tta if recipe else shown.tta
-    spec = attempt(lambda: replace(shown, image_size=size, framing=settings.framing, tta=tta))
+    spec = attempt(
+        lambda: replace(
+            shown,
+            image_size=size,
+            framing=settings.framing,
+            tta=tta,
+            stretch=settings.stretch,
+        )
+    )
     device = attempt(lambda: resolve_device(settings.device))
     if device is not None:
         attempt(lambda: resolve_precision(settings.precision, device))
     attempt(lambda: check_fractions(settings.val_fraction, settings.test_fraction))
+    attempt(lambda: check_cache(settings.cache, settings.cache_gigabytes))
     named = isinstance(settings.weights, str | os.PathLike)
     if not named or (
         settings.weights not in ("pretrained", "none") and not Path(settings.weights).is_file()

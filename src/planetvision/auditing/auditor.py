@@ -1,0 +1,199 @@
+"""Audits a data set: survey, duplicates, split and baselines become an `Audit`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from planetvision.auditing.baselines import score_features, score_pixels
+from planetvision.auditing.findings import find_all
+from planetvision.config import Stretch
+from planetvision.data.catalog import Catalog, ClassMap, Label, SplitName
+from planetvision.data.duplicates import DuplicatePair, find_duplicates
+from planetvision.data.preparation import group_copies
+from planetvision.data.sources import read_labelled
+from planetvision.data.splits import check_fractions, split_catalog
+from planetvision.data.survey import Survey, survey_catalog
+from planetvision.data.tables import ColumnMap
+from planetvision.errors import DataError, ImageError, WeightsError
+from planetvision.results.audit import Audit, Baseline
+from planetvision.runtime import resolve_device, tune_allocator
+
+__all__ = ["audit", "audit_catalog"]
+
+_FEATURES = "linear head on frozen features"
+_READ_SIZE = 448
+
+
+def audit(
+    data: Any,
+    labels: Iterable[Label] | None = None,
+    *,
+    groups: Iterable[object] | None = None,
+    columns: ColumnMap | None = None,
+    class_map: ClassMap | None = None,
+    backbone: str | None = "efficientnet_lite0",
+    weights: str | os.PathLike[str] = "pretrained",
+    val_fraction: float = 0.15,
+    test_fraction: float = 0.15,
+    stretch: Stretch = "linear",
+    device: str = "auto",
+    random_state: int = 0,
+    progress: bool = False,
+) -> Audit:
+    """Returns what is to be known of a data set before its scores are believed.
+
+    Counts, unreadable files, copies and near-copies (under different labels, and across given
+    splits), images without a visible body, sizes and depths, and what trivial answers are worth on
+    the split that `PlanetClassifier.fit` makes with the same seed.
+
+    Args:
+        data: Labelled images, as for `PlanetClassifier.fit`.
+        labels: The label of each image of a sequence.
+        groups: The group of each image of a sequence.
+        columns: The names of a table's columns, as for `PlanetClassifier.fit`.
+        class_map: New names of classes, as for `PlanetClassifier.fit`.
+        backbone: Whose frozen features the linear baseline learns on; None leaves it out.
+        weights: The backbone's weights: `pretrained`, or a file.
+        val_fraction: The share for validation.
+        test_fraction: The share for testing.
+        stretch: How images of more than 8 bits are brought to 8.
+        device: Where the backbone runs.
+        random_state: The seed of the split.
+        progress: Whether to show progress bars.
+
+    Raises:
+        DataError: If there are no labelled images that could be read.
+        SettingsError: If an argument is wrong.
+    """
+    check_fractions(val_fraction, test_fraction)
+    resolve_device(device)
+    catalog = read_labelled(data, labels, groups=groups, columns=columns, class_map=class_map)
+    survey = survey_catalog(catalog, min_size=_READ_SIZE, stretch=stretch, progress=progress)
+    errors = survey.errors
+    kept = [row for row in range(len(catalog)) if row not in errors]
+    if not kept:
+        raise DataError(f"None of the {len(catalog)} images of {catalog.origin} can be read.")
+    catalog, survey = catalog.select(kept), survey.select(kept)
+    duplicates = find_duplicates(survey.descriptors)
+    given_splits = catalog.splits
+    remarks: list[str] = []
+    num_parts = 3 if test_fraction > 0 else 2
+    catalog = group_copies(catalog, duplicates, num_parts=num_parts)
+    try:
+        catalog = split_catalog(
+            catalog, val_fraction=val_fraction, test_fraction=test_fraction, seed=random_state
+        )
+    except DataError as error:
+        remarks.append(f"The images cannot be split, so no baseline was measured. {error}")
+    features = None
+    if not remarks and backbone is not None:
+        try:
+            features = _compute_features(
+                catalog,
+                backbone,
+                weights=weights,
+                stretch=stretch,
+                device=device,
+                progress=progress,
+            )
+        except WeightsError as error:
+            remarks.append(f"The {_FEATURES} was not measured. {error}")
+    return audit_catalog(
+        catalog,
+        survey,
+        unreadable=tuple(errors.values()),
+        duplicates=duplicates,
+        given_splits=given_splits,
+        scored="test" if "test" in (catalog.splits or ()) else "val",
+        features=features,
+        remarks=remarks,
+    )
+
+
+def audit_catalog(
+    catalog: Catalog,
+    survey: Survey,
+    *,
+    unreadable: Sequence[ImageError] = (),
+    duplicates: Sequence[DuplicatePair] = (),
+    given_splits: Sequence[SplitName] | None = None,
+    scored: SplitName = "test",
+    features: Any = None,
+    remarks: Sequence[str] = (),
+) -> Audit:
+    """Returns the audit of images that were surveyed before.
+
+    Args:
+        catalog: The images that could be read; without splits no baseline is measured.
+        survey: What was noted of each of them.
+        unreadable: Why others could not be read.
+        duplicates: Exact and near duplicates.
+        given_splits: The splits that came with the data; None where they came without.
+        scored: The split that the baselines are asked about.
+        features: Frozen features of each image, (N, C), for the linear baseline.
+        remarks: What was not measured, and why.
+    """
+    pixels: tuple[Baseline, ...] = ()
+    linear = None
+    if catalog.splits is not None and scored in catalog.splits:
+        pixels = score_pixels(catalog, survey, scored=scored)
+        if features is not None:
+            linear = score_features(catalog, features, name=_FEATURES, scored=scored)
+    return Audit(
+        catalog=catalog,
+        survey=survey,
+        unreadable=tuple(unreadable),
+        findings=find_all(
+            catalog,
+            survey,
+            unreadable=unreadable,
+            duplicates=duplicates,
+            given_splits=given_splits,
+            pixel_baselines=pixels,
+            feature_baseline=linear,
+        ),
+        duplicates=tuple(duplicates),
+        baselines=pixels if linear is None else (*pixels, linear),
+        scored=scored,
+        remarks=tuple(remarks),
+    )
+
+
+def _compute_features(
+    catalog: Catalog,
+    backbone: str,
+    *,
+    weights: str | os.PathLike[str],
+    stretch: Stretch,
+    device: str,
+    progress: bool,
+) -> Any:
+    """Returns the pooled features of each image as the network is shown it, (N, C)."""
+    import dataclasses
+
+    from planetvision.backbones import BACKBONES
+    from planetvision.data.loading import ImageDataset
+    from planetvision.network import create_network
+    from planetvision.training.features import compute_features
+
+    tune_allocator()
+    spec = BACKBONES.get(backbone)
+    shown = dataclasses.replace(spec.input, stretch=stretch)
+    place = resolve_device(device)
+    network = create_network(
+        backbone, num_classes=len(catalog.classes), weights=weights, input_spec=shown, seed=0
+    )
+    stored = compute_features(
+        network.to(place).eval(),
+        ImageDataset(catalog.sources, input_spec=shown),
+        views=1,
+        device=place,
+        autocast=contextlib.nullcontext,
+        progress=progress,
+    )
+    return np.asarray(stored.features)

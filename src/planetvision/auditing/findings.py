@@ -1,0 +1,266 @@
+"""Findings: what a survey, its duplicates and its baselines say to a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from planetvision.data.catalog import Catalog, Label, SplitName
+from planetvision.data.duplicates import DuplicatePair
+from planetvision.data.survey import Survey
+from planetvision.errors import ImageError, count
+from planetvision.results.audit import Baseline, Finding
+from planetvision.results.predictions import format_share
+
+__all__ = ["find_all"]
+
+# Beyond these a person should look; below them the numbers are usual.
+_IMBALANCE_RATIO = 3.0
+_MANY_WITHOUT_BODY = 0.05
+_LARGE_GROUP_SHARE = 0.5
+_SMALL_SIDE_PIXELS = 64
+_TELLING_ACCURACY = 0.9
+_SATURATED_ACCURACY = 0.99
+_ORDER = {"error": 0, "warning": 1, "note": 2}
+
+
+def find_all(
+    catalog: Catalog,
+    survey: Survey,
+    *,
+    unreadable: Sequence[ImageError],
+    duplicates: Sequence[DuplicatePair],
+    given_splits: Sequence[SplitName] | None,
+    pixel_baselines: Sequence[Baseline] = (),
+    feature_baseline: Baseline | None = None,
+) -> tuple[Finding, ...]:
+    """Returns everything that a person should know, the worst first.
+
+    Args:
+        catalog: The images that could be read, with labels, and groups and splits where known.
+        survey: What was noted of each of them.
+        unreadable: Why others could not be read.
+        duplicates: Exact and near duplicates.
+        given_splits: The splits that came with the data; None where they came without.
+        pixel_baselines: What was measured without a network.
+        feature_baseline: What a linear head on frozen features is worth.
+    """
+    findings = [
+        *_find_unreadable(unreadable),
+        *_find_imbalance(catalog),
+        *_find_copies(catalog, survey, duplicates),
+        *_find_leaks(given_splits, duplicates),
+        *_find_large_groups(catalog, duplicates),
+        *_find_without_body(survey),
+        *_find_small(survey),
+        *_find_depths(survey),
+        *_find_easy(pixel_baselines, feature_baseline),
+    ]
+    return tuple(sorted(findings, key=lambda finding: _ORDER[finding.severity]))
+
+
+def _find_unreadable(unreadable: Sequence[ImageError]) -> Iterator[Finding]:
+    if unreadable:
+        yield Finding(
+            kind="unreadable",
+            severity="error",
+            message=f"{count(len(unreadable), 'file')} cannot be read.",
+            remedy="Repair or remove them, or train with on_error='skip' (--on-error skip).",
+        )
+
+
+def _find_imbalance(catalog: Catalog) -> Iterator[Finding]:
+    counts = catalog.counts
+    if len(counts) < 2:
+        return
+    largest = max(counts, key=lambda label: counts[label])
+    smallest = min(counts, key=lambda label: counts[label])
+    ratio = counts[largest] / counts[smallest]
+    if ratio >= _IMBALANCE_RATIO:
+        yield Finding(
+            kind="imbalance",
+            severity="warning",
+            message=f"'{largest}' has {ratio:.1f} times as many images as '{smallest}' "
+            f"({counts[largest]} and {counts[smallest]}).",
+            remedy="Read the recall of each class and the macro F1, not the accuracy alone; add "
+            f"images of '{smallest}'. Training weighs the classes evenly by default.",
+        )
+
+
+def _find_copies(
+    catalog: Catalog, survey: Survey, duplicates: Sequence[DuplicatePair]
+) -> Iterator[Finding]:
+    labels = catalog.labels or ()
+    exact = [pair for pair in duplicates if _is_exact(survey, pair)]
+    near = [pair for pair in duplicates if not _is_exact(survey, pair)]
+    conflicting = [pair for pair in duplicates if labels[pair.first] != labels[pair.second]]
+    if conflicting:
+        same_file = sum(_is_exact(survey, pair) for pair in conflicting)
+        kinds = Counter(
+            " and ".join(sorted((str(labels[pair.first]), str(labels[pair.second]))))
+            for pair in conflicting
+        )
+        named = ", ".join(f"{kind} ({number})" for kind, number in kinds.most_common(3))
+        yield Finding(
+            kind="conflicting_duplicates",
+            severity="error" if same_file else "warning",
+            message=f"{count(len(conflicting), 'pair')} of copies or look-alikes have different "
+            f"labels: {named}"
+            + (f"; {same_file} of them hold the same pixels." if same_file else "."),
+            remedy="Look at the pairs: one label of each is wrong, or the two bodies cannot be "
+            "told apart in such images.",
+            rows=_rows(conflicting),
+        )
+    if exact:
+        yield Finding(
+            kind="exact_duplicates",
+            severity="note",
+            message=f"{count(len(exact), 'pair')} of files hold the same pixels.",
+            remedy="Remove the copies: they count twice and say nothing new.",
+            rows=_rows(exact),
+        )
+    if near:
+        groups = Counter(catalog.groups or ())
+        shared = [number for number in groups.values() if number > 1]
+        held = f", in {count(len(shared), 'group')}" if shared else ""
+        yield Finding(
+            kind="near_duplicates",
+            severity="note",
+            message=f"{len(_rows(near))} images are near-copies of another{held}.",
+            remedy="Nothing, if the library splits the data: it keeps each group in one part.",
+            rows=_rows(near),
+        )
+
+
+def _find_leaks(
+    splits: Sequence[SplitName] | None, duplicates: Sequence[DuplicatePair]
+) -> Iterator[Finding]:
+    if splits is None:
+        return
+    leaks = [pair for pair in duplicates if splits[pair.first] != splits[pair.second]]
+    if leaks:
+        asked = {
+            row
+            for pair in leaks
+            for row in (pair.first, pair.second)
+            if splits[row] in ("test", "val")
+        }
+        yield Finding(
+            kind="leaks",
+            severity="error",
+            message=f"{count(len(asked), 'image')} for validation or testing have a copy or "
+            "near-copy in another part: the scores are too good.",
+            remedy="Move each pair into one part, or give the images without parts and let the "
+            "library split them.",
+            rows=_rows(leaks),
+        )
+
+
+def _find_large_groups(catalog: Catalog, duplicates: Sequence[DuplicatePair]) -> Iterator[Finding]:
+    labels, groups = catalog.labels or (), catalog.groups or ()
+    sizes: dict[Label, Counter[Label]] = {}
+    for label, group in zip(labels, groups, strict=False):
+        sizes.setdefault(label, Counter())[group] += 1
+    for label, counted in sizes.items():
+        group, number = counted.most_common(1)[0]
+        total = counted.total()
+        if number > 1 and number > _LARGE_GROUP_SHARE * total:
+            rows = tuple(
+                row
+                for row, key in enumerate(zip(labels, groups, strict=True))
+                if key == (label, group)
+            )
+            yield Finding(
+                kind="large_group",
+                severity="warning",
+                message=f"{number} of the {total} images of '{label}' belong to one group "
+                + ("of near-copies." if duplicates else f"('{group}')."),
+                remedy=f"Scores of '{label}' stand for few different images: add others.",
+                rows=rows,
+            )
+
+
+def _find_without_body(survey: Survey) -> Iterator[Finding]:
+    rows = tuple(row for row, image in enumerate(survey.images) if not image.has_body)
+    if rows:
+        share = len(rows) / len(survey)
+        yield Finding(
+            kind="no_body",
+            severity="warning" if share > _MANY_WITHOUT_BODY else "note",
+            message=f"In {count(len(rows), 'image')} ({share:.1%}) no body was found for sure.",
+            remedy="Look at them: close-ups, bright backgrounds and thin crescents are like this, "
+            "and so are images of something else.",
+            rows=rows,
+        )
+
+
+def _find_small(survey: Survey) -> Iterator[Finding]:
+    rows = tuple(
+        row
+        for row, image in enumerate(survey.images)
+        if image.facts is not None
+        and max(image.facts.width, image.facts.height) < _SMALL_SIDE_PIXELS
+    )
+    if rows:
+        yield Finding(
+            kind="small",
+            severity="warning",
+            message=f"{count(len(rows), 'image')} have less than {_SMALL_SIDE_PIXELS} pixels on "
+            "the longer side.",
+            remedy="They are enlarged; use larger originals where there are any.",
+            rows=rows,
+        )
+
+
+def _find_depths(survey: Survey) -> Iterator[Finding]:
+    depths = Counter(image.facts.bits for image in survey.images if image.facts is not None)
+    deep = tuple(
+        row
+        for row, image in enumerate(survey.images)
+        if image.facts is not None and image.facts.bits > 8
+    )
+    if deep:
+        named = ", ".join(f"{number} of {bits} bits" for bits, number in sorted(depths.items()))
+        yield Finding(
+            kind="bit_depth",
+            severity="warning" if len(depths) > 1 else "note",
+            message=f"{count(len(deep), 'image')} have more than 8 bits a channel ({named}).",
+            remedy="They are brought to 8 bits by the named stretch: choose it (stretch=...), and "
+            "see that no class has a depth of its own.",
+            rows=deep,
+        )
+
+
+def _find_easy(
+    pixel_baselines: Sequence[Baseline], feature_baseline: Baseline | None
+) -> Iterator[Finding]:
+    if pixel_baselines:
+        best = max(pixel_baselines, key=lambda baseline: baseline.accuracy)
+        if best.accuracy >= _TELLING_ACCURACY:
+            yield Finding(
+                kind="easy",
+                severity="warning",
+                message=f"The {best.name} is right on {format_share(best.accuracy)} of the images "
+                "by itself.",
+                remedy="Classes differ in colour, background or framing alone: a high score says "
+                "little. Judge on images from another source.",
+            )
+    if feature_baseline is not None and feature_baseline.accuracy >= _SATURATED_ACCURACY:
+        yield Finding(
+            kind="saturated",
+            severity="note",
+            message=f"The {feature_baseline.name} is right on "
+            f"{format_share(feature_baseline.accuracy)} of the images by itself.",
+            remedy="This test part cannot tell a better network from a worse one: compare them on "
+            "images from another source.",
+        )
+
+
+def _is_exact(survey: Survey, pair: DuplicatePair) -> bool:
+    """Whether the two hold the same pixels, whatever file they are stored in."""
+    first, second = survey[pair.first].descriptor, survey[pair.second].descriptor
+    return first is not None and second is not None and first.digest == second.digest
+
+
+def _rows(pairs: Sequence[DuplicatePair]) -> tuple[int, ...]:
+    return tuple(sorted({row for pair in pairs for row in (pair.first, pair.second)}))

@@ -1,0 +1,242 @@
+"""The blind test: does a model answer from the pixels, whatever the files are called?"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planetvision.config import Stretch
+from planetvision.data import Label, read_labelled
+from planetvision.data.catalog import ClassMap
+from planetvision.data.images import decode_image
+from planetvision.data.manifest import hash_source
+from planetvision.data.survey import warn_of_conversion
+from planetvision.errors import (
+    DataError,
+    DataWarning,
+    ImageError,
+    OutputError,
+    OutputExistsError,
+    count,
+    itemize,
+)
+from planetvision.files import create_output_folder, write_atomically
+from planetvision.results.blind import BlindResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from planetvision.classifier import PlanetClassifier
+
+__all__ = ["BlindSet", "make_blind_set", "score_blind_set"]
+
+_COLUMNS = ("name", "original", "label", "sha256")
+_NAME_BITS = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlindSet:
+    """Images under random names.
+
+    Args:
+        folder: The images.
+        mapping: The table that says what each is; it lies apart from them.
+        num_images: How many there are.
+    """
+
+    folder: Path
+    mapping: Path
+    num_images: int
+
+
+def make_blind_set(
+    data: Any,
+    folder: str | os.PathLike[str],
+    *,
+    labels: Iterable[Label] | None = None,
+    class_map: ClassMap | None = None,
+    mapping: str | os.PathLike[str] | None = None,
+    stretch: Stretch = "linear",
+    seed: int | None = None,
+    overwrite: bool = False,
+) -> BlindSet:
+    """Copies images under random names, without metadata, and writes the mapping apart.
+
+    Each image becomes an 8-bit RGB PNG file of the pixels that a model is shown: no EXIF, no
+    comments, no hint in name, order or format of what it was.
+
+    Args:
+        data: Labelled images, as for `PlanetClassifier.fit`.
+        folder: Where the copies go; it must be new or empty.
+        labels: The label of each image of a sequence.
+        class_map: New names of classes, as for `PlanetClassifier.fit`.
+        mapping: The table of names; None puts it beside the folder, as `<folder>.mapping.csv`.
+        stretch: How images of more than 8 bits a channel are brought to 8.
+        seed: The seed of names and order; None draws them from the system.
+        overwrite: Whether an earlier set may be replaced.
+
+    Returns:
+        Where everything is. Images that cannot be read are left out with a warning.
+
+    Raises:
+        OutputExistsError: If the folder is not empty, or the mapping exists, and `overwrite` is
+            false.
+        OutputError: If the mapping would lie in the folder of the images.
+        DataError: If the data cannot be used, or no image can be read.
+    """
+    target = Path(folder)
+    table = Path(mapping) if mapping else target.with_name(target.name + ".mapping.csv")
+    if table.resolve().is_relative_to(target.resolve()):
+        raise OutputError(
+            f"The mapping '{table}' would lie in the folder of the images, '{target}', and give "
+            "them away. Name a path outside of it.",
+            path=str(table),
+        )
+    if table.exists() and not overwrite:
+        raise OutputExistsError(
+            f"The mapping '{table}' exists already. Name another one, or pass overwrite=True "
+            "(--overwrite on the command line) to replace it.",
+            path=str(table),
+        )
+    catalog = read_labelled(data, labels, class_map=class_map)
+    create_output_folder(target, overwrite=overwrite)
+    if overwrite:
+        _remove_earlier(target, table)
+    create_output_folder(table.parent, overwrite=True)
+    generator = random.Random(secrets.randbits(64) if seed is None else seed)
+    rows = list(range(len(catalog)))
+    generator.shuffle(rows)
+    names = generator.sample(range(2**_NAME_BITS), len(rows))
+    failed: list[str] = []
+    bits = [0] * len(catalog)
+    written: list[tuple[str, str, Label, str]] = []
+    for row, number in zip(rows, names, strict=True):
+        name = f"{number:0{_NAME_BITS // 4}x}.png"
+        try:
+            decoded = decode_image(catalog.sources[row], stretch=stretch)
+        except ImageError as error:
+            failed.append(str(error))
+            continue
+        bits[row] = decoded.facts.bits
+        write_atomically(target / name, partial(_write_png, decoded.array))
+        label = (catalog.labels or ())[row]
+        written.append((name, catalog.names[row], label, hash_source(target / name)))
+    if not written:
+        raise DataError(itemize("None of the images can be read:", failed), problems=failed)
+    if failed:
+        heading = f"{count(len(failed), 'image')} cannot be read and are left out:"
+        warnings.warn(itemize(heading, failed, limit=len(failed)), DataWarning, stacklevel=2)
+    warn_of_conversion(catalog, bits, stretch)
+    frame = _create_frame(sorted(written))
+    write_atomically(table, lambda file: frame.to_csv(file, index=False))
+    return BlindSet(folder=target, mapping=table, num_images=len(written))
+
+
+def score_blind_set(
+    classifier: PlanetClassifier,
+    folder: str | os.PathLike[str],
+    mapping: str | os.PathLike[str],
+) -> BlindResult:
+    """Predicts the images of a blind set, and joins the answers with the mapping afterwards.
+
+    Args:
+        classifier: A trained one.
+        folder: The images, as `make_blind_set` wrote them.
+        mapping: The table that it wrote.
+
+    Raises:
+        DataError: If the mapping is not one, files are missing, strange or changed (all of them are
+            named), or the model does not know a class of the mapping.
+    """
+    from planetvision.evaluation.evaluator import judge_predictions
+
+    table = _read_mapping(Path(mapping))
+    names = table["name"].tolist()
+    _check_files(Path(folder), names, table["sha256"].tolist())
+    predictions = classifier.predict([str(Path(folder, name)) for name in names])
+    known = {str(label): label for label in classifier.classes_.tolist()}
+    labels = tuple(known.get(label, label) for label in table["label"])
+    evaluation = judge_predictions(predictions, labels, classes=classifier.classes_.tolist())
+    return BlindResult(evaluation=evaluation, originals=tuple(table["original"]))
+
+
+def _write_png(pixels: Any, file: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(pixels).save(file, format="PNG", compress_level=3)
+
+
+def _create_frame(rows: list[tuple[str, str, Label, str]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def _read_mapping(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.is_file():
+        raise DataError(
+            f"There is no mapping '{path}'. Name the table that `planetvision blind make` wrote, "
+            "by default '<folder>.mapping.csv' beside the folder."
+        )
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, OSError) as cause:
+        raise DataError(
+            f"The mapping '{path}' cannot be read as a table ({cause}). Name the one that "
+            "`planetvision blind make` wrote."
+        ) from cause
+    missing = [name for name in _COLUMNS if name not in frame.columns]
+    if missing or not len(frame):
+        what = f"lacks the columns {', '.join(missing)}" if missing else "has no rows"
+        raise DataError(
+            f"The mapping '{path}' {what}. Name the one that `planetvision blind make` wrote."
+        )
+    twice = sorted(frame["name"][frame["name"].duplicated()].unique())
+    if twice:
+        raise DataError(itemize(f"The mapping '{path}' names images twice:", twice), problems=twice)
+    return frame
+
+
+def _check_files(folder: Path, names: list[str], hashes: list[str]) -> None:
+    if not folder.is_dir():
+        raise DataError(f"There is no folder '{folder}'. Name the one of the blind images.")
+    present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    problems = [f"'{name}' is missing" for name in names if name not in present]
+    problems += [f"'{name}' is not in the mapping" for name in sorted(present - set(names))]
+    problems += [
+        f"'{name}' has changed since the mapping was written"
+        for name, expected in zip(names, hashes, strict=True)
+        if name in present and hash_source(folder / name) != expected
+    ]
+    if problems:
+        raise DataError(
+            itemize(
+                f"'{folder}' is not the blind set of this mapping. Make it anew by `planetvision "
+                "blind make`. Found:",
+                problems,
+            ),
+            problems=problems,
+        )
+
+
+def _remove_earlier(folder: Path, mapping: Path) -> None:
+    """Removes the images of the set that is overwritten, which its mapping names, and no others."""
+    if not mapping.is_file():
+        return
+    try:
+        names = _read_mapping(mapping)["name"].tolist()
+    except DataError:  # somebody else's table, which is about to be replaced
+        return
+    for name in names:
+        file = folder / name
+        if file.parent == folder and file.is_file():
+            file.unlink()

@@ -1,0 +1,136 @@
+"""Preparation: a catalog becomes one that can be split, each of its files decoded once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from planetvision.config import InputSpec
+from planetvision.data.cache import DecodedCache
+from planetvision.data.catalog import Catalog, Label, SplitName
+from planetvision.data.duplicates import DuplicatePair, find_duplicates, group_catalog
+from planetvision.data.survey import Survey, drop_unreadable, survey_catalog
+from planetvision.errors import ImageError, SplitWarning, itemize
+
+__all__ = ["Prepared", "group_copies", "prepare_catalog"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A catalog that can be split, and what was found out on the way.
+
+    Args:
+        catalog: The images that could be read, with their hashes, and near-copies in groups.
+        survey: What was noted of each of them.
+        unreadable: Why others could not be read.
+        duplicates: Exact and near duplicates.
+        given_splits: The splits that came with the data; None where they came without.
+    """
+
+    catalog: Catalog
+    survey: Survey
+    unreadable: tuple[ImageError, ...]
+    duplicates: tuple[DuplicatePair, ...]
+    given_splits: tuple[SplitName, ...] | None
+
+
+def prepare_catalog(
+    catalog: Catalog,
+    spec: InputSpec,
+    *,
+    cache: DecodedCache | None = None,
+    group_duplicates: bool = True,
+    num_parts: int = 3,
+    on_error: Literal["raise", "skip"] = "raise",
+    progress: bool = False,
+) -> Prepared:
+    """Decodes every image once, and joins near-copies into groups.
+
+    Args:
+        catalog: The labelled images.
+        spec: What the network is shown: its size and stretch say how images are decoded.
+        cache: Where the decoded images are kept for the training that follows.
+        group_duplicates: Whether near-copies are looked for.
+        num_parts: How many parts the images will be split into.
+        on_error: `raise` stops at files that cannot be read, `skip` names them in a warning.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        DataError: If images cannot be read and `on_error` is `raise`; all of them are named.
+    """
+    survey = survey_catalog(
+        catalog,
+        min_size=spec.decode_size,
+        stretch=spec.stretch,
+        cache=cache,
+        progress=progress,
+    )
+    unreadable = tuple(survey.errors.values())
+    catalog, survey = drop_unreadable(catalog, survey, on_error=on_error)
+    catalog = replace(catalog, hashes=survey.hashes)
+    duplicates: tuple[DuplicatePair, ...] = ()
+    if group_duplicates:
+        duplicates = find_duplicates(survey.descriptors)
+        catalog = group_copies(catalog, duplicates, num_parts=num_parts)
+    return Prepared(
+        catalog=catalog,
+        survey=survey,
+        unreadable=unreadable,
+        duplicates=duplicates,
+        given_splits=catalog.splits,
+    )
+
+
+def group_copies(
+    catalog: Catalog, duplicates: Sequence[DuplicatePair], *, num_parts: int
+) -> Catalog:
+    """Returns the catalog with near-copies in groups, as far as it can then be split.
+
+    A class whose images are so alike that they form fewer groups than there are parts could not be
+    split at all. Its images stay apart then, and a warning says so. Groups that are given are
+    never taken apart.
+
+    Args:
+        catalog: The images, with or without groups.
+        duplicates: Exact and near duplicates.
+        num_parts: How many parts the images will be split into.
+
+    Warns:
+        SplitWarning: If near-copies stay apart.
+    """
+    grouped = group_catalog(catalog, duplicates)
+    if catalog.splits is not None:
+        return grouped
+    before, after = _count_groups(catalog), _count_groups(grouped)
+    loose = [label for label in after if after[label] < num_parts <= before[label]]
+    if not loose:
+        return grouped
+    labels = catalog.labels or ()
+    kept = [
+        pair
+        for pair in duplicates
+        if labels[pair.first] not in loose and labels[pair.second] not in loose
+    ]
+    problems = [
+        f"'{label}' has {before[label]} images that form {after[label]} groups" for label in loose
+    ]
+    warnings.warn(
+        itemize(
+            f"Near-copies in {catalog.origin} are too many to stay in one part: what is said of "
+            "these classes is said of few different images. Add others.",
+            problems,
+        ),
+        SplitWarning,
+        stacklevel=4,
+    )
+    return group_catalog(catalog, kept)
+
+
+def _count_groups(catalog: Catalog) -> dict[Label, int]:
+    groups = catalog.groups or tuple(range(len(catalog)))
+    held: dict[Label, set[Label]] = {}
+    for label, group in zip(catalog.labels or (), groups, strict=True):
+        held.setdefault(label, set()).add(group)
+    return {label: len(members) for label, members in held.items()}

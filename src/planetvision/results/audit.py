@@ -1,0 +1,388 @@
+"""`Audit`: what is to be known of a data set before its scores are believed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from planetvision.data.catalog import SPLIT_NAMES, Catalog
+from planetvision.data.duplicates import DuplicatePair
+from planetvision.data.images import ImageArray, read_image
+from planetvision.data.survey import Survey
+from planetvision.errors import ImageError, count
+from planetvision.figures.gallery import Tile
+from planetvision.figures.page import Block, Gallery, Section, Table, pair_images, save_page
+from planetvision.files import create_output_folder, write_atomically
+from planetvision.results.predictions import format_share
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Audit", "Baseline", "Finding", "Severity"]
+
+Severity = Literal["error", "warning", "note"]
+_MAX_TILES = 24
+_READ_SIZE = 224
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that a person should know of the data.
+
+    Args:
+        kind: What it is, such as `conflicting_duplicates`.
+        severity: `error` makes scores wrong, `warning` may, a `note` is good to know.
+        message: What was found.
+        remedy: What to do about it; empty where nothing need be done.
+        rows: The images that it is about.
+    """
+
+    kind: str
+    severity: Severity
+    message: str
+    remedy: str = ""
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """How far something trivial comes on the same split.
+
+    Args:
+        name: What it is.
+        accuracy: Its share of right answers, in [0, 1].
+        n: The images it was asked about.
+        accuracy_ci95: The Wilson interval of the accuracy.
+    """
+
+    name: str
+    accuracy: float
+    n: int
+    accuracy_ci95: tuple[float, float]
+
+    def __str__(self) -> str:
+        low, high = map(format_share, self.accuracy_ci95)
+        right = round(self.accuracy * self.n)
+        return (
+            f"{self.name}: {format_share(self.accuracy)} "
+            f"({right} of {self.n}; 95 % interval {low} to {high})"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Audit:
+    """What is to be known of a data set.
+
+    Args:
+        catalog: The images that could be read, with labels, groups and splits.
+        survey: What was noted of each of them.
+        unreadable: Why the others could not be read.
+        findings: What a person should know, the worst first.
+        duplicates: Exact and near duplicates, as rows of the catalog.
+        baselines: How far trivial answers come.
+        scored: The split that the baselines were asked about; they learned from `train`.
+        remarks: What was not measured, and why.
+    """
+
+    catalog: Catalog
+    survey: Survey
+    unreadable: tuple[ImageError, ...]
+    findings: tuple[Finding, ...]
+    duplicates: tuple[DuplicatePair, ...]
+    baselines: tuple[Baseline, ...] = ()
+    scored: str = "test"
+    remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        counts = Counter(finding.severity for finding in self.findings)
+        found = [
+            count(counts[severity], severity)
+            for severity in ("error", "warning", "note")
+            if counts[severity]
+        ]
+        number = len(self.catalog) + len(self.unreadable)
+        return (
+            f"{count(number, 'image')} of {len(self.catalog.classes)} classes: "
+            f"{', '.join(found) or 'nothing to report'}"
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns the findings: a row each with `severity,kind,images,message,remedy`."""
+        import pandas as pd
+
+        rows = [
+            {
+                "severity": finding.severity,
+                "kind": finding.kind,
+                "images": len(finding.rows),
+                "message": finding.message,
+                "remedy": finding.remedy,
+            }
+            for finding in self.findings
+        ]
+        return pd.DataFrame(rows, columns=["severity", "kind", "images", "message", "remedy"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the whole as JSON can hold it."""
+        names = self.catalog.names
+        return {
+            "origin": self.catalog.origin,
+            "num_images": len(self.catalog),
+            "unreadable": [
+                {"image": error.source, "cause": error.cause} for error in self.unreadable
+            ],
+            "counts": {str(label): number for label, number in self.catalog.counts.items()},
+            "splits": {
+                split: {
+                    str(label): number for label, number in self.catalog.part(split).counts.items()
+                }
+                for split in SPLIT_NAMES
+                if self.catalog.splits is not None
+            },
+            "findings": [
+                {
+                    "kind": finding.kind,
+                    "severity": finding.severity,
+                    "message": finding.message,
+                    "remedy": finding.remedy,
+                    "images": [names[row] for row in finding.rows],
+                }
+                for finding in self.findings
+            ],
+            "duplicates": [
+                {
+                    "first": names[pair.first],
+                    "second": names[pair.second],
+                    "similarity": round(float(pair.similarity), 4),
+                }
+                for pair in self.duplicates
+            ],
+            "baselines": {
+                "scored": self.scored,
+                "scores": [
+                    {
+                        "name": baseline.name,
+                        "accuracy": baseline.accuracy,
+                        "n": baseline.n,
+                        "accuracy_ci95": list(baseline.accuracy_ci95),
+                    }
+                    for baseline in self.baselines
+                ],
+            },
+            "remarks": list(self.remarks),
+        }
+
+    def to_image_frame(self) -> pd.DataFrame:
+        """Returns a row an image that could be read: the manifest, and what was noted of it."""
+        frame = self.catalog.to_frame()
+        images = self.survey.images
+        for name in ("format", "width", "height", "bits", "channels", "pages"):
+            frame[name] = [getattr(image.facts, name, None) for image in images]
+        frame["body_found"] = [image.has_body for image in images]
+        frame["body_confidence"] = [
+            None if image.body is None else round(image.body.confidence, 3) for image in images
+        ]
+        frame["body_area_fraction"] = [
+            None if image.body is None else round(image.body.area_fraction, 4) for image in images
+        ]
+        return frame
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Writes `index.html`, `audit.json`, `findings.csv`, `images.csv`; returns the folder.
+
+        Args:
+            path: The folder, which must be new or empty.
+            overwrite: Whether files in it may be replaced.
+
+        Raises:
+            OutputExistsError: If it is not empty and `overwrite` is false.
+            OutputError: If it cannot be written.
+        """
+        folder = create_output_folder(path, overwrite=overwrite)
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        write_atomically(
+            folder / "audit.json", lambda file: file.write_text(text, encoding="utf-8")
+        )
+        findings, images = self.to_frame(), self.to_image_frame()
+        write_atomically(folder / "findings.csv", lambda file: findings.to_csv(file, index=False))
+        write_atomically(folder / "images.csv", lambda file: images.to_csv(file, index=False))
+        save_page(
+            folder / "index.html",
+            f"Audit of {self.catalog.origin.strip(chr(39))}",
+            lead=[f"{self}."],
+            sections=list(self._sections()),
+            footer=f"planetvision {metadata.version('planetvision')}",
+        )
+        return folder
+
+    def _sections(self) -> Iterator[Section]:
+        yield Section("Findings", (self._finding_table(), *self.remarks))
+        if self.unreadable:
+            rows = tuple((error.source, error.cause) for error in self.unreadable)
+            yield Section("Files that cannot be read", (Table(("file", "why"), rows),))
+        yield Section("Classes", (self._class_table(),))
+        if self.baselines:
+            yield Section("How far trivial answers come", self._baseline_blocks())
+        for finding in self.findings:
+            tiles = self._pair_tiles(finding) if finding.kind in _PAIR_KINDS else ()
+            if tiles:
+                yield Section(
+                    _HEADINGS[finding.kind],
+                    (finding.message, finding.remedy, Gallery(tiles, wide=True)),
+                )
+            elif finding.kind in _HEADINGS and finding.rows:
+                yield Section(
+                    _HEADINGS[finding.kind],
+                    (finding.message, finding.remedy, *self._row_blocks(finding)),
+                )
+        yield Section("Files", (self._file_table(),))
+
+    def _finding_table(self) -> Block:
+        if not self.findings:
+            return "Nothing to report."
+        return Table(
+            ("severity", "what was found", "what to do"),
+            tuple(
+                (finding.severity, finding.message, finding.remedy or "nothing")
+                for finding in self.findings
+            ),
+        )
+
+    def _class_table(self) -> Table:
+        counts = self.catalog.counts
+        total = max(1, len(self.catalog))
+        splits = SPLIT_NAMES if self.catalog.splits is not None else ()
+        parts = {split: self.catalog.part(split).counts for split in splits}
+        return Table(
+            ("class", "images", "share", *splits),
+            tuple(
+                (
+                    label,
+                    number,
+                    f"{number / total:.1%}",
+                    *(parts[split].get(label, 0) for split in splits),
+                )
+                for label, number in counts.items()
+            ),
+        )
+
+    def _baseline_blocks(self) -> tuple[Block, ...]:
+        rows = tuple(
+            (
+                baseline.name,
+                format_share(baseline.accuracy),
+                f"{format_share(baseline.accuracy_ci95[0])} to "
+                f"{format_share(baseline.accuracy_ci95[1])}",
+                baseline.n,
+            )
+            for baseline in self.baselines
+        )
+        return (
+            f"Each learned from the train part and was asked about the {self.scored} part. A "
+            "network that is not clearly better has learned nothing that these do not know.",
+            Table(("baseline", "accuracy", "95 % interval", "images"), rows),
+        )
+
+    def _file_table(self) -> Table:
+        kinds = Counter(
+            (image.facts.format, f"{image.facts.bits} bits", f"{image.facts.channels} channels")
+            for image in self.survey.images
+            if image.facts is not None
+        )
+        sizes: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+        for image in self.survey.images:
+            if image.facts is not None:
+                key = (
+                    image.facts.format,
+                    f"{image.facts.bits} bits",
+                    f"{image.facts.channels} channels",
+                )
+                sizes.setdefault(key, []).append((image.facts.width, image.facts.height))
+        return Table(
+            ("format", "depth", "colours", "files", "smallest", "largest"),
+            tuple(
+                (*kind, number, _format_size(min(sizes[kind])), _format_size(max(sizes[kind])))
+                for kind, number in kinds.most_common()
+            ),
+        )
+
+    def _row_blocks(self, finding: Finding) -> tuple[Block, ...]:
+        tiles = tuple(
+            Tile(
+                image,
+                self._name(row),
+                (self._label(row),),
+                "bad" if finding.severity == "error" else "neutral",
+            )
+            for row in finding.rows[:_MAX_TILES]
+            if (image := self._read(row)) is not None
+        )
+        return (Gallery(tiles), *_say_more(len(finding.rows) - _MAX_TILES))
+
+    def _pair_tiles(self, finding: Finding) -> tuple[Tile, ...]:
+        wanted = set(finding.rows)
+        pairs = [
+            pair
+            for pair in self.duplicates
+            if {pair.first, pair.second} <= wanted and self._is_of(finding.kind, pair)
+        ]
+        tiles = []
+        for pair in pairs[:_MAX_TILES]:
+            first, second = self._read(pair.first), self._read(pair.second)
+            if first is not None and second is not None:
+                tiles.append(
+                    Tile(
+                        pair_images(first, second),
+                        f"similarity {pair.similarity:.2f}",
+                        tuple(
+                            f"{self._name(row)} ({self._label(row)})"
+                            for row in (pair.first, pair.second)
+                        ),
+                        "bad" if finding.severity == "error" else "neutral",
+                    )
+                )
+        return tuple(tiles)
+
+    def _is_of(self, kind: str, pair: DuplicatePair) -> bool:
+        labels, splits = self.catalog.labels or (), self.catalog.splits
+        if kind == "conflicting_duplicates":
+            return labels[pair.first] != labels[pair.second]
+        if kind == "leaks":
+            return splits is not None and splits[pair.first] != splits[pair.second]
+        return True
+
+    def _read(self, row: int) -> ImageArray | None:
+        try:
+            return read_image(self.catalog.sources[row], min_size=_READ_SIZE, stretch="linear")
+        except ImageError:
+            return None
+
+    def _name(self, row: int) -> str:
+        return Path(self.catalog.names[row]).name
+
+    def _label(self, row: int) -> str:
+        split = "" if self.catalog.splits is None else f", {self.catalog.splits[row]}"
+        return f"{(self.catalog.labels or ())[row]}{split}"
+
+
+_HEADINGS: Mapping[str, str] = {
+    "conflicting_duplicates": "Copies under different labels",
+    "leaks": "Copies in different parts",
+    "near_duplicates": "Near-copies",
+    "no_body": "No body found",
+}
+_PAIR_KINDS = frozenset({"conflicting_duplicates", "leaks", "near_duplicates"})
+
+
+def _say_more(number: int) -> tuple[str, ...]:
+    return (f"... and {number} more, listed in audit.json.",) if number > 0 else ()
+
+
+def _format_size(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"

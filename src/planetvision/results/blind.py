@@ -1,0 +1,101 @@
+"""`BlindResult`: what a model said of images under random names, joined with what they show."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planetvision.data.images import read_image
+from planetvision.errors import ImageError
+from planetvision.figures import Tile, draw_collage, save_image
+from planetvision.files import create_output_folder, write_atomically
+from planetvision.results.evaluation import Evaluation
+from planetvision.results.predictions import check_not_replaced
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["BlindResult"]
+
+_MAX_TILES = 48
+_READ_SIZE = 448
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BlindResult:
+    """What a blind test gave.
+
+    Args:
+        evaluation: Answers, labels and metrics; its predictions are in the order of the random
+            names.
+        originals: The file that each image was made from.
+    """
+
+    evaluation: Evaluation
+    originals: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"blind test: {self.evaluation}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a row an image: `name,original,true_label,label,confidence,right,error`."""
+        import pandas as pd
+
+        rows = list(zip(self.evaluation.predictions, self.evaluation.labels, strict=True))
+        return pd.DataFrame(
+            {
+                "name": [Path(answer.path).name for answer, _ in rows],
+                "original": list(self.originals),
+                "true_label": [label for _, label in rows],
+                "label": [answer.label for answer, _ in rows],
+                "confidence": [answer.confidence for answer, _ in rows],
+                "right": [answer.label == label for answer, label in rows],
+                "error": [answer.error for answer, _ in rows],
+            }
+        )
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Writes `blind.csv`, `metrics.json` and `showcase.png`, and returns the folder.
+
+        The showcase holds the first images in the order of their random names: a random sample,
+        with right and wrong answers as they come.
+
+        Args:
+            path: The folder, which must be new or empty.
+            overwrite: Whether files in it may be replaced.
+
+        Raises:
+            OutputExistsError: If it is not empty and `overwrite` is false.
+            OutputError: If it cannot be written, or holds the images that were scored.
+        """
+        check_not_replaced(self.evaluation.predictions.sources, Path(path))
+        folder = create_output_folder(path, overwrite=overwrite)
+        frame = self.to_frame()
+        write_atomically(folder / "blind.csv", lambda file: frame.to_csv(file, index=False))
+        text = json.dumps(self.evaluation.metrics, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(
+            folder / "metrics.json", lambda file: file.write_text(text, encoding="utf-8")
+        )
+        (folder / "showcase.png").unlink(missing_ok=True)
+        tiles = list(self._tiles())
+        if tiles:
+            save_image(draw_collage(tiles, heading=str(self)), folder / "showcase.png")
+        return folder
+
+    def _tiles(self) -> Iterator[Tile]:
+        predictions, labels = self.evaluation.predictions, self.evaluation.labels
+        rows = zip(predictions, predictions.sources, labels, strict=True)
+        for number, (answer, source, label) in enumerate(rows):
+            if number == _MAX_TILES:
+                return
+            try:
+                image = read_image(source, min_size=_READ_SIZE)
+            except ImageError:
+                continue
+            right = answer.label == label
+            lines = (Path(answer.path).name,) if right else (f"is {label}", Path(answer.path).name)
+            yield Tile(image, answer.answer, lines, "good" if right else "bad")

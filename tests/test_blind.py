@@ -1,0 +1,188 @@
+"""The blind test: no trace of what an image was, and every answer joined with the right label."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from planetvision.blind import BlindSet, make_blind_set, score_blind_set
+from planetvision.classifier import PlanetClassifier
+from planetvision.data import read_image
+from planetvision.errors import DataError, DataWarning, OutputError, OutputExistsError
+
+
+@pytest.fixture
+def blind(disc_folder: Path, tmp_path: Path) -> BlindSet:
+    return make_blind_set(disc_folder, tmp_path / "blind", seed=0)
+
+
+def read_table(blind: BlindSet) -> pd.DataFrame:
+    return pd.read_csv(blind.mapping, dtype=str)
+
+
+def test_names_are_random_and_tell_nothing(blind: BlindSet, disc_folder: Path) -> None:
+    names = sorted(path.name for path in blind.folder.iterdir())
+    assert len(names) == blind.num_images == 24
+    assert all(re.fullmatch(r"[0-9a-f]{12}\.png", name) for name in names)
+    table = read_table(blind)
+    assert table["name"].tolist() == names
+    # Sorted by name, the labels must not be in the order of the folders.
+    assert table["label"].tolist() != sorted(table["label"])
+    assert sorted(table["label"]) == sorted(["blue", "green", "red"] * 8)
+
+
+def test_mapping_lies_apart_and_names_the_originals(blind: BlindSet, disc_folder: Path) -> None:
+    assert blind.mapping == blind.folder.with_name("blind.mapping.csv")
+    for row in read_table(blind).itertuples():
+        np.testing.assert_array_equal(
+            read_image(blind.folder / str(row.name)), read_image(str(row.original))
+        )
+        assert Path(str(row.original)).parent.name == row.label
+
+
+def test_metadata_are_gone(tmp_path: Path) -> None:
+    for name in ("mars", "earth"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        exif = Image.Exif()
+        exif[0x010E] = f"this is {name}"
+        Image.new("RGB", (32, 32), "red").save(
+            tmp_path / "data" / name / "a.jpg", exif=exif, comment=name.encode()
+        )
+    made = make_blind_set(tmp_path / "data", tmp_path / "blind")
+    for path in made.folder.iterdir():
+        content = path.read_bytes()
+        assert b"mars" not in content
+        assert b"earth" not in content
+        with Image.open(path) as image:
+            assert not image.getexif()
+            assert image.format == "PNG"
+
+
+def test_seed_decides_names_and_none_draws_new_ones(disc_folder: Path, tmp_path: Path) -> None:
+    def names(folder: str, seed: int | None) -> list[str]:
+        return read_table(make_blind_set(disc_folder, tmp_path / folder, seed=seed))[
+            "name"
+        ].tolist()
+
+    assert names("a", 3) == names("b", 3) != names("c", 4)
+    assert names("d", None) != names("e", None)
+
+
+def test_score_joins_each_answer_with_its_label(
+    blind: BlindSet, trained: PlanetClassifier, disc_folder: Path, tmp_path: Path
+) -> None:
+    result = score_blind_set(trained, blind.folder, blind.mapping)
+    direct = trained.evaluate(disc_folder)
+    assert result.evaluation.accuracy == direct.accuracy
+    by_path = dict(zip(direct.predictions.paths, direct.predictions.labels, strict=True))
+    frame = result.to_frame()
+    for row in frame.to_dict(orient="records"):
+        assert by_path[row["original"]] == row["label"]
+        assert Path(row["original"]).parent.name == row["true_label"]
+        assert row["right"] == (row["label"] == row["true_label"])
+    folder = result.save(tmp_path / "out")
+    assert pd.read_csv(folder / "blind.csv")["name"].tolist() == frame["name"].tolist()
+    stored = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert stored["n"] == 24
+    assert read_image(folder / "showcase.png").shape[2] == 3
+    assert str(result).startswith("blind test: accuracy ")
+
+
+def test_score_by_a_wrong_model_counts_what_is_wrong(
+    blind: BlindSet, trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    table = read_table(blind)
+    table["label"] = table["label"].replace({"blue": "red", "red": "blue"})
+    table.to_csv(tmp_path / "crossed.csv", index=False)
+    right = score_blind_set(trained, blind.folder, blind.mapping).evaluation
+    crossed = score_blind_set(trained, blind.folder, tmp_path / "crossed.csv").evaluation
+    assert right.accuracy > 0.9
+    assert crossed.accuracy < 0.5
+
+
+def test_images_that_cannot_be_read_are_left_out_by_name(disc_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(disc_folder, tmp_path / "data")
+    (tmp_path / "data" / "red" / "broken.png").write_bytes(b"x")
+    with pytest.warns(DataWarning, match=r"1 image cannot be read .*broken\.png"):
+        made = make_blind_set(tmp_path / "data", tmp_path / "blind")
+    assert made.num_images == 24
+
+
+def test_nothing_that_exists_is_replaced_unasked(
+    blind: BlindSet, disc_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OutputExistsError, match=r"The mapping '.*' exists already"):
+        make_blind_set(disc_folder, blind.folder)
+    blind.mapping.unlink()
+    with pytest.raises(OutputExistsError, match="is not empty"):
+        make_blind_set(disc_folder, blind.folder)
+
+
+def test_overwrite_replaces_the_whole_set_and_no_other_file(
+    blind: BlindSet, disc_folder: Path
+) -> None:
+    (blind.folder / "notes.txt").write_text("mine", encoding="utf-8")
+    again = make_blind_set(disc_folder, blind.folder, seed=1, overwrite=True)
+    assert len(list(again.folder.glob("*.png"))) == 24
+    assert (blind.folder / "notes.txt").exists()
+
+
+def test_mapping_among_the_images_is_refused(disc_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="would lie in the folder of the images"):
+        make_blind_set(disc_folder, tmp_path / "blind", mapping=tmp_path / "blind" / "m.csv")
+
+
+def test_classes_can_be_renamed_and_dropped(disc_folder: Path, tmp_path: Path) -> None:
+    made = make_blind_set(disc_folder, tmp_path / "blind", class_map={"red": "mars", "green": None})
+    assert set(read_table(made)["label"]) == {"mars", "blue"}
+
+
+def test_set_that_was_changed_is_refused_with_every_difference(
+    blind: BlindSet, trained: PlanetClassifier
+) -> None:
+    names = read_table(blind)["name"].tolist()
+    (blind.folder / names[0]).unlink()
+    Image.new("RGB", (8, 8)).save(blind.folder / names[1])
+    Image.new("RGB", (8, 8)).save(blind.folder / "stranger.png")
+    with pytest.raises(DataError) as caught:
+        score_blind_set(trained, blind.folder, blind.mapping)
+    assert caught.value.problems == (
+        f"'{names[0]}' is missing",
+        "'stranger.png' is not in the mapping",
+        f"'{names[1]}' has changed since the mapping was written",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "There is no mapping"),
+        ("a,b\n1,2\n", "lacks the columns name, original, label, sha256"),
+        ("name,original,label,sha256\n", "has no rows"),
+        ("name,original,label,sha256\na.png,a,b,c\na.png,a,b,c\n", "names images twice: a.png"),
+        ("", "cannot be read as a table"),
+    ],
+)
+def test_mapping_that_is_none_is_refused(
+    text: str | None, message: str, blind: BlindSet, trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    path = tmp_path / "mapping.csv"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        score_blind_set(trained, blind.folder, path)
+
+
+def test_result_is_not_written_over_the_images_it_scored(
+    blind: BlindSet, trained: PlanetClassifier
+) -> None:
+    result = score_blind_set(trained, blind.folder, blind.mapping)
+    with pytest.raises(OutputError, match="lies where results would be written"):
+        result.save(blind.folder, overwrite=True)
