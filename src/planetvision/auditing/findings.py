@@ -122,7 +122,11 @@ def _find_copies(
     if near:
         groups = Counter(catalog.groups or ())
         shared = [number for number in groups.values() if number > 1]
-        held = f", in {count(len(shared), 'group')}" if shared else ""
+        held = (
+            f", in {count(len(shared), 'group')} (the largest holds {max(shared)} images)"
+            if shared
+            else ""
+        )
         yield Finding(
             kind="near_duplicates",
             severity="note",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,10 @@ from planetvision.data.survey import Survey
 from planetvision.errors import ImageError, count
 from planetvision.figures.gallery import Tile
 from planetvision.figures.page import Block, Gallery, Section, Table, pair_images, save_page
+from planetvision.figures.style import Tone
 from planetvision.files import create_output_folder, write_atomically
 from planetvision.results.predictions import format_share
+from planetvision.results.sampling import take_in_turn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,17 +233,10 @@ class Audit:
         if self.baselines:
             yield Section("How far trivial answers come", self._baseline_blocks())
         for finding in self.findings:
-            tiles = self._pair_tiles(finding) if finding.kind in _PAIR_KINDS else ()
-            if tiles:
-                yield Section(
-                    _HEADINGS[finding.kind],
-                    (finding.message, finding.remedy, Gallery(tiles, wide=True)),
-                )
-            elif finding.kind in _HEADINGS and finding.rows:
-                yield Section(
-                    _HEADINGS[finding.kind],
-                    (finding.message, finding.remedy, *self._row_blocks(finding)),
-                )
+            if finding.kind in _HEADINGS and finding.rows:
+                show = self._pair_blocks if finding.kind in _PAIR_KINDS else self._row_blocks
+                blocks = (finding.message, finding.remedy, *show(finding))
+                yield Section(_HEADINGS[finding.kind], blocks)
         yield Section("Files", (self._file_table(),))
 
     def _finding_table(self) -> Block:
@@ -290,64 +286,56 @@ class Audit:
         )
 
     def _file_table(self) -> Table:
-        kinds = Counter(
-            (image.facts.format, f"{image.facts.bits} bits", f"{image.facts.channels} channels")
-            for image in self.survey.images
-            if image.facts is not None
-        )
-        sizes: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+        sizes: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
         for image in self.survey.images:
             if image.facts is not None:
-                key = (
-                    image.facts.format,
-                    f"{image.facts.bits} bits",
-                    f"{image.facts.channels} channels",
-                )
-                sizes.setdefault(key, []).append((image.facts.width, image.facts.height))
+                facts = image.facts
+                kind = (facts.format, f"{facts.bits} bits", f"{facts.channels} channels")
+                sizes.setdefault(kind, []).append((facts.width, facts.height))
+        rows = sorted(sizes.items(), key=lambda item: -len(item[1]))
         return Table(
             ("format", "depth", "colours", "files", "smallest", "largest"),
             tuple(
-                (*kind, number, _format_size(min(sizes[kind])), _format_size(max(sizes[kind])))
-                for kind, number in kinds.most_common()
+                (
+                    *kind,
+                    len(found),
+                    _format_size(min(found, key=math.prod)),
+                    _format_size(max(found, key=math.prod)),
+                )
+                for kind, found in rows
             ),
         )
 
     def _row_blocks(self, finding: Finding) -> tuple[Block, ...]:
+        labels = self.catalog.labels or ()
+        chosen = take_in_turn([labels[row] for row in finding.rows], _MAX_TILES)
         tiles = tuple(
-            Tile(
-                image,
-                self._name(row),
-                (self._label(row),),
-                "bad" if finding.severity == "error" else "neutral",
-            )
-            for row in finding.rows[:_MAX_TILES]
+            Tile(image, self._name(row), (self._label(row),), _get_tone(finding))
+            for row in (finding.rows[index] for index in chosen)
             if (image := self._read(row)) is not None
         )
-        return (Gallery(tiles), *_say_more(len(finding.rows) - _MAX_TILES))
+        return (Gallery(tiles), *_say_more(len(finding.rows) - _MAX_TILES, "images"))
 
-    def _pair_tiles(self, finding: Finding) -> tuple[Tile, ...]:
-        wanted = set(finding.rows)
+    def _pair_blocks(self, finding: Finding) -> tuple[Block, ...]:
+        labels, wanted = self.catalog.labels or (), set(finding.rows)
         pairs = [
             pair
             for pair in self.duplicates
             if {pair.first, pair.second} <= wanted and self._is_of(finding.kind, pair)
         ]
+        chosen = take_in_turn([labels[pair.first] for pair in pairs], _MAX_TILES)
         tiles = []
-        for pair in pairs[:_MAX_TILES]:
+        for pair in (pairs[index] for index in chosen):
             first, second = self._read(pair.first), self._read(pair.second)
             if first is not None and second is not None:
-                tiles.append(
-                    Tile(
-                        pair_images(first, second),
-                        f"similarity {pair.similarity:.2f}",
-                        tuple(
-                            f"{self._name(row)} ({self._label(row)})"
-                            for row in (pair.first, pair.second)
-                        ),
-                        "bad" if finding.severity == "error" else "neutral",
-                    )
-                )
-        return tuple(tiles)
+                rows = (pair.first, pair.second)
+                lines = tuple(f"{self._name(row)} ({self._label(row)})" for row in rows)
+                title = f"similarity {pair.similarity:.2f}"
+                tiles.append(Tile(pair_images(first, second), title, lines, _get_tone(finding)))
+        return (
+            Gallery(tuple(tiles), wide=True),
+            *_say_more(len(pairs) - _MAX_TILES, "pairs"),
+        )
 
     def _is_of(self, kind: str, pair: DuplicatePair) -> bool:
         labels, splits = self.catalog.labels or (), self.catalog.splits
@@ -380,8 +368,12 @@ _HEADINGS: Mapping[str, str] = {
 _PAIR_KINDS = frozenset({"conflicting_duplicates", "leaks", "near_duplicates"})
 
 
-def _say_more(number: int) -> tuple[str, ...]:
-    return (f"... and {number} more, listed in audit.json.",) if number > 0 else ()
+def _get_tone(finding: Finding) -> Tone:
+    return "bad" if finding.severity == "error" else "neutral"
+
+
+def _say_more(number: int, what: str) -> tuple[str, ...]:
+    return (f"... and {number} more {what}, listed in audit.json.",) if number > 0 else ()
 
 
 def _format_size(size: tuple[int, int]) -> str:

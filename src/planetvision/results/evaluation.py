@@ -25,6 +25,7 @@ from planetvision.figures import (
 from planetvision.files import create_output_folder, write_atomically
 from planetvision.results.explanations import Explanations
 from planetvision.results.predictions import Prediction, Predictions, format_share
+from planetvision.results.sampling import take_in_turn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,12 +182,5 @@ class Evaluation:
 
 def sample_rows(predictions: Predictions, labels: Sequence[Label], limit: int) -> list[int]:
     """Returns up to `limit` rows that could be read, taken from the classes in turn."""
-    by_label: dict[Label, list[int]] = {}
-    for row, (label, error) in enumerate(zip(labels, predictions.errors, strict=True)):
-        if not error:
-            by_label.setdefault(label, []).append(row)
-    queues = [by_label[label] for label in sorted(by_label, key=str)]
-    chosen: list[int] = []
-    for depth in range(max((len(queue) for queue in queues), default=0)):
-        chosen += [queue[depth] for queue in queues if depth < len(queue)]
-    return chosen[:limit]
+    readable = [row for row, error in enumerate(predictions.errors) if not error]
+    return [readable[index] for index in take_in_turn([labels[row] for row in readable], limit)]
