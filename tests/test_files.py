@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from planetvision.errors import OutputError, OutputExistsError
-from planetvision.files import check_output, create_output_folder, write_atomically
+from planetvision.files import (
+    check_output,
+    create_output_folder,
+    write_atomically,
+    write_json,
+    write_table,
+    write_text,
+)
 
 
 def test_create_output_folder_makes_the_folders_above_too(tmp_path: Path) -> None:
@@ -120,3 +129,14 @@ def test_write_atomically_into_a_missing_folder_names_the_file(tmp_path: Path) -
     with pytest.raises(OutputError, match=r"metrics\.json' cannot be written: No such file") as e:
         write_atomically(path, lambda file: file.write_text("{}"))
     assert e.value.path == str(path)
+
+
+def test_json_text_and_tables_are_written_as_people_and_programs_read_them(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"körper": [1, None]})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert text.startswith('{\n  "körper"')
+    assert json.loads(text) == {"körper": [1, None]}
+    write_table(tmp_path / "a.csv", pd.DataFrame({"x": [1, 2]}))
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines() == ["x", "1", "2"]
+    write_text(tmp_path / "a.txt", "ü")
+    assert (tmp_path / "a.txt").read_bytes() == "ü".encode()

@@ -27,7 +27,7 @@ from planetvision.errors import (
     count,
     itemize,
 )
-from planetvision.files import create_output_folder, write_atomically
+from planetvision.files import create_output_folder, write_atomically, write_table
 from planetvision.results.blind import BlindResult
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def make_blind_set(
         warnings.warn(itemize(heading, failed, limit=len(failed)), DataWarning, stacklevel=2)
     warn_of_conversion(catalog, bits, stretch)
     frame = _create_frame(sorted(written))
-    write_atomically(table, lambda file: frame.to_csv(file, index=False))
+    write_table(table, frame)
     return BlindSet(folder=target, mapping=table, num_images=len(written))
 
 

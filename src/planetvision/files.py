@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from planetvision.errors import OutputError, OutputExistsError
 
-__all__ = ["check_output", "create_output_folder", "write_atomically"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "check_output",
+    "create_output_folder",
+    "write_atomically",
+    "write_json",
+    "write_table",
+    "write_text",
+]
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -108,3 +120,18 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         ) from cause
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text as UTF-8; errors as in `write_atomically`."""
+    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes what JSON can hold, indented for people; errors as in `write_atomically`."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    """Writes a table as CSV without its index; errors as in `write_atomically`."""
+    write_atomically(path, lambda file: frame.to_csv(file, index=False))

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from planetvision.config import InputSpec, Recipe
 from planetvision.data.catalog import Label
 from planetvision.errors import ModelFormatError, SettingsError, itemize
-from planetvision.files import create_output_folder, write_atomically
+from planetvision.files import create_output_folder, write_atomically, write_json
 from planetvision.network import PlanetNet, create_network
 
 __all__ = [
@@ -104,13 +104,12 @@ def save_model(
         "metrics": dict(model.metrics),
         "versions": _versions(),
     }
-    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     tensors = {
         name: value.detach().to("cpu").contiguous().clone()
         for name, value in network.state_dict().items()
     }
     write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path))
-    write_atomically(target / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(target / CONFIG_FILE, config)
     return target
 
 

@@ -18,7 +18,7 @@ from planetvision.errors import SettingsError
 from planetvision.figures.canvas import center_on, scale_to_side
 from planetvision.figures.checks import check_image
 from planetvision.figures.gallery import SPACE_COLOR, Tile
-from planetvision.files import write_atomically
+from planetvision.files import write_text
 
 __all__ = ["Block", "Gallery", "Section", "Table", "pair_images", "render_page", "save_page"]
 
@@ -124,7 +124,7 @@ def save_page(
     if target.suffix != ".html":
         raise SettingsError(f"`path` must end in .html, got '{target}'. Name it index.html.")
     text = render_page(title, lead=lead, sections=sections, footer=footer)
-    write_atomically(target, lambda file: file.write_text(text, encoding="utf-8"))
+    write_text(target, text)
 
 
 def pair_images(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:

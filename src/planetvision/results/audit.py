@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections import Counter
@@ -20,7 +19,7 @@ from planetvision.errors import ImageError, count
 from planetvision.figures.gallery import Tile
 from planetvision.figures.page import Block, Gallery, Section, Table, pair_images, save_page
 from planetvision.figures.style import Tone
-from planetvision.files import create_output_folder, write_atomically
+from planetvision.files import create_output_folder, write_json, write_table
 from planetvision.results.predictions import format_share
 from planetvision.results.sampling import take_in_turn
 
@@ -208,13 +207,10 @@ class Audit:
             OutputError: If it cannot be written.
         """
         folder = create_output_folder(path, overwrite=overwrite)
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(
-            folder / "audit.json", lambda file: file.write_text(text, encoding="utf-8")
-        )
+        write_json(folder / "audit.json", self.to_dict())
         findings, images = self.to_frame(), self.to_image_frame()
-        write_atomically(folder / "findings.csv", lambda file: findings.to_csv(file, index=False))
-        write_atomically(folder / "images.csv", lambda file: images.to_csv(file, index=False))
+        write_table(folder / "findings.csv", findings)
+        write_table(folder / "images.csv", images)
         save_page(
             folder / "index.html",
             f"Audit of {self.catalog.origin.strip(chr(39))}",

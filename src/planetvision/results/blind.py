@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from planetvision.data.images import read_image
 from planetvision.errors import ImageError
 from planetvision.figures import Tile, draw_collage, save_image
-from planetvision.files import create_output_folder, write_atomically
+from planetvision.files import create_output_folder, write_json, write_table
 from planetvision.results.evaluation import Evaluation
 from planetvision.results.predictions import check_not_replaced
 
@@ -75,11 +74,8 @@ class BlindResult:
         check_not_replaced(self.evaluation.predictions.sources, Path(path))
         folder = create_output_folder(path, overwrite=overwrite)
         frame = self.to_frame()
-        write_atomically(folder / "blind.csv", lambda file: frame.to_csv(file, index=False))
-        text = json.dumps(self.evaluation.metrics, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(
-            folder / "metrics.json", lambda file: file.write_text(text, encoding="utf-8")
-        )
+        write_table(folder / "blind.csv", frame)
+        write_json(folder / "metrics.json", self.evaluation.metrics)
         (folder / "showcase.png").unlink(missing_ok=True)
         tiles = list(self._tiles())
         if tiles:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from planetvision.figures import (
     save_figure,
     save_image,
 )
-from planetvision.files import create_output_folder, write_atomically
+from planetvision.files import create_output_folder, write_json, write_table
 from planetvision.results.explanations import Explanations
 from planetvision.results.predictions import Prediction, Predictions, format_share
 from planetvision.results.sampling import take_in_turn
@@ -107,17 +106,12 @@ class Evaluation:
             OutputError: If it cannot be written.
         """
         folder = create_output_folder(path, overwrite=overwrite)
-        text = json.dumps(self.metrics, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(
-            folder / "metrics.json", lambda file: file.write_text(text, encoding="utf-8")
-        )
+        write_json(folder / "metrics.json", self.metrics)
         report = self.to_frame()
-        write_atomically(
-            folder / "classification_report.csv", lambda file: report.to_csv(file, index=False)
-        )
+        write_table(folder / "classification_report.csv", report)
         table = self.predictions.to_frame()
         table.insert(1, "true_label", list(self.labels))
-        write_atomically(folder / "predictions.csv", lambda file: table.to_csv(file, index=False))
+        write_table(folder / "predictions.csv", table)
         self._save_plots(folder)
         self._save_pictures(folder)
         return folder

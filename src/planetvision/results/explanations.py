@@ -15,7 +15,7 @@ from planetvision.data.catalog import Label
 from planetvision.data.images import ImageArray
 from planetvision.errors import OutputError, OutputExistsError, SettingsError
 from planetvision.figures import draw_explanation, overlay_heatmap, save_image
-from planetvision.files import create_output_folder, write_atomically
+from planetvision.files import create_output_folder, write_atomically, write_table
 from planetvision.results.predictions import (
     check_not_replaced,
     format_share,
@@ -151,7 +151,7 @@ class Explanations(Sequence[Explanation]):
             if not item.error:
                 self._save_one(item, folder / name)
         frame = self.to_frame()
-        write_atomically(folder / "explanations.csv", lambda file: frame.to_csv(file, index=False))
+        write_table(folder / "explanations.csv", frame)
         return folder
 
     @staticmethod

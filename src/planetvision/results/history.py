@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planetvision.files import create_output_folder, write_atomically
+from planetvision.files import create_output_folder, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +83,6 @@ class TrainingHistory:
 
         folder = create_output_folder(path, overwrite=overwrite)
         frame = self.to_frame()
-        write_atomically(folder / "history.csv", lambda file: frame.to_csv(file, index=False))
+        write_table(folder / "history.csv", frame)
         save_figure(plot_history(frame), folder / "history.png")
         return folder

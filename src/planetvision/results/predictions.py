@@ -15,7 +15,7 @@ from planetvision.data.catalog import Label
 from planetvision.data.images import ImageSource, read_image
 from planetvision.errors import ImageError, OutputError
 from planetvision.figures import Tile, annotate_image, draw_collage, save_image
-from planetvision.files import create_output_folder, write_atomically
+from planetvision.files import create_output_folder, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,7 +163,7 @@ class Predictions(Sequence[Prediction]):
         folder = create_output_folder(path, overwrite=overwrite)
         remove_stale(folder / "predictions.csv", folder / "annotated")
         frame = self.to_frame()
-        write_atomically(folder / "predictions.csv", lambda file: frame.to_csv(file, index=False))
+        write_table(folder / "predictions.csv", frame)
         pictures = folder / "annotated"
         pictures.mkdir(exist_ok=True)
         # What an earlier call left must not pass for a picture of this one.
