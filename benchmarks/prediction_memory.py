@@ -20,11 +20,11 @@ from planetvision.inference import predictor
 from planetvision.network import create_network
 from planetvision.render import write_dataset
 
-DRAWN = 70
+DRAWN = 14
 
 
 def create_files(folder: Path, count: int) -> None:
-    drawn = write_dataset(folder / "drawn", count=DRAWN, image_size=320, seed=0)
+    drawn = write_dataset(folder / "drawn", count=DRAWN, image_size=224, seed=0)
     target = folder / "many"
     target.mkdir()
     for number in range(count):

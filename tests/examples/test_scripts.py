@@ -23,7 +23,7 @@ def test_train_on_a_folder_quickly_judges_and_predicts(tmp_path: Path) -> None:
         "examples/train_on_a_folder.py", "--quick", "--out", str(out), folder=tmp_path
     )
     assert "drew 42 images" in told
-    assert re.search(r"accuracy \d+\.\d% \(\d+ of 7; 95 % interval", told)
+    assert re.search(r"accuracy (?:100|\d+\.\d)% \(\d+ of 7; 95 % interval", told)
     assert len(re.findall(r"^\w+_\d+\.png: \w+, \d+\.\d%$", told, flags=re.MULTILINE)) == 4
     for name in (
         "report/metrics.json",
@@ -36,7 +36,7 @@ def test_train_on_a_folder_quickly_judges_and_predicts(tmp_path: Path) -> None:
 
 def test_custom_backbone_learns_more_than_chance(tmp_path: Path) -> None:
     told = run_script("examples/custom_backbone.py", folder=tmp_path)
-    found = re.search(r"accuracy \d+\.\d% \((\d+) of 14;", told)
+    found = re.search(r"accuracy (?:100|\d+\.\d)% \((\d+) of 14;", told)
     assert found is not None, told
     assert int(found[1]) >= 6  # chance is 2 of 14
     assert "Grad-CAM looked at blocks" in told
@@ -50,3 +50,35 @@ def test_allocator_benchmark_prints_both_rates_and_their_ratio(tmp_path: Path) -
     ratio = re.search(r"^tuned / system: ([\d.]+)$", told, flags=re.MULTILINE)
     assert ratio is not None
     assert abs(float(ratio[1]) - float(rates["tuned"]) / float(rates["system"])) < 0.02
+
+
+def test_disc_benchmark_prints_a_row_a_body_and_band(tmp_path: Path) -> None:
+    options = ("--count", "1", "--size", "64")
+    told = run_script("benchmarks/disc_finder.py", *options, folder=tmp_path)
+    rows = re.findall(r"^\| (\w+) \| (\d+) to (\d+) \| (\d\.\d+) \|", told, flags=re.MULTILINE)
+    assert len(rows) >= 7 * 5
+    assert float(next(row[3] for row in rows if row[:3] == ("all", "0", "90"))) > 0.9
+
+
+def test_duplicate_benchmark_prints_recall_and_unrelated_pairs(tmp_path: Path) -> None:
+    told = run_script("benchmarks/near_duplicates.py", "--count", "7", folder=tmp_path)
+    recall = re.search(r"^all +([\d.]+)% +[\d.]+% +56$", told, flags=re.MULTILINE)
+    assert recall is not None, told
+    assert float(recall[1]) > 90
+    assert "unrelated pairs joined: 0.00% as pairs" in told
+
+
+def test_memory_benchmark_predicts_and_prints_the_growth(tmp_path: Path) -> None:
+    options = ("--count", "30", "--every", "10")
+    told = run_script("benchmarks/prediction_memory.py", *options, folder=tmp_path)
+    assert re.findall(r"^ +(\d+) files", told, flags=re.MULTILINE) == ["0", "10", "20", "30"]
+    assert re.search(r"^growth over the second half: -?\d+\.\d %$", told, flags=re.MULTILINE)
+
+
+def test_cache_benchmark_prints_a_ratio_of_each_kind(rendered_folder: Path, tmp_path: Path) -> None:
+    options = (str(rendered_folder), "--rounds", "1", "--weights", "none")
+    told = run_script("benchmarks/decoded_cache.py", *options, folder=tmp_path)
+    ratios = re.findall(r"^(\w+): off / (\w+) = \d+\.\d+$", told, flags=re.MULTILINE)
+    assert ratios == [
+        (what, kind) for what in ("reading", "training") for kind in ("memory", "disk")
+    ]
