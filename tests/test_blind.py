@@ -15,7 +15,13 @@ from PIL import Image
 from planetvision.blind import BlindSet, make_blind_set, score_blind_set
 from planetvision.classifier import PlanetClassifier
 from planetvision.data import read_image
-from planetvision.errors import DataError, DataWarning, OutputError, OutputExistsError
+from planetvision.errors import (
+    ConversionWarning,
+    DataError,
+    DataWarning,
+    OutputError,
+    OutputExistsError,
+)
 
 
 @pytest.fixture
@@ -164,9 +170,12 @@ def test_set_that_was_changed_is_refused_with_every_difference(
     ("text", "message"),
     [
         (None, "There is no mapping"),
-        ("a,b\n1,2\n", "lacks the columns name, original, label, sha256"),
-        ("name,original,label,sha256\n", "has no rows"),
-        ("name,original,label,sha256\na.png,a,b,c\na.png,a,b,c\n", "names images twice: a.png"),
+        ("a,b\n1,2\n", "lacks the columns name, original, label, sha256, stretch"),
+        ("name,original,label,sha256,stretch\n", "has no rows"),
+        (
+            "name,original,label,sha256,stretch\na.png,a,b,c,\na.png,a,b,c,\n",
+            "names images twice: a.png",
+        ),
         ("", "cannot be read as a table"),
     ],
 )
@@ -186,3 +195,39 @@ def test_result_is_not_written_over_the_images_it_scored(
     result = score_blind_set(trained, blind.folder, blind.mapping)
     with pytest.raises(OutputError, match="lies where results would be written"):
         result.save(blind.folder, overwrite=True)
+
+
+def test_mapping_of_another_set_is_told_and_the_right_one_named(
+    blind: BlindSet, trained: PlanetClassifier, disc_folder: Path, tmp_path: Path
+) -> None:
+    other = make_blind_set(disc_folder, tmp_path / "other", seed=9)
+    with pytest.raises(
+        DataError, match=r"belongs to another set.*There is '.*blind\.mapping\.csv'"
+    ):
+        score_blind_set(trained, blind.folder, other.mapping)
+
+
+def test_label_that_the_model_does_not_know_is_named_before_predicting(
+    blind: BlindSet, trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    table = read_table(blind)
+    table["label"] = table["label"].replace({"blue": "bleu"})
+    table.to_csv(tmp_path / "wrong.csv", index=False)
+    with pytest.raises(DataError, match=r"does not know: bleu\. It knows blue, green, red"):
+        score_blind_set(trained, blind.folder, tmp_path / "wrong.csv")
+
+
+def test_set_made_by_another_stretch_than_the_models_is_warned_of(
+    trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    for name, level in (("red", 3000), ("blue", 2000)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        deep = np.full((40, 40), level, np.uint16)
+        deep[:20] = 0
+        Image.fromarray(deep).save(tmp_path / "data" / name / "a.png")
+    with pytest.warns(ConversionWarning, match="2 of 2 images .* by the stretch 'asinh'"):
+        made = make_blind_set(tmp_path / "data", tmp_path / "blind", stretch="asinh")
+    with pytest.warns(
+        ConversionWarning, match=r"2 images .*'asinh'.* --stretch linear|trained with"
+    ):
+        score_blind_set(trained, made.folder, made.mapping)

@@ -80,9 +80,11 @@ def test_cache_that_is_too_small_changes_nothing_either(
 
 def test_wrong_cache_is_reported_with_the_other_settings(make: Any, disc_folder: Path) -> None:
     with pytest.raises(SettingsError) as caught:
-        make(cache=3, cache_gigabytes=-1, stretch="log", image_size=0).fit(disc_folder)
+        make(cache=3, cache_gigabytes=-1, stretch="log", image_size=0, class_map="moon").fit(
+            disc_folder
+        )
     text = str(caught.value)
-    for name in ("cache", "cache_gigabytes", "stretch", "image_size"):
+    for name in ("class_map", "cache", "cache_gigabytes", "stretch", "image_size"):
         assert f"`{name}`" in text
 
 

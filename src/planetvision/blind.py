@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from planetvision.config import Stretch
 from planetvision.data import Label, read_labelled
@@ -18,7 +18,9 @@ from planetvision.data.catalog import ClassMap
 from planetvision.data.images import decode_image
 from planetvision.data.manifest import hash_source
 from planetvision.data.survey import warn_of_conversion
+from planetvision.data.tables import ColumnMap
 from planetvision.errors import (
+    ConversionWarning,
     DataError,
     DataWarning,
     ImageError,
@@ -37,8 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BlindSet", "make_blind_set", "score_blind_set"]
 
-_COLUMNS = ("name", "original", "label", "sha256")
+_COLUMNS = ("name", "original", "label", "sha256", "stretch")
 _NAME_BITS = 48
+_Row: TypeAlias = tuple[str, str, Label, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,7 @@ def make_blind_set(
     folder: str | os.PathLike[str],
     *,
     labels: Iterable[Label] | None = None,
+    columns: ColumnMap | None = None,
     class_map: ClassMap | None = None,
     mapping: str | os.PathLike[str] | None = None,
     stretch: Stretch = "linear",
@@ -76,9 +80,10 @@ def make_blind_set(
         data: Labelled images, as for `PlanetClassifier.fit`.
         folder: Where the copies go; it must be new or empty.
         labels: The label of each image of a sequence.
+        columns: The names of a table's columns, as for `PlanetClassifier.fit`.
         class_map: New names of classes, as for `PlanetClassifier.fit`.
         mapping: The table of names; None puts it beside the folder, as `<folder>.mapping.csv`.
-        stretch: How images of more than 8 bits a channel are brought to 8.
+        stretch: How images of more than 8 bits a channel are brought to 8; that of the model.
         seed: The seed of names and order; None draws them from the system.
         overwrite: Whether an earlier set may be replaced.
 
@@ -105,7 +110,7 @@ def make_blind_set(
             "(--overwrite on the command line) to replace it.",
             path=str(table),
         )
-    catalog = read_labelled(data, labels, class_map=class_map)
+    catalog = read_labelled(data, labels, columns=columns, class_map=class_map)
     create_output_folder(target, overwrite=overwrite)
     if overwrite:
         _remove_earlier(target, table)
@@ -116,7 +121,7 @@ def make_blind_set(
     names = generator.sample(range(2**_NAME_BITS), len(rows))
     failed: list[str] = []
     bits = [0] * len(catalog)
-    written: list[tuple[str, str, Label, str]] = []
+    written: list[_Row] = []
     for row, number in zip(rows, names, strict=True):
         name = f"{number:0{_NAME_BITS // 4}x}.png"
         try:
@@ -127,7 +132,8 @@ def make_blind_set(
         bits[row] = decoded.facts.bits
         write_atomically(target / name, partial(_write_png, decoded.array))
         label = (catalog.labels or ())[row]
-        written.append((name, catalog.names[row], label, hash_source(target / name)))
+        used = stretch if bits[row] > 8 else ""
+        written.append((name, catalog.names[row], label, hash_source(target / name), used))
     if not written:
         raise DataError(itemize("None of the images can be read:", failed), problems=failed)
     if failed:
@@ -154,15 +160,27 @@ def score_blind_set(
     Raises:
         DataError: If the mapping is not one, files are missing, strange or changed (all of them are
             named), or the model does not know a class of the mapping.
+
+    Warns:
+        ConversionWarning: If the set was made by another stretch than the model's.
     """
     from planetvision.evaluation.evaluator import judge_predictions
 
     table = _read_mapping(Path(mapping))
     names = table["name"].tolist()
-    _check_files(Path(folder), names, table["sha256"].tolist())
-    predictions = classifier.predict([str(Path(folder, name)) for name in names])
+    _check_files(Path(folder), Path(mapping), names, table["sha256"].tolist())
     known = {str(label): label for label in classifier.classes_.tolist()}
-    labels = tuple(known.get(label, label) for label in table["label"])
+    strange = sorted(set(table["label"]) - set(known))
+    if strange:
+        raise DataError(
+            f"The mapping '{mapping}' has labels that the model does not know: "
+            f"{', '.join(strange)}. It knows {', '.join(known)}. Make the set with class_map=... "
+            "(--class OLD=NEW, or OLD= to leave a class out).",
+            problems=strange,
+        )
+    _warn_of_stretch(classifier, table["stretch"].tolist())
+    predictions = classifier.predict([str(Path(folder, name)) for name in names])
+    labels = tuple(known[label] for label in table["label"])
     evaluation = judge_predictions(predictions, labels, classes=classifier.classes_.tolist())
     return BlindResult(evaluation=evaluation, originals=tuple(table["original"]))
 
@@ -173,7 +191,7 @@ def _write_png(pixels: Any, file: Path) -> None:
     Image.fromarray(pixels).save(file, format="PNG", compress_level=3)
 
 
-def _create_frame(rows: list[tuple[str, str, Label, str]]) -> pd.DataFrame:
+def _create_frame(rows: list[_Row]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(rows, columns=list(_COLUMNS))
@@ -206,10 +224,30 @@ def _read_mapping(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _check_files(folder: Path, names: list[str], hashes: list[str]) -> None:
+def _warn_of_stretch(classifier: PlanetClassifier, stretches: list[str]) -> None:
+    expected = classifier.network_.input_spec.stretch
+    other = [stretch for stretch in stretches if stretch not in ("", expected)]
+    if other:
+        warnings.warn(
+            f"{count(len(other), 'image')} of the blind set came to 8 bits by the stretch "
+            f"'{other[0]}', and the model was trained with '{expected}'. Make the set again with "
+            f"stretch='{expected}' (--stretch {expected}).",
+            ConversionWarning,
+            stacklevel=3,
+        )
+
+
+def _check_files(folder: Path, mapping: Path, names: list[str], hashes: list[str]) -> None:
     if not folder.is_dir():
         raise DataError(f"There is no folder '{folder}'. Name the one of the blind images.")
     present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    if present.isdisjoint(names):
+        own = folder.with_name(folder.name + ".mapping.csv")
+        hint = f" There is '{own}'." if own.is_file() and own != mapping else ""
+        raise DataError(
+            f"None of the images of '{folder}' is in the mapping '{mapping}': it belongs to "
+            f"another set. Name the mapping of this one.{hint}"
+        )
     problems = [f"'{name}' is missing" for name in names if name not in present]
     problems += [f"'{name}' is not in the mapping" for name in sorted(present - set(names))]
     problems += [

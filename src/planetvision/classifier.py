@@ -40,6 +40,9 @@ __all__ = ["PlanetClassifier"]
 
 logger = logging.getLogger(__name__)
 
+# Reading has warned of the first two, and of the last the comparison with the network says more.
+_TOLD_ELSEWHERE = ("unreadable", "bit_depth", "easy")
+
 
 class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
     """Tells which body an image shows.
@@ -313,6 +316,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         y: Iterable[Label] | None = None,
         *,
         columns: ColumnMap | None = None,
+        class_map: ClassMap | None = None,
     ) -> Evaluation:
         """Returns how good the classifier is, with intervals.
 
@@ -323,6 +327,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
                 the test part that `fit` kept.
             y: As for `fit`.
             columns: As for `fit`.
+            class_map: The model's names of classes that these data call otherwise, beside those of
+                the argument of the same name.
 
         Raises:
             NotFittedError: If there is no trained network, or no test part was kept.
@@ -333,7 +339,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         network = self._network()
         evaluation = evaluate_catalog(
             network,
-            self._test_part() if X is None else self._read_test(X, y, columns),
+            self._test_part() if X is None else self._read_test(X, y, columns, class_map),
             classes=self.classes_.tolist(),
             device=self._device(),
             batch_size=int(self.batch_size or 32),
@@ -447,18 +453,28 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         return test
 
     def _read_known(
-        self, X: Any, y: Iterable[Label] | None, columns: ColumnMap | None = None
+        self,
+        X: Any,
+        y: Iterable[Label] | None,
+        columns: ColumnMap | None = None,
+        class_map: ClassMap | None = None,
     ) -> Catalog:
-        """Reads data that need not have every class that the class map names."""
-        catalog = read_labelled(X, y, columns=columns)
+        """Reads data that need not have every class that the classifier's own map names."""
+        catalog = read_labelled(X, y, columns=columns, class_map=class_map)
         present = {
             old: new for old, new in (self.class_map or {}).items() if old in catalog.classes
         }
         return catalog.map_classes(present) if present else catalog
 
-    def _read_test(self, X: Any, y: Iterable[Label] | None, columns: ColumnMap | None) -> Catalog:
+    def _read_test(
+        self,
+        X: Any,
+        y: Iterable[Label] | None,
+        columns: ColumnMap | None,
+        class_map: ClassMap | None,
+    ) -> Catalog:
         """Of data with a test part, that part; of other data, all."""
-        catalog = self._read_known(X, y, columns)
+        catalog = self._read_known(X, y, columns, class_map)
         if catalog.splits is None or "test" not in catalog.splits:
             return catalog
         return catalog.part("test")
@@ -484,7 +500,9 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             scored="val",
         )
         for finding in audit.findings:
-            level = logging.INFO if finding.severity == "note" else logging.WARNING
+            level = logging.WARNING
+            if finding.severity == "note" or finding.kind in _TOLD_ELSEWHERE:
+                level = logging.INFO
             logger.log(level, "%s %s", finding.message, finding.remedy)
         frozen = score_frozen_stage(self.history_, self.recipe_, self.metrics_["num_val"])
         baselines = [*audit.baselines, *([frozen] if frozen else [])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ blind_app = typer.Typer(
 app.add_typer(blind_app, name="blind")
 
 _SHOWN_ROWS = 20
+_SHOWN_NAMES = 4
 # The warnings of ours that this call has printed: what was left out decides the exit code.
 _shown: list[type[Warning]] = []
 
@@ -103,7 +105,8 @@ Columns = Annotated[
     Optional[list[str]],  # noqa: UP045 - Typer on Python 3.10
     typer.Option(
         "--column",
-        help="A table's column, as path=FILE or label=BODY; by default guessed. May be repeated.",
+        help="A table's column, as path=FILE or label=BODY, or split= to leave it out; by default "
+        "guessed. May be repeated.",
     ),
 ]
 ClassMap = Annotated[
@@ -240,7 +243,7 @@ def train(
         batch_size=batch_size,
         weights=weights,
         on_error=on_error.value,
-        class_map=_parse_pairs(class_map, "--class", droppable=True),
+        class_map=_parse_pairs(class_map, "--class"),
         group_duplicates=group_duplicates,
         cache=cache,
         cache_gigabytes=cache_gigabytes,
@@ -275,13 +278,18 @@ def evaluate(
     data: Data,
     out: Out,
     column: Columns = None,
+    class_map: ClassMap = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Judge a model on labelled images."""
     classifier = _load(model, out, device=device, overwrite=overwrite, quiet=quiet)
-    evaluation = classifier.evaluate(data, columns=_parse_pairs(column, "--column"))
+    evaluation = classifier.evaluate(
+        data,
+        columns=_parse_pairs(column, "--column"),
+        class_map=_parse_pairs(class_map, "--class"),
+    )
     evaluation.save(out, overwrite=overwrite)
     _show_evaluation(evaluation)
     typer.echo(f"\nreport: {out}")
@@ -386,7 +394,7 @@ def data_check(
     result = audit(
         data,
         columns=_parse_pairs(column, "--column"),
-        class_map=_parse_pairs(class_map, "--class", droppable=True),
+        class_map=_parse_pairs(class_map, "--class"),
         backbone=None if backbone == "none" else backbone,
         stretch=stretch.value,
         device=device,
@@ -410,6 +418,7 @@ def blind_make(
             help="The table of what each image is; by default OUT.mapping.csv, beside OUT."
         ),
     ] = None,
+    column: Columns = None,
     class_map: ClassMap = None,
     stretch: StretchOption = Stretch.linear,
     seed: Annotated[
@@ -424,7 +433,8 @@ def blind_make(
     made = make_blind_set(
         data,
         out,
-        class_map=_parse_pairs(class_map, "--class", droppable=True),
+        columns=_parse_pairs(column, "--column"),
+        class_map=_parse_pairs(class_map, "--class"),
         mapping=mapping,
         stretch=stretch.value,
         seed=seed,
@@ -546,6 +556,11 @@ def _show_audit(audit: Any) -> None:
     for finding in audit.findings:
         remedy = f" {finding.remedy}" if finding.remedy else ""
         typer.echo(f"\n{finding.severity}: {finding.message}{remedy}")
+        names = audit.get_names(finding)
+        for name in names[:_SHOWN_NAMES]:
+            typer.echo(f"  {name}")
+        if len(names) > _SHOWN_NAMES:
+            typer.echo(f"  ... and {len(names) - _SHOWN_NAMES} more; --out DIR names them all")
     if audit.baselines:
         typer.echo(f"\nHow far trivial answers come on the {audit.scored} part:")
     for baseline in audit.baselines:
@@ -572,17 +587,15 @@ def _show_table(rows: Sequence[tuple[str, ...]]) -> None:
         typer.echo("  ".join(cells).rstrip())
 
 
-def _parse_pairs(
-    pairs: Sequence[str] | None, option: str, *, droppable: bool = False
-) -> dict[Any, Any] | None:
-    """Returns the mapping that NAME=VALUE options make; an empty value drops where it may."""
+def _parse_pairs(pairs: Sequence[str] | None, option: str) -> dict[Any, Any] | None:
+    """Returns the mapping that NAME=VALUE options make; an empty value is None."""
     if not pairs:
         return None
     parsed: dict[str, Any] = {}
     problems = []
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        if not equals or not name or not (value or droppable):
+        if not equals or not name:
             problems.append(f"{option} takes NAME=VALUE, got {pair!r}.")
         parsed[name] = value or None
     if problems:
@@ -616,6 +629,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             show(message, category, *rest, **options)
 
+    # The library's log, in the same form as its warnings.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("Warning: %(message)s"))
+    handler.setLevel(logging.WARNING)
+    log = logging.getLogger("planetvision")
+    log.addHandler(handler)
     with warnings.catch_warnings():
         warnings.simplefilter("always", PlanetVisionWarning)
         warnings.showwarning = show_ours
@@ -624,6 +643,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except PlanetVisionError as error:
             typer.echo(f"Error: {error}", err=True)
             sys.exit(2)
+        finally:
+            log.removeHandler(handler)
 
 
 if __name__ == "__main__":

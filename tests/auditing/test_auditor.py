@@ -80,14 +80,16 @@ def test_damaged_files_are_named_and_the_rest_is_audited(copy: Path) -> None:
     assert find(result, "unreadable").severity == "error"
     assert [Path(error.source).name for error in result.unreadable] == ["mars_0.png"]
     assert result.catalog.counts["mars"] == 7
-    assert "24 images of 3 classes" in str(result)
+    assert str(result).startswith("23 images of 3 classes and 1 file that cannot be read: ")
+    assert result.get_names(find(result, "unreadable")) == [result.unreadable[0].source]
+    assert "catalog" not in repr(result)
 
 
 def test_copy_of_a_file_is_an_exact_duplicate(copy: Path) -> None:
     shutil.copy(copy / "mars" / "mars_0.png", copy / "mars" / "again.png")
     finding = find(audit(copy, backbone=None), "exact_duplicates")
     assert finding.severity == "note"
-    assert "1 pair of files hold the same pixels" in finding.message
+    assert "1 pair of files holds the same pixels" in finding.message
     result = audit(copy, backbone=None)
     assert names(result, find(result, "exact_duplicates")) == ["again.png", "mars_0.png"]
 

@@ -238,3 +238,14 @@ def test_check_cache_names_all_that_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         check_cache(None, None)
     assert len(caught.value.problems) == 2
+
+
+def test_misspelt_kind_of_cache_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"Did you mean 'disk'\?.*'\./dsik'"):
+        create_cache("dsik")
+    assert list(tmp_path.iterdir()) == []
+    assert isinstance(create_cache("./dsik"), DiskCache)
+    assert isinstance(create_cache("dsik"), DiskCache)  # now it is there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable
@@ -70,7 +71,8 @@ def test_table_without_a_header_shows_what_was_taken_for_it(write: Write) -> Non
     assert len(caught.value.problems) == 2
     assert str(caught.value).endswith(
         "columns: 'a.png', 'mars'\n"
-        'Name the columns in the first line, or as in columns={"path": "a.png", "label": "mars"}.'
+        'Name the columns in the first line, or as in columns={"path": "a.png", "label": "mars"} '
+        '(--column "path=a.png" --column "label=mars" on the command line).'
     )
 
 
@@ -385,3 +387,16 @@ def test_ten_thousand_rows_are_read_fast_with_one_look_at_each_file(
     assert len(catalog) == 10_000
     assert looks <= 10_000 + 10  # the table itself is looked at too
     assert seconds < 5  # 0.2 s on an idle machine
+
+
+def test_many_problems_of_one_kind_do_not_hide_the_others(tmp_path: Path) -> None:
+    rows = [f"no_{number}.png,mars" for number in range(30)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows, ",venus", "x.png,"]))
+    with pytest.raises(DataError) as caught:
+        read_labelled(tmp_path / "labels.csv")
+    text = str(caught.value)
+    assert len(caught.value.problems) == 33
+    assert "'no_0.png' does not exist" in text
+    assert "line 32: the path is empty" in text
+    assert "line 33: the label is empty" in text
+    assert re.search(r"\.\.\. and \d+ more", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +171,19 @@ def test_given_groups_are_never_taken_apart() -> None:
     groups = grouped.groups or ()
     assert groups[0] == groups[1]
     assert len(set(groups)) == 3
+
+
+def test_copies_across_given_parts_are_not_joined() -> None:
+    pairs = [
+        DuplicatePair(first=first, second=second, similarity=1.0)
+        for first, second in ((0, 1), (1, 3))
+    ]
+    catalog = Catalog(
+        sources=tuple("abcd"),
+        labels=("mars", "mars", "mars", "mars"),
+        splits=("train", "train", "train", "test"),
+    )
+    groups = group_copies(catalog, pairs, num_parts=3).groups or ()
+    assert groups[0] == groups[1] != groups[3]
+    whole = replace(catalog, splits=("train", "val", "train", "test"), groups=("x", "y", "z", "w"))
+    assert group_copies(whole, pairs, num_parts=3) == whole

@@ -231,21 +231,24 @@ def test_named_columns_are_taken_and_not_guessed_again() -> None:
             None,
             "line 1: the column of the path could be 'file' or 'image'; "
             "columns: 'file', 'image', 'label'",
-            'Name the columns in the first line, or as in columns={"path": "file"}.',
+            'Name the columns in the first line, or as in columns={"path": "file"} '
+            '(--column "path=file" on the command line).',
         ),
         (
             ("path", "planet"),
             None,
             "line 1: no column is called label or class, target, category, body; "
             "columns: 'path', 'planet'",
-            'Name the columns in the first line, or as in columns={"label": "planet"}.',
+            'Name the columns in the first line, or as in columns={"label": "planet"} '
+            '(--column "label=planet" on the command line).',
         ),
         (
             ("path", "label", "planet"),
             {"label": "planett"},
             "line 1: there is no column 'planett' for the label; "
             "columns: 'path', 'label', 'planet'",
-            'Name the columns in the first line, or as in columns={"label": "planet"}.',
+            'Name the columns in the first line, or as in columns={"label": "planet"} '
+            '(--column "label=planet" on the command line).',
         ),
         (
             ("path", "label", "label"),
@@ -259,7 +262,8 @@ def test_named_columns_are_taken_and_not_guessed_again() -> None:
             None,
             "line 1: the column of the group could be 'session' or 'sequence'; "
             "columns: 'path', 'label', 'session', 'sequence'",
-            'Name the columns in the first line, or as in columns={"group": "session"}.',
+            'Name the columns in the first line, or as in columns={"group": "session"} '
+            '(--column "group=session" on the command line).',
         ),
     ],
 )

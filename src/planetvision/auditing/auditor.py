@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -78,7 +79,8 @@ def audit(
     kept = [row for row in range(len(catalog)) if row not in errors]
     if not kept:
         raise DataError(f"None of the {len(catalog)} images of {catalog.origin} can be read.")
-    catalog, survey = catalog.select(kept), survey.select(kept)
+    survey = survey.select(kept)
+    catalog = dataclasses.replace(catalog.select(kept), hashes=survey.hashes)
     duplicates = find_duplicates(survey.descriptors)
     given_splits = catalog.splits
     remarks: list[str] = []
@@ -174,8 +176,6 @@ def _compute_features(
     progress: bool,
 ) -> Any:
     """Returns the pooled features of each image as the network is shown it, (N, C)."""
-    import dataclasses
-
     from planetvision.backbones import BACKBONES
     from planetvision.data.loading import ImageDataset
     from planetvision.network import create_network

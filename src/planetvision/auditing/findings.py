@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from planetvision.data.catalog import Catalog, Label, SplitName
-from planetvision.data.duplicates import DuplicatePair
+from planetvision.data.duplicates import DuplicatePair, group_duplicates
 from planetvision.data.survey import Survey
 from planetvision.errors import ImageError, count
 from planetvision.results.audit import Baseline, Finding
@@ -21,6 +21,8 @@ _LARGE_GROUP_SHARE = 0.5
 _SMALL_SIDE_PIXELS = 64
 _TELLING_ACCURACY = 0.9
 _SATURATED_ACCURACY = 0.99
+_LOOK_ALIKES = ("of copies or look-alikes has", "of copies or look-alikes have")
+_FOR_SCORES = ("for validation or testing has", "for validation or testing have")
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -50,7 +52,7 @@ def find_all(
         *_find_imbalance(catalog),
         *_find_copies(catalog, survey, duplicates),
         *_find_leaks(given_splits, duplicates),
-        *_find_large_groups(catalog, duplicates),
+        *_find_large_groups(catalog),
         *_find_without_body(survey),
         *_find_small(survey),
         *_find_depths(survey),
@@ -65,6 +67,7 @@ def _find_unreadable(unreadable: Sequence[ImageError]) -> Iterator[Finding]:
             kind="unreadable",
             severity="error",
             message=f"{count(len(unreadable), 'file')} cannot be read.",
+            num_images=len(unreadable),
             remedy="Repair or remove them, or train with on_error='skip' (--on-error skip).",
         )
 
@@ -104,9 +107,8 @@ def _find_copies(
         yield Finding(
             kind="conflicting_duplicates",
             severity="error" if same_file else "warning",
-            message=f"{count(len(conflicting), 'pair')} of copies or look-alikes have different "
-            f"labels: {named}"
-            + (f"; {same_file} of them hold the same pixels." if same_file else "."),
+            message=f"{_say(len(conflicting), 'pair', *_LOOK_ALIKES)} different labels: {named}"
+            + (f"; with the same pixels: {same_file}." if same_file else "."),
             remedy="Look at the pairs: one label of each is wrong, or the two bodies cannot be "
             "told apart in such images.",
             rows=_rows(conflicting),
@@ -115,24 +117,22 @@ def _find_copies(
         yield Finding(
             kind="exact_duplicates",
             severity="note",
-            message=f"{count(len(exact), 'pair')} of files hold the same pixels.",
+            message=f"{_say(len(exact), 'pair', 'of files holds', 'of files hold')} the same "
+            "pixels.",
             remedy="Remove the copies: they count twice and say nothing new.",
             rows=_rows(exact),
         )
-    if near:
-        groups = Counter(catalog.groups or ())
-        shared = [number for number in groups.values() if number > 1]
-        held = (
-            f", in {count(len(shared), 'group')} (the largest holds {max(shared)} images)"
-            if shared
-            else ""
-        )
+    alike = [pair for pair in near if labels[pair.first] == labels[pair.second]]
+    if alike:
+        groups = Counter(group_duplicates(len(catalog), alike))
+        sizes = [number for number in groups.values() if number > 1]
         yield Finding(
             kind="near_duplicates",
             severity="note",
-            message=f"{len(_rows(near))} images are near-copies of another{held}.",
-            remedy="Nothing, if the library splits the data: it keeps each group in one part.",
-            rows=_rows(near),
+            message=f"{len(_rows(alike))} images are near-copies of another, in "
+            f"{count(len(sizes), 'group')} (the largest holds {max(sizes)} images).",
+            remedy="Nothing to do where planetvision splits the data: it keeps each in one part.",
+            rows=_rows(alike),
         )
 
 
@@ -152,15 +152,15 @@ def _find_leaks(
         yield Finding(
             kind="leaks",
             severity="error",
-            message=f"{count(len(asked), 'image')} for validation or testing have a copy or "
-            "near-copy in another part: the scores are too good.",
+            message=f"{_say(len(asked), 'image', *_FOR_SCORES)} a copy or near-copy in another "
+            "part: the scores are too good.",
             remedy="Move each pair into one part, or give the images without parts and let the "
             "library split them.",
             rows=_rows(leaks),
         )
 
 
-def _find_large_groups(catalog: Catalog, duplicates: Sequence[DuplicatePair]) -> Iterator[Finding]:
+def _find_large_groups(catalog: Catalog) -> Iterator[Finding]:
     labels, groups = catalog.labels or (), catalog.groups or ()
     sizes: dict[Label, Counter[Label]] = {}
     for label, group in zip(labels, groups, strict=False):
@@ -177,8 +177,7 @@ def _find_large_groups(catalog: Catalog, duplicates: Sequence[DuplicatePair]) ->
             yield Finding(
                 kind="large_group",
                 severity="warning",
-                message=f"{number} of the {total} images of '{label}' belong to one group "
-                + ("of near-copies." if duplicates else f"('{group}')."),
+                message=f"{number} of the {total} images of '{label}' belong to one group.",
                 remedy=f"Scores of '{label}' stand for few different images: add others.",
                 rows=rows,
             )
@@ -209,8 +208,8 @@ def _find_small(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             kind="small",
             severity="warning",
-            message=f"{count(len(rows), 'image')} have less than {_SMALL_SIDE_PIXELS} pixels on "
-            "the longer side.",
+            message=f"{_say(len(rows), 'image', 'has', 'have')} less than {_SMALL_SIDE_PIXELS} "
+            "pixels on the longer side.",
             remedy="They are enlarged; use larger originals where there are any.",
             rows=rows,
         )
@@ -228,9 +227,10 @@ def _find_depths(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             kind="bit_depth",
             severity="warning" if len(depths) > 1 else "note",
-            message=f"{count(len(deep), 'image')} have more than 8 bits a channel ({named}).",
-            remedy="They are brought to 8 bits by the named stretch: choose it (stretch=...), and "
-            "see that no class has a depth of its own.",
+            message=f"{_say(len(deep), 'image', 'has', 'have')} more than 8 bits a channel "
+            f"({named}).",
+            remedy="They are brought to 8 bits by the named stretch: choose it (stretch=..., "
+            "--stretch), and see that no class has a depth of its own.",
             rows=deep,
         )
 
@@ -258,6 +258,11 @@ def _find_easy(
             remedy="This test part cannot tell a better network from a worse one: compare them on "
             "images from another source.",
         )
+
+
+def _say(number: int, noun: str, one: str, many: str) -> str:
+    """Returns the number with its noun and the words that agree with it."""
+    return f"{count(number, noun)} {one if number == 1 else many}"
 
 
 def _is_exact(survey: Survey, pair: DuplicatePair) -> bool:

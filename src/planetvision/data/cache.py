@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 
 from planetvision.data.images import ImageArray
-from planetvision.errors import OutputError, SettingsError
+from planetvision.errors import OutputError, SettingsError, UnknownNameError
 from planetvision.files import create_output_folder, write_atomically
 
 __all__ = [
@@ -204,6 +204,16 @@ def check_cache(cache: object, gigabytes: object) -> None:
         )
     elif Path(cache).is_file():
         problems.append(f"`cache` must be a folder, and '{cache}' is a file. Name another path.")
+    elif cache not in CACHES and Path(cache).name == cache and not Path(cache).is_dir():
+        # A word may be a slip of the pen, and would become a folder.
+        error = UnknownNameError.among(
+            f"`cache` is {cache!r}, which is neither a kind nor a folder.",
+            known=CACHES,
+            remedy=f"Pass one of {', '.join(CACHES)}, or write a new folder as './{cache}'.",
+            family="caches",
+            name=cache,
+        )
+        problems.append(str(error))
     if (
         not isinstance(gigabytes, int | float | np.integer | np.floating)
         or isinstance(gigabytes, bool)

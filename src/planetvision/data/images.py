@@ -206,8 +206,12 @@ def _read_values(
         raise _fail(name, "there is not enough memory for its pixels") from cause
     # Decoders raise a wide range of built-ins on damaged files.
     except Exception as cause:
-        said = " ".join(str(cause).split()) or type(cause).__name__
-        raise _fail(name, f"it is damaged or truncated ({said[:300]})") from cause
+        said = " ".join(str(cause).split())[:300] or type(cause).__name__
+        own = decoder and not DECODERS.get(decoder).build.__module__.startswith("planetvision.")
+        if own:
+            kind = type(cause).__name__
+            raise _fail(name, f"the decoder '{decoder}' failed ({kind}: {said})") from cause
+        raise _fail(name, f"it is damaged or truncated ({said})") from cause
 
 
 class _Quiet:

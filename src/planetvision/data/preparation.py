@@ -90,7 +90,8 @@ def group_copies(
 
     A class whose images are so alike that they form fewer groups than there are parts could not be
     split at all. Its images stay apart then, and a warning says so. Groups that are given are
-    never taken apart.
+    never taken apart. Where parts are given, nothing is joined across them, and nothing at all
+    where no part is left to be cut.
 
     Args:
         catalog: The images, with or without groups.
@@ -100,9 +101,13 @@ def group_copies(
     Warns:
         SplitWarning: If near-copies stay apart.
     """
+    splits = catalog.splits
+    if splits is not None and "val" in splits:
+        return catalog
+    if splits is not None:
+        within = [pair for pair in duplicates if splits[pair.first] == splits[pair.second]]
+        return group_catalog(catalog, within)
     grouped = group_catalog(catalog, duplicates)
-    if catalog.splits is not None:
-        return grouped
     before, after = _count_groups(catalog), _count_groups(grouped)
     loose = [label for label in after if after[label] < num_parts <= before[label]]
     if not loose:

@@ -304,7 +304,7 @@ def _read_sources(
                 table.create_problem(
                     row,
                     f"the path must be a string, got {cell!r} of type {type(cell).__name__}",
-                    "Name the column of the paths by columns={'path': ...}.",
+                    "Name the column of the paths by columns={'path': ...} (--column path=...).",
                 )
             )
     return sources
@@ -358,7 +358,8 @@ def _read_hashes(
                 table.create_problem(
                     row,
                     f"'{cells[row]}' is not a SHA-256 of 64 hexadecimal digits",
-                    "Correct or empty it, or leave the column out by columns={'sha256': None}.",
+                    "Correct or empty it, or leave the column out by columns={'sha256': None} "
+                    "(--column sha256=).",
                 )
             )
     return hashes
@@ -450,7 +451,7 @@ def _check_parts(
                     f"the group '{group}' is in {splits[row]}, and in {splits[home]} in "
                     f"{table.lines[home]}",
                     "Keep each group in one part, or leave the column out by "
-                    "columns={'split': None} and have the data split anew.",
+                    "columns={'split': None} (--column split=) and have the data split anew.",
                 )
             )
     trained = {labels[row] for row in rows if splits[row] == "train"}

@@ -71,6 +71,9 @@ class Problem:
     remedy: str
 
 
+_MANY_PROBLEMS = 20
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """A table as it was read, before anything is known of what its columns mean.
@@ -108,14 +111,23 @@ class Table:
 
 
 def create_table_error(table: Table, problems: Collection[Problem]) -> DataError:
-    """Returns one error that reports all problems, in the order of their lines, and remedies."""
+    """Returns one error that reports all problems, in the order of their lines, and remedies.
+
+    Where there are many, they stand by kind, so that one kind does not hide the others.
+    """
     ordered = sorted(problems, key=lambda problem: problem.position)
     texts = [problem.text for problem in ordered]
     name = table.origin[0].upper() + table.origin[1:]
-    listed = itemize(f"{name} has {count(len(texts), 'problem')}:", texts)
-    remedies = " ".join(dict.fromkeys(problem.remedy for problem in ordered))
+    heading = f"{name} has {count(len(texts), 'problem')}:"
+    kinds: dict[str, list[str]] = {}
+    for problem in ordered:
+        kinds.setdefault(problem.remedy, []).append(problem.text)
+    if len(texts) > _MANY_PROBLEMS:
+        shown = max(3, _MANY_PROBLEMS // len(kinds))
+        blocks = [f"{itemize(remedy, found, shown)}" for remedy, found in kinds.items()]
+        return DataError("\n".join([heading, *blocks]), problems=texts)
     joint = ". " if len(texts) == 1 else "\n"
-    return DataError(f"{listed}{joint}{remedies}", problems=texts)
+    return DataError(f"{itemize(heading, texts)}{joint}{' '.join(kinds)}", problems=texts)
 
 
 def is_table_path(path: str | os.PathLike[str]) -> bool:
@@ -411,11 +423,19 @@ def _create_header_problems(
     known = {header for names in COLUMN_NAMES.values() for header in names}
     free = iter([name for name in table.header if name and name.lower() not in known])
     # One example for all: a column that could be meant, else one that has no meaning yet.
-    example = ", ".join(
-        f'"{role}": "{table.header[found[0]] if found else next(free, "NAME")}"'
+    taken = set(columns.values())
+    examples = {
+        role: table.header[found[0]]
+        if found
+        else next((name for name in free if name not in taken), "NAME")
         for role, found in faults.items()
+    }
+    mapping = ", ".join(f'"{role}": "{name}"' for role, name in examples.items())
+    options = " ".join(f'--column "{role}={name}"' for role, name in examples.items())
+    remedy = (
+        f"Name the columns in the first line, or as in columns={{{mapping}}} ({options} on the "
+        "command line)."
     )
-    remedy = f"Name the columns in the first line, or as in columns={{{example}}}."
     problems = []
     for role, found in faults.items():
         name = columns.get(role)

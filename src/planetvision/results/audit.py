@@ -42,7 +42,8 @@ class Finding:
         severity: `error` makes scores wrong, `warning` may, a `note` is good to know.
         message: What was found.
         remedy: What to do about it; empty where nothing need be done.
-        rows: The images that it is about.
+        rows: The images that it is about, as rows of the audit's catalog.
+        num_images: How many images it is about, where they are not in the catalog.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Finding:
     message: str
     remedy: str = ""
     rows: tuple[int, ...] = ()
+    num_images: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +110,22 @@ class Audit:
             for severity in ("error", "warning", "note")
             if counts[severity]
         ]
-        number = len(self.catalog) + len(self.unreadable)
+        unread = len(self.unreadable)
+        beside = f" and {count(unread, 'file')} that cannot be read" if unread else ""
         return (
-            f"{count(number, 'image')} of {len(self.catalog.classes)} classes: "
+            f"{count(len(self.catalog), 'image')} of {len(self.catalog.classes)} classes{beside}: "
             f"{', '.join(found) or 'nothing to report'}"
         )
+
+    def __repr__(self) -> str:
+        return f"<Audit of {self.catalog.origin}: {self}>"
+
+    def get_names(self, finding: Finding) -> list[str]:
+        """Returns the files, or other names, of the images that a finding is about."""
+        if finding.kind == "unreadable":
+            return [error.source for error in self.unreadable]
+        names = self.catalog.names
+        return [names[row] for row in finding.rows]
 
     def to_frame(self) -> pd.DataFrame:
         """Returns the findings: a row each with `severity,kind,images,message,remedy`."""
@@ -122,7 +135,7 @@ class Audit:
             {
                 "severity": finding.severity,
                 "kind": finding.kind,
-                "images": len(finding.rows),
+                "images": finding.num_images or len(finding.rows),
                 "message": finding.message,
                 "remedy": finding.remedy,
             }
@@ -153,7 +166,7 @@ class Audit:
                     "severity": finding.severity,
                     "message": finding.message,
                     "remedy": finding.remedy,
-                    "images": [names[row] for row in finding.rows],
+                    "images": self.get_names(finding),
                 }
                 for finding in self.findings
             ],
@@ -326,7 +339,11 @@ class Audit:
             if first is not None and second is not None:
                 rows = (pair.first, pair.second)
                 lines = tuple(f"{self._name(row)} ({self._label(row)})" for row in rows)
-                title = f"similarity {pair.similarity:.2f}"
+                title = (
+                    "same pixels"
+                    if pair.similarity >= 1
+                    else f"similarity {min(pair.similarity, 0.999):.3f}"
+                )
                 tiles.append(Tile(pair_images(first, second), title, lines, _get_tone(finding)))
         return (
             Gallery(tuple(tiles), wide=True),
@@ -339,7 +356,8 @@ class Audit:
             return labels[pair.first] != labels[pair.second]
         if kind == "leaks":
             return splits is not None and splits[pair.first] != splits[pair.second]
-        return True
+        alike = labels[pair.first] == labels[pair.second]
+        return alike and (pair.similarity >= 1) == (kind == "exact_duplicates")
 
     def _read(self, row: int) -> ImageArray | None:
         try:
@@ -358,10 +376,14 @@ class Audit:
 _HEADINGS: Mapping[str, str] = {
     "conflicting_duplicates": "Copies under different labels",
     "leaks": "Copies in different parts",
+    "exact_duplicates": "The same pixels",
     "near_duplicates": "Near-copies",
     "no_body": "No body found",
+    "small": "Small images",
+    "bit_depth": "More than 8 bits",
+    "large_group": "A large group",
 }
-_PAIR_KINDS = frozenset({"conflicting_duplicates", "leaks", "near_duplicates"})
+_PAIR_KINDS = frozenset({"conflicting_duplicates", "leaks", "exact_duplicates", "near_duplicates"})
 
 
 def _get_tone(finding: Finding) -> Tone:

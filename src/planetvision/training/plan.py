@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -15,6 +15,7 @@ from planetvision.augment import POLICIES
 from planetvision.backbones import BACKBONES, BackboneSpec
 from planetvision.config import Framing, InputSpec, Precision, Recipe, Stretch, Tta
 from planetvision.data.cache import check_cache
+from planetvision.data.catalog import ClassMap
 from planetvision.data.splits import check_fractions
 from planetvision.errors import PlanetVisionError, SettingsError, WeightsWarning
 from planetvision.heads import HEADS
@@ -44,6 +45,7 @@ class Settings(Protocol):
     weights: str | os.PathLike[str]
     val_fraction: float
     test_fraction: float
+    class_map: ClassMap | None
     cache: str | os.PathLike[str]
     cache_gigabytes: float
     on_error: OnError
@@ -161,6 +163,11 @@ def create_plan(settings: Settings) -> Plan:
         problems.append(
             "`weights` must be 'pretrained', 'none' or a file, and there is no file "
             f"{settings.weights!r}. Check the path."
+        )
+    if settings.class_map is not None and not isinstance(settings.class_map, Mapping):
+        problems.append(
+            "`class_map` must map names of classes to new ones, or to None to drop them, got "
+            f"{settings.class_map!r}. Pass {{'luna': 'moon'}}, for example."
         )
     problems += _check_options(settings)
     if problems or recipe is None or spec is None or backbone is None:
