@@ -394,3 +394,17 @@ def test_folds_with_too_few_images_or_groups_raise() -> None:
         split_folds(create_catalog({"mars": 4, "venus": 9}), 5)
     with pytest.raises(DataError, match=r"at least 5 groups.*'mars' has 8 images in 4 groups"):
         split_folds(create_grouped({"mars": [2] * 4, "venus": [2] * 9}), 5)
+
+
+def test_split_of_groups_does_not_depend_on_where_the_data_lie() -> None:
+    def create(root: str) -> Catalog:
+        names = [f"{label}/{number}.png" for label in ("mars", "earth") for number in range(20)]
+        return Catalog(
+            sources=tuple(root + name for name in names),
+            labels=tuple(name.partition("/")[0] for name in names),
+            groups=tuple(number // 2 for number in range(40)),
+        )
+
+    here, there = (split_catalog(create(root), seed=3) for root in ("", "/somewhere/else/"))
+    assert here.splits == there.splits
+    assert here.splits != split_catalog(create(""), seed=4).splits

@@ -117,6 +117,14 @@ def test_table_knows_columns_of_numbers(cells: tuple[object, ...], numeric: bool
     assert table.numeric == (frozenset({0}) if numeric else frozenset())
 
 
+def test_table_of_long_texts_is_stacked_on_a_narrow_screen() -> None:
+    rows = (("error", "what was found"),)
+    for stacked in (False, True):
+        table = Table(("severity", "message"), rows, stacked=stacked)
+        page = render_page("T", sections=[Section("S", (table,))])
+        assert ('<table class="stacked">' in page) == stacked
+
+
 def test_save_page_writes_what_render_page_returns(tmp_path: Path) -> None:
     save_page(tmp_path / "index.html", "Title", lead=["Ümläut"])
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == render_page(

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral, Real
+from pathlib import PurePath
 
 import numpy as np
 import numpy.typing as npt
@@ -190,9 +191,11 @@ def _assign_groups(
 ) -> list[SplitName]:
     labels, groups, names = catalog.labels or (), catalog.groups or (), catalog.names
     columns = {label: column for column, label in enumerate(catalog.classes)}
-    # A group goes by its first name and not by its own, which may be a number counted by row.
+    # A group goes by its first image and not by its own name, which may be a number counted by row;
+    # and an image by its class and file name, wherever the data lie.
     first_name: dict[Label, str] = {}
-    for group, name in zip(groups, names, strict=True):
+    for group, label, path in zip(groups, labels, names, strict=True):
+        name = f"{label}/{PurePath(path).name}"
         first_name[group] = min(name, first_name.get(group, name))
     rank = {group: derive_seed(seed, "split", name) for group, name in first_name.items()}
     sizes = {group: np.zeros(len(columns)) for group in first_name}

@@ -34,10 +34,13 @@ class Table:
     Args:
         columns: The names.
         rows: The cells, as many a row as there are columns.
+        stacked: Whether the cells of a row stand under each other on a narrow screen, as those of
+            long texts should.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
+    stacked: bool = False
 
     @property
     def numeric(self) -> frozenset[int]:

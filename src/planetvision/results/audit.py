@@ -237,7 +237,9 @@ class Audit:
         yield Section("Findings", (self._finding_table(), *self.remarks))
         if self.unreadable:
             rows = tuple((error.source, error.cause) for error in self.unreadable)
-            yield Section("Files that cannot be read", (Table(("file", "why"), rows),))
+            yield Section(
+                "Files that cannot be read", (Table(("file", "why"), rows, stacked=True),)
+            )
         yield Section("Classes", (self._class_table(),))
         if self.baselines:
             yield Section("How far trivial answers come", self._baseline_blocks())
@@ -257,6 +259,7 @@ class Audit:
                 (finding.severity, finding.message, finding.remedy or "nothing")
                 for finding in self.findings
             ),
+            stacked=True,
         )
 
     def _class_table(self) -> Table:
