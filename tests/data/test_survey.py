@@ -123,6 +123,10 @@ def test_prepared_catalog_has_hashes_and_groups_of_copies(folder: Path) -> None:
     assert groups is not None
     assert groups[0] == groups[2] != groups[1]
     assert prepared.catalog.hashes == prepared.survey.hashes
+    # Views are compared once and not kept; what tells exact copies is.
+    described = [item for item in prepared.survey.descriptors if item is not None]
+    assert [item.views for item in described] == [()] * 3
+    assert len({item.digest for item in described}) == 3
     assert all(len(value) == 64 for value in prepared.survey.hashes)
     assert prepared.given_splits is None
 

@@ -82,6 +82,7 @@ def audit(
     survey = survey.select(kept)
     catalog = dataclasses.replace(catalog.select(kept), hashes=survey.hashes)
     duplicates = find_duplicates(survey.descriptors)
+    survey = survey.without_views()
     given_splits = catalog.splits
     remarks: list[str] = []
     num_parts = 3 if test_fraction > 0 else 2

@@ -76,7 +76,7 @@ def prepare_catalog(
         catalog = group_copies(catalog, duplicates, num_parts=num_parts)
     return Prepared(
         catalog=catalog,
-        survey=survey,
+        survey=survey.without_views(),
         unreadable=unreadable,
         duplicates=duplicates,
         given_splits=catalog.splits,

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -101,6 +101,17 @@ class Survey:
     def hashes(self) -> tuple[str, ...]:
         """The hash of each image's content."""
         return tuple(image.sha256 for image in self.images)
+
+    def without_views(self) -> Survey:
+        """Returns the survey without what near-duplicates are compared by, most of its memory."""
+        return Survey(
+            tuple(
+                image
+                if image.descriptor is None
+                else replace(image, descriptor=replace(image.descriptor, views=()))
+                for image in self.images
+            )
+        )
 
     def select(self, rows: Iterable[int]) -> Survey:
         """Returns the survey of these rows, in this order."""
