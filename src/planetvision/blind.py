@@ -96,6 +96,8 @@ def make_blind_set(
         OutputError: If the mapping would lie in the folder of the images.
         DataError: If the data cannot be used, or no image can be read.
     """
+    import pandas as pd
+
     target = Path(folder)
     table = Path(mapping) if mapping else target.with_name(target.name + ".mapping.csv")
     if table.resolve().is_relative_to(target.resolve()):
@@ -140,8 +142,7 @@ def make_blind_set(
         heading = f"{count(len(failed), 'image')} cannot be read and are left out:"
         warnings.warn(itemize(heading, failed, limit=len(failed)), DataWarning, stacklevel=2)
     warn_of_conversion(catalog, bits, stretch)
-    frame = _create_frame(sorted(written))
-    write_table(table, frame)
+    write_table(table, pd.DataFrame(sorted(written), columns=list(_COLUMNS)))
     return BlindSet(folder=target, mapping=table, num_images=len(written))
 
 
@@ -189,12 +190,6 @@ def _write_png(pixels: Any, file: Path) -> None:
     from PIL import Image
 
     Image.fromarray(pixels).save(file, format="PNG", compress_level=3)
-
-
-def _create_frame(rows: list[_Row]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
 def _read_mapping(path: Path) -> pd.DataFrame:

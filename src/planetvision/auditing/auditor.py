@@ -14,8 +14,8 @@ from planetvision.auditing.baselines import score_features, score_pixels
 from planetvision.auditing.findings import find_all
 from planetvision.config import Stretch
 from planetvision.data.catalog import Catalog, ClassMap, Label, SplitName
-from planetvision.data.duplicates import DuplicatePair, find_duplicates
-from planetvision.data.preparation import group_copies
+from planetvision.data.duplicates import DuplicatePair
+from planetvision.data.preparation import prepare_surveyed
 from planetvision.data.sources import read_labelled
 from planetvision.data.splits import check_fractions, split_catalog
 from planetvision.data.survey import Survey, survey_catalog
@@ -79,14 +79,14 @@ def audit(
     kept = [row for row in range(len(catalog)) if row not in errors]
     if not kept:
         raise DataError(f"None of the {len(catalog)} images of {catalog.origin} can be read.")
-    survey = survey.select(kept)
-    catalog = dataclasses.replace(catalog.select(kept), hashes=survey.hashes)
-    duplicates = find_duplicates(survey.descriptors)
-    survey = survey.without_views()
-    given_splits = catalog.splits
+    prepared = prepare_surveyed(
+        catalog.select(kept),
+        survey.select(kept),
+        unreadable=tuple(errors.values()),
+        num_parts=3 if test_fraction > 0 else 2,
+    )
+    catalog = prepared.catalog
     remarks: list[str] = []
-    num_parts = 3 if test_fraction > 0 else 2
-    catalog = group_copies(catalog, duplicates, num_parts=num_parts)
     try:
         catalog = split_catalog(
             catalog, val_fraction=val_fraction, test_fraction=test_fraction, seed=random_state
@@ -108,10 +108,10 @@ def audit(
             remarks.append(f"The {_FEATURES} was not measured. {error}")
     return audit_catalog(
         catalog,
-        survey,
-        unreadable=tuple(errors.values()),
-        duplicates=duplicates,
-        given_splits=given_splits,
+        prepared.survey,
+        unreadable=prepared.unreadable,
+        duplicates=prepared.duplicates,
+        given_splits=prepared.given_splits,
         scored="test" if "test" in (catalog.splits or ()) else "val",
         features=features,
         remarks=remarks,

@@ -14,7 +14,7 @@ from planetvision.data.duplicates import DuplicatePair, find_duplicates, group_c
 from planetvision.data.survey import Survey, drop_unreadable, survey_catalog
 from planetvision.errors import ImageError, SplitWarning, itemize
 
-__all__ = ["Prepared", "group_copies", "prepare_catalog"]
+__all__ = ["Prepared", "group_copies", "prepare_catalog", "prepare_surveyed"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +69,32 @@ def prepare_catalog(
     )
     unreadable = tuple(survey.errors.values())
     catalog, survey = drop_unreadable(catalog, survey, on_error=on_error)
+    return prepare_surveyed(
+        catalog,
+        survey,
+        unreadable=unreadable,
+        group_duplicates=group_duplicates,
+        num_parts=num_parts,
+    )
+
+
+def prepare_surveyed(
+    catalog: Catalog,
+    survey: Survey,
+    *,
+    unreadable: tuple[ImageError, ...] = (),
+    group_duplicates: bool = True,
+    num_parts: int = 3,
+) -> Prepared:
+    """Joins near-copies into groups, of images that were surveyed before.
+
+    Args:
+        catalog: The images that could be read.
+        survey: What was noted of each of them.
+        unreadable: Why others could not be read.
+        group_duplicates: Whether near-copies are looked for.
+        num_parts: How many parts the images will be split into.
+    """
     catalog = replace(catalog, hashes=survey.hashes)
     duplicates: tuple[DuplicatePair, ...] = ()
     if group_duplicates:

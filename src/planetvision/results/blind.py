@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planetvision.data.images import read_image
-from planetvision.errors import ImageError
-from planetvision.figures import Tile, draw_collage, save_image
+from planetvision.figures import draw_collage, save_image
 from planetvision.files import create_output_folder, write_json, write_table
 from planetvision.results.evaluation import Evaluation
 from planetvision.results.predictions import check_not_replaced
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["BlindResult"]
 
 _MAX_TILES = 48
-_READ_SIZE = 448
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,21 +73,8 @@ class BlindResult:
         write_table(folder / "blind.csv", frame)
         write_json(folder / "metrics.json", self.evaluation.metrics)
         (folder / "showcase.png").unlink(missing_ok=True)
-        tiles = list(self._tiles())
+        pairs = list(zip(self.evaluation.predictions, self.evaluation.labels, strict=True))
+        tiles = list(self.evaluation.draw_tiles(pairs[:_MAX_TILES]))
         if tiles:
             save_image(draw_collage(tiles, heading=str(self)), folder / "showcase.png")
         return folder
-
-    def _tiles(self) -> Iterator[Tile]:
-        predictions, labels = self.evaluation.predictions, self.evaluation.labels
-        rows = zip(predictions, predictions.sources, labels, strict=True)
-        for number, (answer, source, label) in enumerate(rows):
-            if number == _MAX_TILES:
-                return
-            try:
-                image = read_image(source, min_size=_READ_SIZE)
-            except ImageError:
-                continue
-            right = answer.label == label
-            lines = (Path(answer.path).name,) if right else (f"is {label}", Path(answer.path).name)
-            yield Tile(image, answer.answer, lines, "good" if right else "bad")

@@ -141,10 +141,10 @@ class Evaluation:
         for name in ("prediction_grid.png", "misclassified.png", "gradcam_grid.png"):
             (folder / name).unlink(missing_ok=True)
         pairs = list(zip(self.predictions, self.labels, strict=True))
-        tiles = list(self._tiles([pairs[row] for row in self.sample_rows(_MAX_GRID_TILES)]))
+        tiles = list(self.draw_tiles([pairs[row] for row in self.sample_rows(_MAX_GRID_TILES)]))
         if tiles:
             save_image(draw_collage(tiles, heading=str(self)), folder / "prediction_grid.png")
-        misses = list(self._tiles(self.misclassified[:_MAX_MISSES]))
+        misses = list(self.draw_tiles(self.misclassified[:_MAX_MISSES]))
         if misses:
             heading = f"{count(len(self.misclassified), 'wrong answer')}, the most confident first"
             save_image(draw_collage(misses, heading=heading), folder / "misclassified.png")
@@ -161,7 +161,12 @@ class Evaluation:
         """Returns up to `limit` rows that could be read, taken from the classes in turn."""
         return sample_rows(self.predictions, self.labels, limit)
 
-    def _tiles(self, pairs: Sequence[tuple[Prediction, Label]]) -> Iterator[Tile]:
+    def draw_tiles(self, pairs: Sequence[tuple[Prediction, Label]]) -> Iterator[Tile]:
+        """Returns a picture of each answer, marked right or wrong; those not readable are left out.
+
+        Args:
+            pairs: Answers of this evaluation, each with the true label.
+        """
         sources = dict(zip(self.predictions.paths, self.predictions.sources, strict=True))
         for prediction, label in pairs:
             try:
