@@ -17,6 +17,7 @@ from PIL import Image
 
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe, Stage
+from planetvision.data import save_manifest
 from planetvision.errors import (
     ConversionWarning,
     DataError,
@@ -80,11 +81,17 @@ def test_cache_that_is_too_small_changes_nothing_either(
 
 def test_wrong_cache_is_reported_with_the_other_settings(make: Any, disc_folder: Path) -> None:
     with pytest.raises(SettingsError) as caught:
-        make(cache=3, cache_gigabytes=-1, stretch="log", image_size=0, class_map="moon").fit(
-            disc_folder
-        )
+        make(
+            cache=3,
+            cache_gigabytes=-1,
+            stretch="log",
+            image_size=0,
+            class_map="moon",
+            group_duplicates="no",
+        ).fit(disc_folder)
     text = str(caught.value)
-    for name in ("class_map", "cache", "cache_gigabytes", "stretch", "image_size"):
+    names = ("class_map", "cache", "cache_gigabytes", "stretch", "image_size", "group_duplicates")
+    for name in names:
         assert f"`{name}`" in text
 
 
@@ -190,6 +197,54 @@ def test_class_map_with_integer_classes_is_saved_as_it_is(
     classifier = make(recipe=brief, class_map={2: 1}).fit(disc_paths, labels)
     assert classifier.classes_.tolist() == [0, 1]
     assert PlanetClassifier.load(classifier.save(tmp_path / "model")).class_map == {2: 1}
+
+
+def test_class_map_spelt_as_text_or_in_numpy_holds_after_fit_too(
+    make: Any, brief: Recipe, disc_paths: list[str], tmp_path: Path
+) -> None:
+    labels = [index // 8 for index in range(24)]
+    as_text = make(recipe=brief, class_map={"2": 1}).fit(disc_paths, labels)
+    assert as_text.evaluate(disc_paths, labels).metrics["n"] == 24
+    in_numpy = make(recipe=brief, class_map={np.int64(2): np.int64(1)}).fit(disc_paths, labels)
+    saved = PlanetClassifier.load(in_numpy.save(tmp_path / "model")).class_map
+    assert saved == {2: 1}
+    assert in_numpy.score(disc_paths, labels) == as_text.score(disc_paths, labels)
+
+
+def test_class_map_of_evaluate_goes_before_the_own_and_is_not_mapped_again(
+    make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path
+) -> None:
+    classifier = make(recipe=brief, class_map={"green": "blue", "blue": "green"}).fit(disc_folder)
+    shutil.copytree(disc_folder, tmp_path / "data")
+    (tmp_path / "data" / "blue").rename(tmp_path / "data" / "azure")
+    evaluation = classifier.evaluate(tmp_path / "data", class_map={"azure": "green"})
+    asked = {
+        Path(path).parent.name: label
+        for path, label in zip(evaluation.predictions.paths, evaluation.labels, strict=True)
+    }
+    assert asked == {"azure": "green", "green": "blue", "red": "red"}
+
+
+def test_score_takes_a_weight_for_each_image_that_was_given(
+    make: Any, brief: Recipe, disc_paths: list[str], disc_labels: list[str]
+) -> None:
+    classifier = make(recipe=brief, class_map={"blue": None}).fit(disc_paths, disc_labels)
+    weights = np.arange(24.0)
+    kept = [label != "blue" for label in disc_labels]
+    right = classifier.predict(disc_paths).labels == np.array(disc_labels)
+    expected = np.average(right[kept], weights=weights[kept])
+    assert classifier.score(disc_paths, disc_labels, weights) == pytest.approx(expected)
+    with pytest.raises(DataError, match=r"16 images to score, and `sample_weight` .*\(5,\)"):
+        classifier.score(disc_paths, disc_labels, weights[:5])
+
+
+def test_class_map_on_a_manifest_that_was_mapped_says_so(
+    make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path
+) -> None:
+    classifier = make(recipe=brief, class_map={"green": "cold", "blue": "cold"}).fit(disc_folder)
+    manifest = save_manifest(classifier.split_, tmp_path / "manifest.csv")
+    with pytest.raises(SettingsError, match=r"'cold' is there already: .* need no class map"):
+        make(recipe=brief, class_map={"green": "cold", "blue": "cold"}).fit(manifest)
 
 
 def test_class_map_with_a_misspelt_class_is_refused(make: Any, disc_folder: Path) -> None:

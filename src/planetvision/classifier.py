@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from planetvision.config import Framing, Precision, Recipe, Stretch, Tta
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
 from planetvision.data.cache import DEFAULT_CACHE_GIGABYTES
-from planetvision.data.catalog import ClassMap
-from planetvision.errors import DataError, NotFittedError, itemize
+from planetvision.data.catalog import ClassMap, make_plain, map_labels
+from planetvision.errors import DataError, NotFittedError, count, itemize
 from planetvision.explain import EXPLAINERS
 from planetvision.runtime import resolve_device
 from planetvision.training.plan import OnError, create_plan
@@ -295,19 +295,22 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         Args:
             X: As for `fit`.
             y: As for `fit`.
-            sample_weight: The weight of each image.
+            sample_weight: The weight of each image of `X`.
 
         Raises:
-            DataError: If an image cannot be read.
+            DataError: If an image cannot be read, or there is not one weight an image.
         """
-        catalog = self._read_known(X, y)
+        labels = None if y is None else list(y)
+        catalog = self._read_known(X, labels)
+        weights = None
+        if sample_weight is not None:
+            weights = self._select_weights(sample_weight, labels, catalog)
         predictions = self.predict(catalog)
         self._raise_failed(predictions)
         right = [
             answer == label
             for answer, label in zip(predictions.labels, catalog.labels or (), strict=True)
         ]
-        weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         return float(np.average(np.array(right, dtype=np.float64), weights=weights))
 
     def evaluate(
@@ -327,8 +330,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
                 the test part that `fit` kept.
             y: As for `fit`.
             columns: As for `fit`.
-            class_map: The model's names of classes that these data call otherwise, beside those of
-                the argument of the same name.
+            class_map: The model's names of classes that these data call otherwise. For classes
+                that it does not name, the classifier's own class map holds.
 
         Raises:
             NotFittedError: If there is no trained network, or no test part was kept.
@@ -460,11 +463,31 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         class_map: ClassMap | None = None,
     ) -> Catalog:
         """Reads data that need not have every class that the classifier's own map names."""
-        catalog = read_labelled(X, y, columns=columns, class_map=class_map)
-        present = {
-            old: new for old, new in (self.class_map or {}).items() if old in catalog.classes
-        }
-        return catalog.map_classes(present) if present else catalog
+        named = {str(old) for old in class_map or {}}
+        own = {old: new for old, new in (self.class_map or {}).items() if str(old) not in named}
+        return read_labelled(
+            X,
+            y,
+            columns=columns,
+            class_map={**own, **(class_map or {})},
+            optional_classes={str(old) for old in own},
+        )
+
+    def _select_weights(
+        self, sample_weight: npt.ArrayLike, labels: Sequence[Label] | None, catalog: Catalog
+    ) -> npt.NDArray[np.float64]:
+        """Returns the weights of the images that the class map leaves."""
+        weights = np.asarray(sample_weight, dtype=np.float64)
+        own = self.class_map or {}
+        if labels is not None and len(weights) == len(labels) and own:
+            mapped = map_labels(labels, own, optional_classes={str(old) for old in own})
+            weights = weights[[label is not None for label in mapped]]
+        if weights.shape != (len(catalog),):
+            raise DataError(
+                f"There are {count(len(catalog), 'image')} to score, and `sample_weight` has the "
+                f"shape {np.shape(sample_weight)}. Pass one number an image."
+            )
+        return weights
 
     def _read_test(
         self,
@@ -531,7 +554,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         }
         values = self.get_params(deep=False)
         # JSON's keys are strings, and a class may be an integer.
-        values["class_map"] = list((self.class_map or {}).items()) or None
+        values["class_map"] = list(make_plain(self.class_map or {}).items()) or None
         settings = {name: value for name, value in values.items() if name not in left_out}
         # A grid search hands over NumPy's numbers, which JSON does not take.
         return {

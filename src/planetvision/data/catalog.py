@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
 
 from planetvision.data.images import ImageSource, describe_source
 from planetvision.errors import DataError, SettingsError, UnknownNameError
@@ -21,6 +23,7 @@ __all__ = [
     "Label",
     "SplitName",
     "check_label_kinds",
+    "make_plain",
     "map_labels",
     "sort_labels",
 ]
@@ -106,16 +109,19 @@ class Catalog:
         """Returns the rows of one split."""
         return self.select(row for row, name in enumerate(self.splits or ()) if name == split)
 
-    def map_classes(self, class_map: ClassMap) -> Catalog:
+    def map_classes(
+        self, class_map: ClassMap, *, optional_classes: Collection[str] = ()
+    ) -> Catalog:
         """Returns the catalog with its classes renamed, merged or left out.
 
         Args:
             class_map: The new name of each class that changes; the same new name for several
                 merges them, None leaves a class and its images out. Classes that it does not name
                 stay as they are.
+            optional_classes: Those of its classes, as text, that there need not be.
 
         Raises:
-            UnknownNameError: If it names a class that there is not.
+            UnknownNameError: If it names another class that there is not.
             DataError: If nothing is left, or names and numbers would be mixed.
 
         Example:
@@ -123,7 +129,9 @@ class Catalog:
             >>> catalog.map_classes({"luna": "moon", "?": None}).labels
             ('moon', 'mars')
         """
-        mapped = map_labels(self.labels or (), class_map, origin=self.origin)
+        mapped = map_labels(
+            self.labels or (), class_map, optional_classes=optional_classes, origin=self.origin
+        )
         kept = [row for row, label in enumerate(mapped) if label is not None]
         if not kept:
             raise DataError(
@@ -167,6 +175,7 @@ def map_labels(
     labels: Sequence[Label | None],
     class_map: ClassMap,
     *,
+    optional_classes: Collection[str] = (),
     origin: str = "the data",
 ) -> list[Label | None]:
     """Returns the new label of each image, None for those that are left out.
@@ -174,6 +183,7 @@ def map_labels(
     Args:
         labels: The labels; None stays None.
         class_map: As for `Catalog.map_classes`.
+        optional_classes: As for `Catalog.map_classes`.
         origin: What messages call the data.
 
     Raises:
@@ -184,20 +194,14 @@ def map_labels(
     # Integers come as text from a command line.
     spelt: dict[str, Label] = {str(label): label for label in classes}
     renamed = {
-        old if old in classes else spelt.get(str(old), old): new for old, new in class_map.items()
+        old if old in classes else spelt.get(str(old), old): new
+        for old, new in make_plain(class_map).items()
     }
     errors: list[SettingsError] = []
     for old, new in renamed.items():
         if old not in classes:
-            errors.append(
-                UnknownNameError.among(
-                    f"The class map names the class {old!r}, which {origin} does not have.",
-                    known=[str(label) for label in classes],
-                    remedy=f"Classes: {', '.join(map(repr, classes)) or 'none'}.",
-                    family="classes",
-                    name=str(old),
-                )
-            )
+            if str(old) not in optional_classes:
+                errors.append(_create_unknown_class_error(old, new, classes, origin))
         elif isinstance(new, bool) or not isinstance(new, str | int | None) or new == "":
             errors.append(
                 SettingsError(
@@ -210,6 +214,34 @@ def map_labels(
     if errors:
         raise SettingsError.from_problems([str(error) for error in errors])
     return [label if label is None else renamed.get(label, label) for label in labels]
+
+
+def make_plain(class_map: ClassMap) -> dict[Label, Label | None]:
+    """Returns the class map with Python's own numbers and strings in place of NumPy's."""
+
+    def plain(value: Any) -> Any:
+        return value.item() if isinstance(value, np.generic) else value
+
+    return {plain(old): plain(new) for old, new in class_map.items()}
+
+
+def _create_unknown_class_error(
+    old: Label, new: Label | None, classes: Sequence[Label], origin: str
+) -> UnknownNameError:
+    listed = f"Classes: {', '.join(map(repr, classes)) or 'none'}."
+    if new in classes:
+        # A manifest of a run holds the names that the run's class map gave.
+        listed += (
+            f" Its new name {new!r} is there already: data that were mapped before, such as a "
+            "manifest, need no class map."
+        )
+    return UnknownNameError.among(
+        f"The class map names the class {old!r}, which {origin} does not have.",
+        known=[str(label) for label in classes],
+        remedy=listed,
+        family="classes",
+        name=str(old),
+    )
 
 
 def check_label_kinds(labels: Iterable[Label]) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -52,6 +52,7 @@ def read_labelled_table(
     groups: Iterable[object] | None = None,
     columns: ColumnMap | None = None,
     class_map: ClassMap | None = None,
+    optional_classes: Collection[str] = (),
 ) -> Catalog:
     """Returns the catalog of a table of labelled images.
 
@@ -61,6 +62,7 @@ def read_labelled_table(
         groups: The group of each row, in place of a column.
         columns: As for `select_columns`.
         class_map: As for `Catalog.map_classes`; what it leaves out is not checked further.
+        optional_classes: As for `Catalog.map_classes`.
 
     Raises:
         SourceNotFoundError: If there is no such table.
@@ -80,7 +82,9 @@ def read_labelled_table(
     is_text = table.is_text and labels is None
     found = _read_labels(table, cells.get("label"), problems, is_text=is_text)
     known = [label for label in found if label is not None]
-    mapped = map_labels(found, class_map or {}, origin=table.origin)
+    mapped = map_labels(
+        found, class_map or {}, optional_classes=optional_classes, origin=table.origin
+    )
     rows = [
         row
         for row, (old, new) in enumerate(zip(found, mapped, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +40,7 @@ def read_labelled(
     groups: Iterable[object] | None = None,
     columns: ColumnMap | None = None,
     class_map: ClassMap | None = None,
+    optional_classes: Collection[str] = (),
 ) -> Catalog:
     """Returns the catalog of labelled images.
 
@@ -60,6 +61,7 @@ def read_labelled(
             `{"path": "file", "label": "body"}`; None in place of a name leaves the column out.
         class_map: New names of classes, such as `{"luna": "moon", "sun": None}`: one name for
             several merges them, None leaves a class out.
+        optional_classes: Those of the class map's classes, as text, that there need not be.
 
     Raises:
         SourceNotFoundError: If the folder or table does not exist.
@@ -70,16 +72,25 @@ def read_labelled(
         MissingExtraError: If the table is Parquet and pyarrow is not installed.
     """
     frame = get_frame(data)
-    if frame is not None:
+    path = data if isinstance(data, str | os.PathLike) and labels is None else None
+    table = path if path is not None and is_table_path(path) and not Path(path).is_dir() else frame
+    if table is not None:
         return read_labelled_table(
-            frame, labels, groups=groups, columns=columns, class_map=class_map
+            table,
+            labels,
+            groups=groups,
+            columns=columns,
+            class_map=class_map,
+            optional_classes=optional_classes,
         )
-    if isinstance(data, str | os.PathLike) and labels is None:
-        if is_table_path(data) and not Path(data).is_dir():
-            return read_labelled_table(data, groups=groups, columns=columns, class_map=class_map)
-        _refuse_columns(data, columns)
-        return _read_folder(Path(data), groups=groups, class_map=class_map or {})
     _refuse_columns(data, columns)
+    if path is not None:
+        return _read_folder(
+            Path(path),
+            groups=groups,
+            class_map=class_map or {},
+            optional_classes=optional_classes,
+        )
     if isinstance(data, Catalog):
         if labels is not None or data.labels is None:
             raise DataError(
@@ -89,7 +100,9 @@ def read_labelled(
         catalog = data
     else:
         catalog = _read_sequence(data, labels)
-    return _finish(catalog, groups=groups, class_map=class_map or {})
+    return _finish(
+        catalog, groups=groups, class_map=class_map or {}, optional_classes=optional_classes
+    )
 
 
 def read_inputs(inputs: object, *, columns: ColumnMap | None = None) -> Catalog:
@@ -148,7 +161,13 @@ def _read_sequence(data: object, labels: Iterable[Label] | None) -> Catalog:
     return Catalog(sources=sources, labels=values, origin=f"the list of {len(sources)} images")
 
 
-def _finish(catalog: Catalog, *, groups: Iterable[object] | None, class_map: ClassMap) -> Catalog:
+def _finish(
+    catalog: Catalog,
+    *,
+    groups: Iterable[object] | None,
+    class_map: ClassMap,
+    optional_classes: Collection[str],
+) -> Catalog:
     """The catalog with its groups and the final names of its classes."""
     if groups is not None:
         if isinstance(groups, str):
@@ -161,7 +180,7 @@ def _finish(catalog: Catalog, *, groups: Iterable[object] | None, class_map: Cla
             )
         catalog = replace(catalog, groups=plain_groups(given, names=catalog.names))
     if class_map:
-        catalog = catalog.map_classes(class_map)
+        catalog = catalog.map_classes(class_map, optional_classes=optional_classes)
     check_label_kinds(catalog.labels or ())
     _check_groups(catalog)
     return catalog
@@ -281,7 +300,13 @@ def _list_folders(folder: Path) -> list[Path]:
     )
 
 
-def _read_folder(root: Path, *, groups: Iterable[object] | None, class_map: ClassMap) -> Catalog:
+def _read_folder(
+    root: Path,
+    *,
+    groups: Iterable[object] | None,
+    class_map: ClassMap,
+    optional_classes: Collection[str],
+) -> Catalog:
     left_out = {str(name) for name, new in class_map.items() if new is None}
     catalog = _list_images(root, left_out)
     # A class folder without files has no rows, and yet may be left out.
@@ -289,10 +314,10 @@ def _read_folder(root: Path, *, groups: Iterable[object] | None, class_map: Clas
     if absent:
         outer = _list_folders(root)
         names = {path.name for folder in outer for path in (folder, *_list_folders(folder))}
-        class_map = {
-            name: new for name, new in class_map.items() if str(name) not in absent & names
-        }
-    catalog = _finish(catalog, groups=groups, class_map=class_map)
+        optional_classes = {*optional_classes, *(absent & names)}
+    catalog = _finish(
+        catalog, groups=groups, class_map=class_map, optional_classes=optional_classes
+    )
     _check_parts(root, catalog)
     return catalog
 

@@ -45,6 +45,7 @@ class Settings(Protocol):
     weights: str | os.PathLike[str]
     val_fraction: float
     test_fraction: float
+    group_duplicates: bool
     class_map: ClassMap | None
     cache: str | os.PathLike[str]
     cache_gigabytes: float
@@ -177,6 +178,11 @@ def create_plan(settings: Settings) -> Plan:
 
 def _check_options(settings: Settings) -> list[str]:
     problems = []
+    if not isinstance(settings.group_duplicates, bool | np.bool_):
+        problems.append(
+            f"`group_duplicates` must be True or False, got {settings.group_duplicates!r}. "
+            "Pass True."
+        )
     if settings.on_error not in ("raise", "skip"):
         problems.append(f"`on_error` must be 'raise' or 'skip', got {settings.on_error!r}.")
     if settings.num_workers is not None and not (
