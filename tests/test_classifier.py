@@ -350,6 +350,24 @@ def test_unreadable_files_are_left_out_when_told_to_skip(
     assert not any(Path(name).stem in ("text", "empty") for name in classifier.split_.names)
 
 
+def test_class_without_a_readable_image_is_named_with_the_parts(
+    make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path
+) -> None:
+    for part in ("train", "val"):
+        shutil.copytree(disc_folder, tmp_path / part)
+    for path in (tmp_path / "train" / "red").iterdir():
+        path.write_bytes(b"no image")
+    with (
+        pytest.warns(DataWarning, match="8 of 48 files cannot be read"),
+        pytest.raises(DataError, match="the class 'red' is in val but not in train"),
+    ):
+        make(recipe=brief, on_error="skip").fit(tmp_path)
+    shutil.rmtree(tmp_path / "val")
+    with pytest.warns(DataWarning, match="no image is left of the class 'red'"):
+        classifier = make(recipe=brief, on_error="skip").fit(tmp_path / "train")
+    assert classifier.classes_.tolist() == ["blue", "green"]
+
+
 def test_predict_gives_unreadable_files_a_row_and_predict_proba_names_them(
     trained: PlanetClassifier, damaged_folder: Path
 ) -> None:

@@ -24,6 +24,7 @@ from planetvision.data.catalog import (
 )
 from planetvision.data.images import IMAGE_SUFFIXES, ImageSource
 from planetvision.data.records import plain_groups, read_labelled_table, read_path_column
+from planetvision.data.splits import check_parts
 from planetvision.data.tables import ColumnMap, get_frame, is_table_path
 from planetvision.errors import DataError, DataWarning, SourceNotFoundError, count, itemize
 
@@ -318,7 +319,7 @@ def _read_folder(
     catalog = _finish(
         catalog, groups=groups, class_map=class_map, optional_classes=optional_classes
     )
-    _check_parts(root, catalog)
+    check_parts(catalog)
     return catalog
 
 
@@ -369,22 +370,6 @@ def _read_split_folders(
     return Catalog(
         sources=tuple(sources), labels=tuple(labels), splits=tuple(splits), origin=f"'{root}'"
     )
-
-
-def _check_parts(root: Path, catalog: Catalog) -> None:
-    known = set(catalog.part("train").classes)
-    strange = [
-        f"the class '{label}' is in {split}/ but not in train/"
-        for split in ("val", "test")
-        for label in catalog.part(split).classes
-        if label not in known
-    ]
-    if strange:
-        raise DataError(
-            f"The parts of '{root}' disagree: {'; '.join(strange)}. Give each class a folder in "
-            "train/, or remove it from the others.",
-            problems=strange,
-        )
 
 
 def _read_class_folders(

@@ -15,7 +15,14 @@ from planetvision.data.catalog import SPLIT_NAMES, Catalog, Label, SplitName
 from planetvision.errors import DataError, SettingsError, SplitWarning, count, itemize
 from planetvision.runtime import derive_seed
 
-__all__ = ["check_classes", "check_fractions", "check_groups", "split_catalog", "split_folds"]
+__all__ = [
+    "check_classes",
+    "check_fractions",
+    "check_groups",
+    "check_parts",
+    "split_catalog",
+    "split_folds",
+]
 
 
 def check_classes(catalog: Catalog, *, min_images: int, where: str = "") -> None:
@@ -75,6 +82,30 @@ def check_groups(catalog: Catalog, *, min_groups: int, where: str = "") -> None:
         )
 
 
+def check_parts(catalog: Catalog) -> None:
+    """Checks that the training part has each class that the others have.
+
+    Raises:
+        DataError: If not; all classes that it lacks are named.
+    """
+    known = set(catalog.part("train").classes)
+    problems = [
+        f"the class '{label}' is in {split} but not in train"
+        for split in SPLIT_NAMES[1:]
+        for label in catalog.part(split).classes
+        if label not in known
+    ]
+    if problems:
+        raise DataError(
+            itemize(
+                f"The parts of {catalog.origin} disagree. Give each class readable images in "
+                "train, or leave it out by a class map (--class NAME=):",
+                problems,
+            ),
+            problems=problems,
+        )
+
+
 def _is_share(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < 1
 
@@ -127,8 +158,8 @@ def split_catalog(
 
     Raises:
         SettingsError: If the fractions leave no part for training or validation.
-        DataError: If there is one class only, or a class has too few images or groups for all
-            parts.
+        DataError: If there is one class only, a class has too few images or groups for all
+            parts, or a given training part lacks one.
 
     Warns:
         SplitWarning: If groups are so large that the shares of a class are far from those asked
@@ -136,6 +167,7 @@ def split_catalog(
     """
     check_fractions(val_fraction, test_fraction)
     if catalog.splits is not None:
+        check_parts(catalog)
         train = catalog.part("train")
         if "val" in catalog.splits:
             check_classes(train, min_images=1, where=f"train/ of {catalog.origin}")

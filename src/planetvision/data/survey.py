@@ -180,10 +180,14 @@ def drop_unreadable(
             "or remove them, or go on without them by on_error='skip' (--on-error skip):"
         )
         raise DataError(itemize(heading, problems, limit=len(problems)), problems=problems)
-    heading = f"{len(errors)} of {len(catalog)} files cannot be read and are left out:"
-    warnings.warn(itemize(heading, problems, limit=len(problems)), DataWarning, stacklevel=3)
     kept = [row for row in range(len(catalog)) if row not in errors]
-    return catalog.select(kept), survey.select(kept)
+    readable = catalog.select(kept)
+    lost = [f"'{label}'" for label in catalog.classes if label not in readable.counts]
+    heading = f"{len(errors)} of {len(catalog)} files cannot be read and are left out"
+    if lost:
+        heading += f", so that no image is left of the class {', '.join(lost)}"
+    warnings.warn(itemize(f"{heading}:", problems, limit=len(problems)), DataWarning, stacklevel=3)
+    return readable, survey.select(kept)
 
 
 def _survey_image(
