@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, defaultdict
-from itertools import chain
+from dataclasses import replace
+from itertools import chain, product
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planetvision.data import Catalog, Label, split_catalog, split_folds
-from planetvision.data.catalog import SplitName
-from planetvision.data.splits import check_classes
+from planetvision.data.catalog import SPLIT_NAMES, SplitName
+from planetvision.data.splits import can_split, check_classes
 from planetvision.errors import DataError, SettingsError, SplitWarning
 
 SIZES = st.dictionaries(
@@ -323,8 +324,48 @@ def test_entangled_groups_that_cannot_be_in_each_part_raise() -> None:
         groups=(0, 0, 1, 1, 2, 2),
         origin="the test",
     )
-    with pytest.raises(DataError, match=r"No split of the test puts class '.' into each part"):
+    with pytest.raises(DataError, match=r"No split of the test has each class in each .*--no-gr"):
         split_catalog(tangled, test_fraction=0)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4), min_size=2, max_size=7),
+    st.integers(0, 9),
+    st.sampled_from([0.0, 0.15]),
+)
+def test_split_of_groups_of_several_classes_is_found_if_there_is_one(
+    members: list[list[str]], seed: int, test_fraction: float
+) -> None:
+    rows = [(label, group) for group, labels in enumerate(members) for label in labels]
+    catalog = Catalog(
+        sources=tuple(f"{row}.png" for row in range(len(rows))),
+        labels=tuple(label for label, _ in rows),
+        groups=tuple(group for _, group in rows),
+    )
+    classes = set(catalog.labels or ())
+    num_parts = 3 if test_fraction else 2
+    exists = len(classes) > 1 and any(
+        all(
+            {
+                label
+                for part, labels in zip(parts, members, strict=True)
+                if part == each
+                for label in labels
+            }
+            == classes
+            for each in range(num_parts)
+        )
+        for parts in product(range(num_parts), repeat=len(members))
+    )
+    assert len(classes) < 2 or can_split(catalog, num_parts=num_parts) == exists
+    if not exists:
+        with pytest.raises(DataError):
+            split_quietly(catalog, seed=seed, test_fraction=test_fraction)
+        return
+    split = split_quietly(catalog, seed=seed, test_fraction=test_fraction)
+    assert all(len(parts) == 1 for parts in get_parts_of_groups(split).values())
+    for name in SPLIT_NAMES[:num_parts]:
+        assert split.part(name).classes == sorted(classes)
 
 
 def test_groups_too_large_for_the_shares_warn() -> None:
@@ -408,3 +449,25 @@ def test_split_of_groups_does_not_depend_on_where_the_data_lie() -> None:
     here, there = (split_catalog(create(root), seed=3) for root in ("", "/somewhere/else/"))
     assert here.splits == there.splits
     assert here.splits != split_catalog(create(""), seed=4).splits
+
+
+def test_split_of_groups_knows_images_by_content_else_by_their_path_below_all() -> None:
+    # The same file names in each folder, as telescopes write them.
+    names = [
+        f"{label}/night{night}/{shot}.png"
+        for label in ("a", "b")
+        for night in range(10)
+        for shot in range(2)
+    ]
+    catalog = Catalog(
+        sources=tuple(names),
+        labels=tuple(name[0] for name in names),
+        groups=tuple(name.rpartition("/")[0] for name in names),
+    )
+    order = np.random.default_rng(1).permutation(len(names)).tolist()
+    split = split_catalog(catalog, seed=1)
+    assert split_catalog(catalog.select(order), seed=1) == split.select(order)
+    assert split_catalog(catalog, seed=2).splits != split.splits
+    hashed = replace(catalog, hashes=tuple(f"{row:064x}" for row in range(len(names))))
+    renamed = replace(hashed, sources=tuple(f"{row}.png" for row in range(len(names))))
+    assert split_catalog(renamed, seed=1).splits == split_catalog(hashed, seed=1).splits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from planetvision.data.catalog import Catalog
 from planetvision.data.duplicates import DuplicatePair
 from planetvision.data.images import read_image
 from planetvision.data.preparation import group_copies, prepare_catalog
+from planetvision.data.splits import split_catalog
 from planetvision.data.survey import drop_unreadable, survey_catalog
 from planetvision.errors import ConversionWarning, DataError, DataWarning, SplitWarning
 from planetvision.render import render_body
@@ -192,3 +194,28 @@ def test_copies_across_given_parts_are_not_joined() -> None:
     assert groups[0] == groups[1] != groups[3]
     whole = replace(catalog, splits=("train", "val", "train", "test"), groups=("x", "y", "z", "w"))
     assert group_copies(whole, pairs, num_parts=3) == whole
+
+
+def test_copies_in_a_given_training_part_stay_apart_where_val_is_cut_from_it() -> None:
+    catalog = Catalog(
+        sources=tuple("abcdef"),
+        labels=("mars", "mars", "earth", "earth", "mars", "earth"),
+        splits=("train", "train", "train", "train", "test", "test"),
+    )
+    pairs = [DuplicatePair(first=0, second=1, similarity=0.99)]
+    with pytest.warns(SplitWarning, match="'mars' has 2 images that form 1 group"):
+        grouped = group_copies(catalog, pairs, num_parts=3)
+    assert Counter(split_catalog(grouped).splits) == {"train": 2, "val": 2, "test": 2}
+
+
+def test_copies_of_different_classes_stay_apart_where_they_leave_no_split() -> None:
+    catalog = Catalog(sources=tuple("abcdef"), labels=("a", "a", "b", "b", "c", "c"))
+    pairs = [
+        DuplicatePair(first=first, second=second, similarity=0.99)
+        for first, second in ((0, 2), (1, 4), (3, 5))
+    ]
+    with pytest.warns(SplitWarning, match="join images of different classes"):
+        grouped = group_copies(catalog, pairs, num_parts=2)
+    assert split_catalog(grouped, test_fraction=0).splits is not None
+    joined = group_copies(catalog, pairs[:1], num_parts=2)
+    assert len(set(joined.groups or ())) == 5

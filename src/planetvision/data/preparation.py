@@ -11,8 +11,9 @@ from planetvision.config import InputSpec
 from planetvision.data.cache import DecodedCache
 from planetvision.data.catalog import Catalog, Label, SplitName
 from planetvision.data.duplicates import DuplicatePair, find_duplicates, group_catalog
+from planetvision.data.splits import can_split
 from planetvision.data.survey import Survey, drop_unreadable, survey_catalog
-from planetvision.errors import ImageError, SplitWarning, itemize
+from planetvision.errors import ImageError, SplitWarning, count, itemize
 
 __all__ = ["Prepared", "group_copies", "prepare_catalog", "prepare_surveyed"]
 
@@ -115,9 +116,10 @@ def group_copies(
     """Returns the catalog with near-copies in groups, as far as it can then be split.
 
     A class whose images are so alike that they form fewer groups than there are parts could not be
-    split at all. Its images stay apart then, and a warning says so. Groups that are given are
-    never taken apart. Where parts are given, nothing is joined across them, and nothing at all
-    where no part is left to be cut.
+    split at all. Its images stay apart then, and a warning says so; so do images of different
+    classes, where groups of several classes leave no split. Groups that are given are never taken
+    apart. Where parts are given, nothing is joined across them, and nothing at all where no part
+    is left to be cut.
 
     Args:
         catalog: The images, with or without groups.
@@ -130,36 +132,62 @@ def group_copies(
     splits = catalog.splits
     if splits is not None and "val" in splits:
         return catalog
+    pairs = list(duplicates)
     if splits is not None:
-        within = [pair for pair in duplicates if splits[pair.first] == splits[pair.second]]
-        return group_catalog(catalog, within)
-    grouped = group_catalog(catalog, duplicates)
-    before, after = _count_groups(catalog), _count_groups(grouped)
-    loose = [label for label in after if after[label] < num_parts <= before[label]]
-    if not loose:
-        return grouped
+        # Only `train` is cut, into what trains and what validates.
+        pairs = [pair for pair in pairs if splits[pair.first] == splits[pair.second]]
+        num_parts = 2
     labels = catalog.labels or ()
-    kept = [
-        pair
-        for pair in duplicates
-        if labels[pair.first] not in loose and labels[pair.second] not in loose
-    ]
-    problems = [
-        f"'{label}' has {before[label]} images that form {after[label]} groups" for label in loose
-    ]
+    before, after = _count_groups(catalog), _count_groups(group_catalog(catalog, pairs))
+    loose = [label for label in after if after[label] < num_parts <= before[label]]
+    if loose:
+        pairs = [
+            pair
+            for pair in pairs
+            if labels[pair.first] not in loose and labels[pair.second] not in loose
+        ]
+        images = _get_cut(catalog).counts
+        problems = [
+            f"'{label}' has {count(images[label], 'image')} that form "
+            f"{count(after[label], 'group')}"
+            for label in loose
+        ]
+        warnings.warn(
+            itemize(
+                f"Near-copies in {catalog.origin} are too many to stay in one part: what is said "
+                "of these classes is said of few different images. Add others.",
+                problems,
+            ),
+            SplitWarning,
+            stacklevel=4,
+        )
+    grouped = group_catalog(catalog, pairs)
+    apart = group_catalog(
+        catalog, [pair for pair in pairs if labels[pair.first] == labels[pair.second]]
+    )
+    if _can_be_cut(grouped, num_parts) or not _can_be_cut(apart, num_parts):
+        return grouped
     warnings.warn(
-        itemize(
-            f"Near-copies in {catalog.origin} are too many to stay in one part: what is said of "
-            "these classes is said of few different images. Add others.",
-            problems,
-        ),
+        f"Near-copies in {catalog.origin} join images of different classes, so that no split would "
+        "have each class in each part: they stay apart where their classes differ. Look at their "
+        "labels (planetvision data check).",
         SplitWarning,
         stacklevel=4,
     )
-    return group_catalog(catalog, kept)
+    return apart
+
+
+def _can_be_cut(catalog: Catalog, num_parts: int) -> bool:
+    return can_split(_get_cut(catalog), num_parts=num_parts)
+
+
+def _get_cut(catalog: Catalog) -> Catalog:
+    """Returns the images that will be split."""
+    return catalog if catalog.splits is None else catalog.part("train")
 
 
 def _count_groups(catalog: Catalog) -> dict[Label, int]:
+    catalog = _get_cut(catalog)
     groups = catalog.groups or tuple(range(len(catalog)))
     held: dict[Label, set[Label]] = {}
     for label, group in zip(catalog.labels or (), groups, strict=True):

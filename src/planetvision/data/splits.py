@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from planetvision.errors import DataError, SettingsError, SplitWarning, count, i
 from planetvision.runtime import derive_seed
 
 __all__ = [
+    "can_split",
     "check_classes",
     "check_fractions",
     "check_groups",
@@ -147,8 +149,8 @@ def split_catalog(
 
     Images of one group are never put into different parts. Groups are dealt out from the largest
     to the smallest, each to the part that lacks most of its classes, so large ones tend to train;
-    the order of groups of one size is the seed's and does not depend on that of the rows. Where
-    there are no groups of several images, the split is that of the images.
+    the order of groups of one size is the seed's, and does not depend on that of the rows. Where
+    no group has several images, rows are shuffled, and the split depends on their order.
 
     Args:
         catalog: The labelled images, with their groups where they have any.
@@ -221,68 +223,126 @@ def _count_parts(number: int, *, val_fraction: float, test_fraction: float) -> t
 def _assign_groups(
     catalog: Catalog, numbers: Mapping[Label, tuple[int, int, int]], *, seed: int
 ) -> list[SplitName]:
-    labels, groups, names = catalog.labels or (), catalog.groups or (), catalog.names
-    columns = {label: column for column, label in enumerate(catalog.classes)}
-    # A group goes by its first image and not by its own name, which may be a number counted by row;
-    # and an image by its class and file name, wherever the data lie.
-    first_name: dict[Label, str] = {}
-    for group, label, path in zip(groups, labels, names, strict=True):
-        name = f"{label}/{PurePath(path).name}"
-        first_name[group] = min(name, first_name.get(group, name))
-    rank = {group: derive_seed(seed, "split", name) for group, name in first_name.items()}
-    sizes = {group: np.zeros(len(columns)) for group in first_name}
-    for group, label in zip(groups, labels, strict=True):
-        sizes[group][columns[label]] += 1
+    groups = catalog.groups or ()
+    # A group goes by its first image and not by its own name, which may be a number counted by row.
+    first: dict[Label, tuple[str, str]] = {}
+    for group, image in zip(groups, _identify_rows(catalog), strict=True):
+        first[group] = min(image, first.get(group, image))
+    sizes = _count_classes(catalog)
     wanted = np.array([numbers[label] for label in catalog.classes], np.float64).T
     num_parts = 3 if wanted[2].any() else 2
     wanted = wanted[:num_parts]
     dealt = np.zeros_like(wanted)
     # Each class counts the same, whatever its number of images.
     weight = 1 / wanted.sum(axis=0) ** 2
-    part_of: dict[Label, int] = {}
-    order = sorted(sizes, key=lambda each: (-sizes[each].sum(), rank[each]))
-    for group in order:
-        part = int(np.argmax(((wanted - dealt) * weight) @ sizes[group]))
-        part_of[group] = part
-        dealt[part] += sizes[group]
-    _cover_all_parts(part_of, {group: sizes[group] for group in order}, dealt, wanted, catalog)
+    rank = {group: derive_seed(seed, "split", content) for group, (content, _) in first.items()}
+    order = sorted(sizes, key=lambda group: (-sizes[group].sum(), rank[group], first[group]))
+    parts = np.zeros(len(order), np.int64)
+    for position, group in enumerate(order):
+        parts[position] = np.argmax(((wanted - dealt) * weight) @ sizes[group])
+        dealt[parts[position]] += sizes[group]
+    if (dealt == 0).any():
+        stacked = np.stack([sizes[group] for group in order])
+        moved = _cover_all_parts(parts, stacked, dealt)
+        if moved is None:
+            raise DataError(
+                f"No split of {catalog.origin} has each class in each part "
+                f"({', '.join(SPLIT_NAMES[:num_parts])}) and keeps each group in one: its groups "
+                "hold images of several classes. Give the splits yourself, or split without "
+                "groups; of near-copies alone, by group_duplicates=False (--no-group-duplicates)."
+            )
+        parts = moved
+        dealt = np.stack([stacked[parts == part].sum(axis=0) for part in range(num_parts)])
     _warn_of_shares(dealt, wanted, catalog)
+    part_of = dict(zip(order, parts.tolist(), strict=True))
     return [SPLIT_NAMES[part_of[group]] for group in groups]
 
 
+def _identify_rows(catalog: Catalog) -> list[tuple[str, str]]:
+    """Returns what tells each image from the others, wherever the data lie.
+
+    First comes its content where that is known, and then its path below the folder of all.
+    """
+    names = catalog.names
+    paths = [
+        os.path.abspath(name)  # noqa: PTH100 - Path.absolute keeps ".."
+        for name, source in zip(names, catalog.sources, strict=True)
+        if isinstance(source, str | os.PathLike)
+    ]
+    try:
+        root = os.path.commonpath(paths) if paths else ""
+    except ValueError:  # several drives
+        root = ""
+    below = iter(PurePath(path).relative_to(root).as_posix() if root else path for path in paths)
+    known = [
+        next(below) if isinstance(source, str | os.PathLike) else name
+        for name, source in zip(names, catalog.sources, strict=True)
+    ]
+    hashes = catalog.hashes or ("",) * len(catalog)
+    return [(value or name, name) for value, name in zip(hashes, known, strict=True)]
+
+
+def _count_classes(catalog: Catalog) -> dict[Label, npt.NDArray[np.float64]]:
+    """Returns the number of images of each class in each group."""
+    columns = {label: column for column, label in enumerate(catalog.classes)}
+    sizes: dict[Label, npt.NDArray[np.float64]] = {}
+    for group, label in zip(catalog.groups or (), catalog.labels or (), strict=True):
+        size = sizes.setdefault(group, np.zeros(len(columns)))
+        size[columns[label]] += 1
+    return sizes
+
+
+def can_split(catalog: Catalog, *, num_parts: int) -> bool:
+    """Returns whether each class can be in each part while each group stays in one.
+
+    Args:
+        catalog: The labelled images, with their groups.
+        num_parts: How many parts there are.
+    """
+    sizes = np.stack(list(_count_classes(catalog).values()))
+    alone = sizes[(sizes > 0).sum(axis=1) == 1]
+    if ((alone > 0).sum(axis=0) >= num_parts).all():
+        return True
+    parts = np.zeros(len(sizes), np.int64)
+    dealt = np.stack([sizes.sum(axis=0), *np.zeros((num_parts - 1, sizes.shape[1]))])
+    return _cover_all_parts(parts, sizes, dealt) is not None
+
+
 def _cover_all_parts(
-    part_of: dict[Label, int],
-    sizes: Mapping[Label, npt.NDArray[np.float64]],
+    parts: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.float64],
     dealt: npt.NDArray[np.float64],
-    wanted: npt.NDArray[np.float64],
-    catalog: Catalog,
-) -> None:
-    """Moves groups, in place, until each part has an image of each class."""
-    while (dealt == 0).any():
-        part, column = (int(index) for index in np.argwhere(dealt == 0)[0])
-        movable = [
-            group
-            for group, size in sizes.items()
-            if size[column] and ((dealt[part_of[group]] - size > 0) | (size == 0)).all()
-        ]
-        if not movable:
-            label = catalog.classes[column]
-            raise DataError(
-                f"No split of {catalog.origin} puts class '{label}' into each part "
-                f"({', '.join(SPLIT_NAMES[: len(dealt)])}) and keeps each group in one: its groups "
-                "hold images of other classes that would then be missing elsewhere. Give the "
-                "splits yourself, or split without groups."
-            )
+) -> npt.NDArray[np.int64] | None:
+    """Moves as few images as it takes for each part to have each class.
 
-        def get_excess(group: Label, part: int = part) -> float:
-            excess = dealt[part] + sizes[group] - wanted[part]
-            taken = wanted[part_of[group]] - dealt[part_of[group]] + sizes[group]
-            return float(np.maximum(excess, 0).sum() + np.maximum(taken, 0).sum())
+    Args:
+        parts: The part of each group, (G,).
+        sizes: The images of each class in each group, (G, C).
+        dealt: The images of each class in each part, (P, C).
 
-        chosen = min(movable, key=get_excess)
-        dealt[part_of[chosen]] -= sizes[chosen]
-        dealt[part] += sizes[chosen]
-        part_of[chosen] = part
+    Returns:
+        The new part of each group, (G,); None where no parts do.
+    """
+    from scipy import sparse
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
+    num_groups, num_parts = len(sizes), len(dealt)
+    # Of two moves of as many images, the one that takes the smaller share of a part is better.
+    cost = (sizes * (1 + 1 / np.maximum(dealt[parts], 1))).sum(axis=1)
+    costs = np.repeat(cost[:, None], num_parts, axis=1)
+    costs[np.arange(num_groups), parts] = 0
+    # The unknown (group, part) is 1 where the group is in the part.
+    in_one_part = sparse.kron(sparse.eye(num_groups), np.ones((1, num_parts)), format="csr")
+    has_class = sparse.kron(sparse.csr_matrix(sizes.T > 0, dtype=float), sparse.eye(num_parts))
+    found = milp(
+        costs.ravel(),
+        integrality=np.ones(costs.size),
+        bounds=Bounds(0, 1),
+        constraints=[LinearConstraint(in_one_part, 1, 1), LinearConstraint(has_class, 1, np.inf)],
+    )
+    if found.x is None:
+        return None
+    return np.asarray(found.x.reshape(num_groups, num_parts).argmax(axis=1), np.int64)
 
 
 def _warn_of_shares(
