@@ -91,6 +91,7 @@ Inputs = Annotated[
     typer.Argument(help="Images, folders or glob patterns.", show_default=False),
 ]
 Out = Annotated[Path, typer.Option(help="A new or empty folder for the results.")]
+GroupDuplicates = Annotated[bool, typer.Option(help="Keep near-copies of an image in one part.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files in the output folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Data = Annotated[
@@ -206,9 +207,7 @@ def train(
     ] = OnError.stop,
     column: Columns = None,
     class_map: ClassMap = None,
-    group_duplicates: Annotated[
-        bool, typer.Option(help="Keep near-copies of an image in one part.")
-    ] = True,
+    group_duplicates: GroupDuplicates = True,
     cache: Annotated[
         str, typer.Option(help="Where decoded images are kept: memory, disk, a folder, or off.")
     ] = "memory",
@@ -379,6 +378,7 @@ def data_check(
     backbone: Annotated[
         str, typer.Option(help="Whose frozen features the linear baseline learns on; or none.")
     ] = "efficientnet_lite0",
+    group_duplicates: GroupDuplicates = True,
     stretch: StretchOption = Stretch.linear,
     seed: Annotated[int, typer.Option(help="The seed of the split.")] = 0,
     device: Device = "auto",
@@ -396,6 +396,7 @@ def data_check(
         columns=_parse_pairs(column, "--column"),
         class_map=_parse_pairs(class_map, "--class"),
         backbone=None if backbone == "none" else backbone,
+        group_duplicates=group_duplicates,
         stretch=stretch.value,
         device=device,
         random_state=seed,

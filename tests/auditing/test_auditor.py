@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from planetvision.auditing import audit
+from planetvision.data import Catalog
 from planetvision.errors import (
     ConversionWarning,
     DataError,
@@ -231,6 +232,36 @@ def test_split_is_the_one_that_fit_makes(rendered_folder: Path) -> None:
     assert dict(zip(result.catalog.names, result.catalog.splits or (), strict=True)) == dict(
         zip(fitted.split_.names, fitted.split_.splits or (), strict=True)
     )
+
+
+def test_split_is_the_one_that_fit_makes_of_large_images_without_groups_too(
+    tmp_path: Path,
+) -> None:
+    from planetvision.classifier import PlanetClassifier
+
+    for name in ("mars", "earth"):
+        (tmp_path / name).mkdir()
+        for seed in range(6):
+            body = render_body(name, image_size=280, seed=seed)
+            picture = Image.fromarray(body.image)
+            picture.save(tmp_path / name / f"{seed}.png")
+            picture.rotate(90).save(tmp_path / name / f"{seed}_turned.png")
+
+    def split(catalog: Catalog) -> dict[str, str]:
+        return dict(zip(catalog.names, catalog.splits or (), strict=True))
+
+    splits = []
+    for grouped in (True, False):
+        classifier = PlanetClassifier(
+            "tiny", recipe="probe", weights="none", group_duplicates=grouped
+        )
+        with pytest.warns(WeightsWarning, match="never trains all of it"):
+            classifier.fit(tmp_path)
+        result = audit(tmp_path, backbone="tiny", weights="none", group_duplicates=grouped)
+        assert split(result.catalog) == split(classifier.split_)
+        assert len(find(result, "near_duplicates").rows) == 24
+        splits.append(split(result.catalog))
+    assert splits[0] != splits[1]
 
 
 def test_nothing_readable_is_an_error(tmp_path: Path) -> None:

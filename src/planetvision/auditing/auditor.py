@@ -12,9 +12,11 @@ import numpy as np
 
 from planetvision.auditing.baselines import score_features, score_pixels
 from planetvision.auditing.findings import find_all
-from planetvision.config import Stretch
+from planetvision.backbones import BACKBONES
+from planetvision.config import InputSpec, Stretch
+from planetvision.data.cache import DecodedCache, create_cache
 from planetvision.data.catalog import Catalog, ClassMap, Label, SplitName
-from planetvision.data.duplicates import DuplicatePair
+from planetvision.data.duplicates import DuplicatePair, find_duplicates
 from planetvision.data.preparation import prepare_surveyed
 from planetvision.data.sources import read_labelled
 from planetvision.data.splits import check_fractions, split_catalog
@@ -27,7 +29,6 @@ from planetvision.runtime import resolve_device, tune_allocator
 __all__ = ["audit", "audit_catalog"]
 
 _FEATURES = "linear head on frozen features"
-_READ_SIZE = 448
 
 
 def audit(
@@ -41,6 +42,7 @@ def audit(
     weights: str | os.PathLike[str] = "pretrained",
     val_fraction: float = 0.15,
     test_fraction: float = 0.15,
+    group_duplicates: bool = True,
     stretch: Stretch = "linear",
     device: str = "auto",
     random_state: int = 0,
@@ -50,7 +52,7 @@ def audit(
 
     Counts, unreadable files, copies and near-copies (under different labels, and across given
     splits), images without a visible body, sizes and depths, and what trivial answers are worth on
-    the split that `PlanetClassifier.fit` makes with the same seed.
+    the split that `PlanetClassifier.fit` makes with the same seed, backbone and input size.
 
     Args:
         data: Labelled images, as for `PlanetClassifier.fit`.
@@ -58,10 +60,12 @@ def audit(
         groups: The group of each image of a sequence.
         columns: The names of a table's columns, as for `PlanetClassifier.fit`.
         class_map: New names of classes, as for `PlanetClassifier.fit`.
-        backbone: Whose frozen features the linear baseline learns on; None leaves it out.
+        backbone: Whose frozen features the linear baseline learns on, and whose input size says
+            how images are decoded; None leaves the baseline out.
         weights: The backbone's weights: `pretrained`, or a file.
         val_fraction: The share for validation.
         test_fraction: The share for testing.
+        group_duplicates: Whether the split keeps near-copies in one part.
         stretch: How images of more than 8 bits are brought to 8.
         device: Where the backbone runs.
         random_state: The seed of the split.
@@ -74,7 +78,12 @@ def audit(
     check_fractions(val_fraction, test_fraction)
     resolve_device(device)
     catalog = read_labelled(data, labels, groups=groups, columns=columns, class_map=class_map)
-    survey = survey_catalog(catalog, min_size=_READ_SIZE, stretch=stretch, progress=progress)
+    spec = BACKBONES.get(backbone).input if backbone is not None else InputSpec()
+    spec = dataclasses.replace(spec, stretch=stretch)
+    cache = create_cache("memory")
+    survey = survey_catalog(
+        catalog, min_size=spec.decode_size, stretch=stretch, cache=cache, progress=progress
+    )
     errors = survey.errors
     kept = [row for row in range(len(catalog)) if row not in errors]
     if not kept:
@@ -83,8 +92,12 @@ def audit(
         catalog.select(kept),
         survey.select(kept),
         unreadable=tuple(errors.values()),
+        group_duplicates=group_duplicates,
         num_parts=3 if test_fraction > 0 else 2,
     )
+    duplicates = prepared.duplicates
+    if not group_duplicates:
+        duplicates = find_duplicates(survey.select(kept).descriptors)
     catalog = prepared.catalog
     remarks: list[str] = []
     try:
@@ -100,7 +113,8 @@ def audit(
                 catalog,
                 backbone,
                 weights=weights,
-                stretch=stretch,
+                spec=spec,
+                cache=cache,
                 device=device,
                 progress=progress,
             )
@@ -110,7 +124,7 @@ def audit(
         catalog,
         prepared.survey,
         unreadable=prepared.unreadable,
-        duplicates=prepared.duplicates,
+        duplicates=duplicates,
         given_splits=prepared.given_splits,
         scored="test" if "test" in (catalog.splits or ()) else "val",
         features=features,
@@ -172,26 +186,24 @@ def _compute_features(
     backbone: str,
     *,
     weights: str | os.PathLike[str],
-    stretch: Stretch,
+    spec: InputSpec,
+    cache: DecodedCache | None,
     device: str,
     progress: bool,
 ) -> Any:
     """Returns the pooled features of each image as the network is shown it, (N, C)."""
-    from planetvision.backbones import BACKBONES
     from planetvision.data.loading import ImageDataset
     from planetvision.network import create_network
     from planetvision.training.features import compute_features
 
     tune_allocator()
-    spec = BACKBONES.get(backbone)
-    shown = dataclasses.replace(spec.input, stretch=stretch)
     place = resolve_device(device)
     network = create_network(
-        backbone, num_classes=len(catalog.classes), weights=weights, input_spec=shown, seed=0
+        backbone, num_classes=len(catalog.classes), weights=weights, input_spec=spec, seed=0
     )
     stored = compute_features(
         network.to(place).eval(),
-        ImageDataset(catalog.sources, input_spec=shown),
+        ImageDataset(catalog.sources, input_spec=spec, hashes=catalog.hashes, cache=cache),
         views=1,
         device=place,
         autocast=contextlib.nullcontext,
