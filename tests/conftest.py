@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,18 @@ def disc_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels = pixels + generator.normal(0, 8, size=pixels.shape)
             image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
             image.save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def odd_folder(disc_folder: Path, tmp_path: Path) -> Path:
+    """A copy of `disc_folder` in which one file of each class has a name that is no valid text."""
+    if os.name != "posix":
+        pytest.skip("names of bytes are a matter of POSIX")
+    folder = tmp_path / "odd"
+    shutil.copytree(disc_folder, folder)
+    for path in list(folder.glob("*/0.png")):
+        path.rename(path.with_name(os.fsdecode(b"mars-\xff.png")))
     return folder
 
 

@@ -231,3 +231,14 @@ def test_set_made_by_another_stretch_than_the_models_is_warned_of(
         ConversionWarning, match=r"2 images .*'asinh'.* --stretch linear|trained with"
     ):
         score_blind_set(trained, made.folder, made.mapping)
+
+
+def test_original_with_a_name_that_is_no_text_is_named_by_escapes(
+    odd_folder: Path, trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    with pytest.warns(DataWarning, match=r"blind\.mapping\.csv' are not valid text"):
+        made = make_blind_set(odd_folder, tmp_path / "blind")
+    result = score_blind_set(trained, made.folder, made.mapping)
+    folder = result.save(tmp_path / "out")
+    originals = pd.read_csv(folder / "blind.csv")["original"].tolist()
+    assert sum(Path(name).name == r"mars-\udcff.png" for name in originals) == 3

@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from planetvision.errors import OutputError, OutputExistsError
+from planetvision.errors import DataWarning, OutputError, OutputExistsError
 from planetvision.files import (
     check_output,
     create_output_folder,
+    create_table,
     write_atomically,
     write_json,
     write_table,
@@ -140,3 +141,34 @@ def test_json_text_and_tables_are_written_as_people_and_programs_read_them(tmp_p
     assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines() == ["x", "1", "2"]
     write_text(tmp_path / "a.txt", "ü")
     assert (tmp_path / "a.txt").read_bytes() == "ü".encode()
+
+
+def test_names_that_are_no_text_are_written_as_escapes_with_a_warning(tmp_path: Path) -> None:
+    name = "mars-\udcff.png"  # as Python has a file that is called b"mars-\xff.png"
+    with pytest.warns(DataWarning, match=r"Some names in '.*a\.txt' are not valid text"):
+        write_text(tmp_path / "a.txt", name)
+    assert (tmp_path / "a.txt").read_bytes() == b"mars-\\udcff.png"
+    with pytest.warns(DataWarning, match=r"a\.json"):
+        write_json(tmp_path / "a.json", {"name": name})
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"name": name}
+    with pytest.warns(DataWarning, match=r"a\.csv"):
+        write_table(tmp_path / "a.csv", create_table({"name": [name, "é"], "n": [1, 2]}))
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines() == [
+        "name,n",
+        r"mars-\udcff.png,1",
+        "é,2",
+    ]
+
+
+def test_table_keeps_the_types_of_what_is_no_text() -> None:
+    frame = create_table({"a": ["x", None], "b": [0.5, float("nan")], "c": [1, 2], "d": [True] * 2})
+    assert frame.dtypes.astype(str).tolist() == ["object", "float64", "int64", "bool"]
+    assert create_table({"a": [], "b": []}).columns.tolist() == ["a", "b"]
+
+
+def test_write_atomically_to_a_path_that_the_system_cannot_name_raises_ours(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot be written: .*surrogates not allowed"):
+        write_atomically(tmp_path / "\ud800" / "a.txt", Path.touch)
+    with pytest.raises(OutputError, match=r"a\.txt' cannot be written: .*surrogates not allowed"):
+        write_atomically(tmp_path / "a.txt", lambda file: file.write_text("\ud800", "utf-8"))
+    assert list(tmp_path.iterdir()) == []

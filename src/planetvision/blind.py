@@ -29,7 +29,7 @@ from planetvision.errors import (
     count,
     itemize,
 )
-from planetvision.files import create_output_folder, write_atomically, write_table
+from planetvision.files import create_output_folder, create_table, write_atomically, write_table
 from planetvision.results.blind import BlindResult
 
 if TYPE_CHECKING:
@@ -96,8 +96,6 @@ def make_blind_set(
         OutputError: If the mapping would lie in the folder of the images.
         DataError: If the data cannot be used, or no image can be read.
     """
-    import pandas as pd
-
     target = Path(folder)
     table = Path(mapping) if mapping else target.with_name(target.name + ".mapping.csv")
     if table.resolve().is_relative_to(target.resolve()):
@@ -142,7 +140,8 @@ def make_blind_set(
         heading = f"{count(len(failed), 'image')} cannot be read and are left out:"
         warnings.warn(itemize(heading, failed, limit=len(failed)), DataWarning, stacklevel=2)
     warn_of_conversion(catalog, bits, stretch)
-    write_table(table, pd.DataFrame(sorted(written), columns=list(_COLUMNS)))
+    cells = zip(*sorted(written), strict=True)
+    write_table(table, create_table(dict(zip(_COLUMNS, cells, strict=True))))
     return BlindSet(folder=target, mapping=table, num_images=len(written))
 
 

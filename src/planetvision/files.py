@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from planetvision.errors import OutputError, OutputExistsError
+from planetvision.errors import DataWarning, OutputError, OutputExistsError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_output",
     "create_output_folder",
+    "create_table",
     "write_atomically",
     "write_json",
     "write_table",
@@ -104,34 +107,80 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    except OSError as cause:
-        raise OutputError(
-            f"'{path}' cannot be written: {cause.strerror or cause}.", path=str(path)
-        ) from cause
+    except (OSError, UnicodeError) as cause:
+        raise _make_error(path, cause) from cause
     os.close(handle)
     temporary = Path(name)
     try:
         write(temporary)
         temporary.chmod(0o644)
         temporary.replace(path)
-    except OSError as cause:
-        raise OutputError(
-            f"'{path}' cannot be written: {cause.strerror or cause}.", path=str(path)
-        ) from cause
+    except (OSError, UnicodeError) as cause:
+        raise _make_error(path, cause) from cause
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _make_error(path: Path, cause: OSError | UnicodeError) -> OutputError:
+    reason = getattr(cause, "strerror", None) or cause
+    return OutputError(f"'{path}' cannot be written: {reason}.", path=str(path))
+
+
 def write_text(path: Path, text: str) -> None:
-    """Writes a text as UTF-8; errors as in `write_atomically`."""
-    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
+    """Writes a text as UTF-8, what is no valid text as escapes; errors as in `write_atomically`.
+
+    Warns:
+        DataWarning: If there are such escapes.
+    """
+    # A file's name may be any bytes; those that are no UTF-8 are lone surrogates in a string.
+    content = text.encode(errors="backslashreplace")
+    write_atomically(path, lambda file: file.write_bytes(content))
+    if content.decode() != text:
+        warnings.warn(
+            f"Some names in '{path}' are not valid text and are written with their bytes as "
+            "escapes, so that those files will not be found from it. Rename them.",
+            DataWarning,
+            stacklevel=4,
+        )
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes what JSON can hold, indented for people; errors as in `write_atomically`."""
+    """Writes what JSON can hold, indented for people; errors and warnings as in `write_text`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Writes a table as CSV without its index; errors as in `write_atomically`."""
-    write_atomically(path, lambda file: frame.to_csv(file, index=False))
+def create_table(columns: Mapping[str, Sequence[object]]) -> pd.DataFrame:
+    """Returns a table whose texts are objects, so that it holds any file name.
+
+    Args:
+        columns: The cells by column name.
+    """
+    import pandas as pd
+
+    # pandas' strings cannot hold the names of files that are no valid text.
+    return pd.DataFrame(
+        {
+            name: pd.Series(
+                cells, dtype=object if any(isinstance(cell, str) for cell in cells) else None
+            )
+            for name, cells in columns.items()
+        }
+    )
+
+
+def write_table(
+    path: Path,
+    frame: pd.DataFrame,
+    *,
+    separator: str = ",",
+    quoting: Literal[0, 2] = csv.QUOTE_MINIMAL,
+) -> None:
+    """Writes a table without its index; errors and warnings as in `write_text`.
+
+    Args:
+        path: The file.
+        frame: The table.
+        separator: What stands between cells.
+        quoting: Which cells stand in quotes, as for `csv`.
+    """
+    write_text(path, frame.to_csv(index=False, sep=separator, quoting=quoting))

@@ -16,6 +16,7 @@ from planetvision.data import Catalog
 from planetvision.errors import (
     ConversionWarning,
     DataError,
+    DataWarning,
     SettingsError,
     WeightsError,
     WeightsWarning,
@@ -304,3 +305,22 @@ def test_save_writes_page_json_and_tables(copy: Path, tmp_path: Path) -> None:
     assert set(images["bits"]) == {8}
     findings = pd.read_csv(folder / "findings.csv")
     assert findings["kind"].tolist() == [finding.kind for finding in result.findings]
+
+
+def test_audit_of_files_with_names_that_are_no_text_is_saved(
+    odd_folder: Path, tmp_path: Path
+) -> None:
+    Path(str(odd_folder), "red", "bad-\udcff.png").write_bytes(b"x")
+    result = audit(odd_folder, backbone=None)
+    with pytest.warns(DataWarning, match="are not valid text") as caught:
+        folder = result.save(tmp_path / "out")
+    assert [Path(str(item.message).split("'")[1]).name for item in caught] == [
+        "audit.json",
+        "images.csv",
+        "index.html",
+    ]
+    stored = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
+    assert [Path(item["image"]).name for item in stored["unreadable"]] == ["bad-\udcff.png"]
+    assert r"bad-\udcff.png" in (folder / "index.html").read_text(encoding="utf-8")
+    paths = pd.read_csv(folder / "images.csv")["path"].tolist()
+    assert sum(Path(path).name == r"mars-\udcff.png" for path in paths) == 3

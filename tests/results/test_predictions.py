@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 from sklearn.metrics import accuracy_score
 
-from planetvision.errors import OutputError, OutputExistsError
-from planetvision.results import Prediction, Predictions
+from planetvision.classifier import PlanetClassifier
+from planetvision.errors import DataWarning, OutputError, OutputExistsError
+from planetvision.results import Evaluation, Explanations, Prediction, Predictions
 from planetvision.results.predictions import name_pictures
 
 COLUMNS = [
@@ -216,3 +217,27 @@ def test_name_pictures_gives_names_that_files_may_have_and_none_twice() -> None:
     many = name_pictures([f"{'x' * 300}.png"] * 101)
     assert many[7] == f"007_{'x' * 80}.png"
     assert len(set(many)) == 101
+
+
+def test_results_of_files_with_names_that_are_no_text_are_saved(
+    odd_folder: Path, trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    results: dict[str, Predictions | Evaluation | Explanations] = {
+        "predictions": trained.predict(odd_folder / "red"),
+        "evaluation": trained.evaluate(odd_folder),
+        "explanations": trained.explain(odd_folder / "red"),
+    }
+    for name, result in results.items():
+        with pytest.warns(DataWarning, match="are not valid text"):
+            folder = result.save(tmp_path / name)
+        table = next(path for path in folder.glob("*.csv") if "report" not in path.name)
+        assert r"mars-\udcff.png" in table.read_text(encoding="utf-8")
+
+
+def test_pictures_of_files_with_names_that_are_no_text_are_replaced(
+    odd_folder: Path, trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    with pytest.warns(DataWarning, match="are not valid text"):
+        folder = trained.predict(odd_folder / "red").save(tmp_path / "out")
+    trained.predict(odd_folder / "red" / "1.png").save(folder, overwrite=True)
+    assert [path.name for path in (folder / "annotated").iterdir()] == ["0_1.png"]

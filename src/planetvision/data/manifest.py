@@ -18,7 +18,7 @@ from planetvision.data.catalog import Catalog
 from planetvision.data.images import ImageSource
 from planetvision.data.tables import is_whole_number
 from planetvision.errors import DataWarning, OutputError, OutputExistsError, SettingsError, count
-from planetvision.files import write_atomically
+from planetvision.files import write_table
 
 __all__ = ["hash_source", "hash_sources", "save_manifest"]
 
@@ -116,21 +116,7 @@ def save_manifest(
     quoting: Literal[0, 2] = (
         csv.QUOTE_NONNUMERIC if any(map(_needs_quotes, texts)) else csv.QUOTE_MINIMAL
     )
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        warnings.warn(
-            f"Some names in '{target}' are not valid text and are written with their bytes as "
-            "escapes, so that those files will not be found from it. Rename them.",
-            DataWarning,
-            stacklevel=2,
-        )
-    write_atomically(
-        target,
-        lambda file: frame.to_csv(
-            file, index=False, sep=delimiter, quoting=quoting, errors="backslashreplace"
-        ),
-    )
+    write_table(target, frame, separator=delimiter, quoting=quoting)
     return target
 
 

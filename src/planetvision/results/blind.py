@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planetvision.figures import draw_collage, save_image
-from planetvision.files import create_output_folder, write_json, write_table
+from planetvision.files import create_output_folder, create_table, write_json, write_table
 from planetvision.results.evaluation import Evaluation
 from planetvision.results.predictions import check_not_replaced
 
@@ -38,10 +38,8 @@ class BlindResult:
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a row an image: `name,original,true_label,label,confidence,right,error`."""
-        import pandas as pd
-
         rows = list(zip(self.evaluation.predictions, self.evaluation.labels, strict=True))
-        return pd.DataFrame(
+        return create_table(
             {
                 "name": [Path(answer.path).name for answer, _ in rows],
                 "original": list(self.originals),

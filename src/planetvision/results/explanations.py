@@ -15,7 +15,7 @@ from planetvision.data.catalog import Label
 from planetvision.data.images import ImageArray
 from planetvision.errors import OutputError, OutputExistsError, SettingsError
 from planetvision.figures import draw_explanation, overlay_heatmap, save_image
-from planetvision.files import create_output_folder, write_atomically, write_table
+from planetvision.files import create_output_folder, create_table, write_atomically, write_table
 from planetvision.results.predictions import (
     check_not_replaced,
     format_share,
@@ -94,9 +94,7 @@ class Explanations(Sequence[Explanation]):
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a table: `path`, `label`, `confidence`, `target`, `method`, `layers`, `error`."""
-        import pandas as pd
-
-        return pd.DataFrame(
+        return create_table(
             {
                 "path": [item.path for item in self],
                 "label": [item.label for item in self],

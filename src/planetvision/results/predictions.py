@@ -15,7 +15,7 @@ from planetvision.data.catalog import Label
 from planetvision.data.images import ImageSource, read_image
 from planetvision.errors import ImageError, OutputError
 from planetvision.figures import Tile, annotate_image, draw_collage, save_image
-from planetvision.files import create_output_folder, write_table
+from planetvision.files import create_output_folder, create_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,8 +130,6 @@ class Predictions(Sequence[Prediction]):
         Its columns are `path`, `label`, `confidence`, `second_label`, `second_confidence`,
         `p_<class>` for each class, and `error`.
         """
-        import pandas as pd
-
         rows = list(self)
         table: dict[str, Sequence[Any]] = {
             "path": [row.path for row in rows],
@@ -143,7 +141,7 @@ class Predictions(Sequence[Prediction]):
         for column, label in enumerate(self.classes):
             table[f"p_{label}"] = self.probabilities[:, column].tolist()
         table["error"] = list(self.errors)
-        return pd.DataFrame(table)
+        return create_table(table)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Writes `predictions.csv`, `annotated/` and `collage.png`, and returns the folder.
@@ -239,6 +237,8 @@ def name_pictures(paths: Sequence[str]) -> list[str]:
     digits = len(str(max(1, len(paths) - 1)))
     names = []
     for index, path in enumerate(paths):
+        # As a table holds it, for `remove_stale` finds the pictures by the paths of one.
+        path = path.encode(errors="backslashreplace").decode()
         stem = "".join(char if char.isalnum() or char in "-_." else "_" for char in Path(path).stem)
         names.append(f"{index:0{digits}d}_{stem.strip('_')[:80] or 'image'}.png")
     return names
