@@ -97,14 +97,13 @@ def test_memory_that_is_full_keeps_what_it_has() -> None:
     assert cache.get("2") is None
 
 
-def test_memory_is_not_sent_to_a_spawned_process() -> None:
+def test_memory_of_a_spawned_process_keeps_nothing() -> None:
     cache = MemoryCache(2 * SIZE)
     cache.put(KEY, image())
     copy = pickle.loads(pickle.dumps(cache))
-    assert copy.max_bytes == cache.max_bytes
-    assert len(copy) == 0
-    copy.put(KEY, image(9))
-    assert copy.get(KEY) is not None
+    copy.put(KEY, image())
+    assert (copy.max_bytes, len(copy)) == (0, 0)
+    assert copy.get(KEY) is None
 
 
 def test_disk_that_is_full_drops_what_was_unused_longest(tmp_path: Path) -> None:
@@ -129,6 +128,17 @@ def test_disk_is_shared_by_two_runs(tmp_path: Path) -> None:
     for path in tmp_path.rglob("*.npy"):
         path.unlink()  # as another run makes room
     assert first.get(KEY) is None
+
+
+def test_disk_is_bounded_for_all_runs_together(tmp_path: Path) -> None:
+    bound = 100 * (SIZE + 128)
+    runs = [DiskCache(tmp_path, bound) for _ in range(4)]
+    for number in range(90):
+        for which, run in enumerate(runs):
+            run.put(f"{which}-{number}", image())
+        kept = sum(path.stat().st_size for path in tmp_path.rglob("*.npy"))
+        assert kept <= bound * (1 + len(runs) * 0.06)
+    assert kept >= 0.9 * bound
 
 
 def test_disk_stays_whole_when_many_threads_write_the_same(tmp_path: Path) -> None:

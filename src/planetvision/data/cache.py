@@ -43,6 +43,8 @@ _GIGABYTE = 10**9
 _LAYOUT = "decoded-1"
 # Of the memory that is free when a training starts, for the rest of the machine is at work too.
 _MEMORY_SHARE = 0.25
+# Of the bound of a folder, written by one run: a count of 2 GB of images takes some 20 ms.
+_RECOUNT_SHARE = 0.05
 
 
 class DecodedCache(Protocol):
@@ -61,8 +63,8 @@ class MemoryCache:
     What comes when it is full is not kept: every epoch goes through all images in a new order, so
     making room for one image would only push out another that is needed as soon.
 
-    Loader processes that are forked share what is in it then; those that are spawned get an empty
-    one.
+    Loader processes that are forked share what is in it then. Those that are spawned keep nothing,
+    as each of them would take `max_bytes` again.
 
     Args:
         max_bytes: The most that is kept.
@@ -90,11 +92,8 @@ class MemoryCache:
                 self._arrays[key] = array.copy()
                 self.num_bytes += array.nbytes
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"max_bytes": self.max_bytes}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["max_bytes"])  # type: ignore[misc] # spawned: it starts empty
+    def __reduce__(self) -> tuple[type[MemoryCache], tuple[int]]:
+        return MemoryCache, (0,)
 
 
 class DiskCache:
@@ -106,7 +105,8 @@ class DiskCache:
 
     Args:
         folder: The folder; it is made where it is missing.
-        max_bytes: The most that is kept.
+        max_bytes: The most that is kept by all runs together. Each that writes may pass it by a
+            twentieth, for it counts what the others wrote once in so many bytes of its own.
 
     Raises:
         OutputError: If the folder cannot be written.
@@ -117,6 +117,7 @@ class DiskCache:
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
         self._num_bytes = sum(size for _, size, _ in self._list_files())
+        self._num_uncounted = 0
 
     def get(self, key: str) -> ImageArray | None:
         """Returns a copy of what is kept under `key`, or None."""
@@ -147,7 +148,11 @@ class DiskCache:
             return
         with self._lock:
             self._num_bytes += size
-            if self._num_bytes > self.max_bytes:
+            self._num_uncounted += size
+            if (
+                self._num_bytes > self.max_bytes
+                or self._num_uncounted > _RECOUNT_SHARE * self.max_bytes
+            ):
                 self._make_room()
 
     def _path(self, key: str) -> Path:
@@ -166,12 +171,15 @@ class DiskCache:
         # Another run may have added or removed files: what lies there is counted, not remembered.
         files = sorted(self._list_files())
         self._num_bytes = sum(size for _, size, _ in files)
+        self._num_uncounted = 0
+        if self._num_bytes <= self.max_bytes:
+            return
         for _, size, path in files:
             # A tenth more than is needed, so that not every image to come makes room again.
             if self._num_bytes <= 0.9 * self.max_bytes:
                 break
             with contextlib.suppress(OSError):
-                path.unlink()
+                path.unlink(missing_ok=True)  # another run may be making room, too
                 self._num_bytes -= size
 
     def __getstate__(self) -> dict[str, Any]:
