@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import threading
@@ -161,7 +162,29 @@ def test_disk_stays_whole_when_many_threads_write_the_same(tmp_path: Path) -> No
     assert len(list(tmp_path.rglob("*.npy"))) == 20
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"nonsense" * 100])
+def change_header(old: bytes, new: bytes) -> bytes:
+    file = io.BytesIO()
+    np.save(file, image(1))
+    assert old in file.getvalue()
+    return file.getvalue().replace(old, new)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"nonsense" * 100,
+        b"PK\x03\x04 a zip file by its first bytes",
+        pickle.dumps([1]),
+        change_header(b"3)", b"3 "),  # TokenError
+        change_header(b"|u1", b",u1"),  # SyntaxError
+        change_header(b"10", b"-9"),  # OverflowError
+        change_header(b" 'fortran", b"b'fortran"),  # TypeError
+        change_header(b"|u1", b"|i1"),  # another type
+        change_header(b"20, 3", b"60   "),  # two dimensions
+    ],
+)
 def test_disk_with_a_damaged_file_decodes_anew(
     content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,6 +203,23 @@ def test_disk_never_unpickles(tmp_path: Path) -> None:
     cache.put(KEY, image())
     np.save(cache._path(KEY), np.array([{"a": 1}], dtype=object), allow_pickle=True)
     assert cache.get(KEY) is None
+
+
+def test_disk_reads_the_file_of_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    cache = DiskCache(tmp_path, 10**6)
+    cache.put(KEY, image())
+    monkeypatch.setattr(os, "utime", refuse)
+    assert cache.get(KEY) is not None
+    monkeypatch.setattr(np.lib.format, "open_memmap", refuse)
+    assert cache.get(KEY) is None
+    assert cache._path(KEY).exists()
+    monkeypatch.setattr(Path, "exists", refuse)  # a folder that may not be looked into
+    cache.put(KEY, image())
 
 
 def test_disk_works_in_another_process(tmp_path: Path) -> None:

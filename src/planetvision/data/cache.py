@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import threading
+import tokenize
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +46,8 @@ _LAYOUT = "decoded-1"
 _MEMORY_SHARE = 0.25
 # Of the bound of a folder, written by one run: a count of 2 GB of images takes some 20 ms.
 _RECOUNT_SHARE = 0.05
+# NumPy parses a header as Python, and lets through what that raises.
+_DAMAGE = (ValueError, TypeError, SyntaxError, OverflowError, tokenize.TokenError)
 
 
 class DecodedCache(Protocol):
@@ -123,23 +126,26 @@ class DiskCache:
         """Returns a copy of what is kept under `key`, or None."""
         path = self._path(key)
         try:
-            array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
-            os.utime(path)
-        except FileNotFoundError:
+            array = np.array(np.lib.format.open_memmap(path, mode="r"))
+            if array.dtype != np.uint8 or array.ndim != 3:
+                raise ValueError(f"{array.dtype} of shape {array.shape}")
+        except OSError:  # it is not there, or not ours to read
             return None
-        except (ValueError, OSError, EOFError):
-            logger.warning("the cached file %s is damaged and is written anew", path)
+        except _DAMAGE as error:
+            logger.warning("the cached file %s is damaged and is written anew: %s", path, error)
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
-        return array if array.dtype == np.uint8 and array.ndim == 3 else None
+        with contextlib.suppress(OSError):  # another user's file may be read and not touched
+            os.utime(path)
+        return array
 
     def put(self, key: str, array: ImageArray) -> None:
         """Keeps the array; a disk that is full is warned of and changes nothing else."""
         path = self._path(key)
-        if path.exists() or array.nbytes > self.max_bytes:
-            return
         try:
+            if array.nbytes > self.max_bytes or path.exists():
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, lambda file: np.save(file, array, allow_pickle=False))
             size = path.stat().st_size
