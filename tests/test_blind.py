@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import planetvision.blind as blind_module
 from planetvision.blind import BlindSet, make_blind_set, score_blind_set
 from planetvision.classifier import PlanetClassifier
 from planetvision.data import read_image
@@ -131,13 +132,86 @@ def test_nothing_that_exists_is_replaced_unasked(
         make_blind_set(disc_folder, blind.folder)
 
 
+def list_names(blind: BlindSet) -> list[str]:
+    return sorted(path.name for path in blind.folder.iterdir())
+
+
 def test_overwrite_replaces_the_whole_set_and_no_other_file(
     blind: BlindSet, disc_folder: Path
 ) -> None:
-    (blind.folder / "notes.txt").write_text("mine", encoding="utf-8")
+    table = read_table(blind)
+    first = str(table["name"][0])
+    (blind.folder / first).rename(blind.folder / "renamed.png")
+    table.replace(first, "renamed.png").to_csv(blind.mapping, index=False)
+    (blind.folder / ".hidden").touch()
     again = make_blind_set(disc_folder, blind.folder, seed=1, overwrite=True)
-    assert len(list(again.folder.glob("*.png"))) == 24
-    assert (blind.folder / "notes.txt").exists()
+    assert list_names(again) == [".hidden", *read_table(again)["name"]]
+
+
+@pytest.mark.parametrize("name", ["other.csv", "blind.mapping.csv"])
+def test_overwrite_without_the_earlier_mapping_leaves_a_set_that_can_be_scored(
+    name: str, blind: BlindSet, trained: PlanetClassifier, disc_folder: Path, tmp_path: Path
+) -> None:
+    blind.mapping.rename(tmp_path / "moved.csv")
+    made = make_blind_set(disc_folder, blind.folder, mapping=tmp_path / name, overwrite=True)
+    assert list_names(made) == read_table(made)["name"].tolist()
+    score_blind_set(trained, made.folder, made.mapping)
+
+
+def test_overwrite_by_the_same_seed_replaces_images_of_the_same_name(
+    blind: BlindSet, disc_folder: Path, disc_paths: list[str], disc_labels: list[str]
+) -> None:
+    before = list_names(blind)
+    made = make_blind_set(
+        disc_paths[::-1], blind.folder, labels=disc_labels[::-1], seed=0, overwrite=True
+    )
+    assert list_names(made) == before
+    test_mapping_lies_apart_and_names_the_originals(made, disc_folder)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_overwrite_that_fails_leaves_the_earlier_set(
+    seed: int,
+    blind: BlindSet,
+    disc_folder: Path,
+    disc_paths: list[str],
+    disc_labels: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = list_names(blind)
+    write, calls = blind_module._write_png, iter(range(5))
+
+    def fill_the_disk(pixels: object, file: Path) -> None:
+        if next(calls, None) is None:
+            raise OSError(28, "No space left on device")
+        write(pixels, file)
+
+    monkeypatch.setattr(blind_module, "_write_png", fill_the_disk)
+    with pytest.raises(OutputError, match="No space left on device"):
+        make_blind_set(
+            disc_paths[::-1], blind.folder, labels=disc_labels[::-1], seed=seed, overwrite=True
+        )
+    assert list_names(blind) == before
+    test_mapping_lies_apart_and_names_the_originals(blind, disc_folder)
+
+
+@pytest.mark.parametrize("strange", ["notes.txt", "0123456789ab.png.txt", "photo.png", "folder"])
+def test_folder_with_other_files_is_refused_before_anything_is_read(
+    strange: str, blind: BlindSet, tmp_path: Path
+) -> None:
+    path = blind.folder / strange
+    path.mkdir() if strange == "folder" else path.touch()
+    with pytest.raises(
+        OutputExistsError, match=rf"images of an earlier blind set.* Move .* Found: '{strange}'"
+    ):
+        make_blind_set(tmp_path / "no data", blind.folder, overwrite=True)
+
+
+def test_images_of_the_data_are_never_replaced(blind: BlindSet) -> None:
+    paths = sorted(map(str, blind.folder.iterdir()))
+    with pytest.raises(OutputError, match="lies where results would be written"):
+        make_blind_set(paths, blind.folder, labels=["a", "b"] * 12, overwrite=True)
+    assert sorted(map(str, blind.folder.iterdir())) == paths
 
 
 def test_mapping_among_the_images_is_refused(disc_folder: Path, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import re
 import secrets
+import tempfile
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,8 +32,15 @@ from planetvision.errors import (
     count,
     itemize,
 )
-from planetvision.files import create_output_folder, create_table, write_atomically, write_table
+from planetvision.files import (
+    check_output,
+    create_output_folder,
+    create_table,
+    write_atomically,
+    write_table,
+)
 from planetvision.results.blind import BlindResult
+from planetvision.results.predictions import check_not_replaced
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +51,7 @@ __all__ = ["BlindSet", "make_blind_set", "score_blind_set"]
 
 _COLUMNS = ("name", "original", "label", "sha256", "stretch")
 _NAME_BITS = 48
+_NAME = re.compile(rf"[0-9a-f]{{{_NAME_BITS // 4}}}\.png")
 _Row: TypeAlias = tuple[str, str, Label, str, str]
 
 
@@ -76,24 +87,30 @@ def make_blind_set(
     Each image becomes an 8-bit RGB PNG file of the pixels that a model is shown: no EXIF, no
     comments, no hint in name, order or format of what it was.
 
+    An earlier set stays as it was until every image of the new one is written. Then the images that
+    it left are removed: those that its mapping names, where `mapping` is the same table, and those
+    that are named as images of a set are.
+
     Args:
         data: Labelled images, as for `PlanetClassifier.fit`.
-        folder: Where the copies go; it must be new or empty.
+        folder: Where the copies go; it must be new or empty, or hold an earlier set and no other
+            file that is not hidden, which `score_blind_set` would refuse.
         labels: The label of each image of a sequence.
         columns: The names of a table's columns, as for `PlanetClassifier.fit`.
         class_map: New names of classes, as for `PlanetClassifier.fit`.
         mapping: The table of names; None puts it beside the folder, as `<folder>.mapping.csv`.
         stretch: How images of more than 8 bits a channel are brought to 8; that of the model.
         seed: The seed of names and order; None draws them from the system.
-        overwrite: Whether an earlier set may be replaced.
+        overwrite: Whether an earlier set and the mapping may be replaced.
 
     Returns:
         Where everything is. Images that cannot be read are left out with a warning.
 
     Raises:
         OutputExistsError: If the folder is not empty, or the mapping exists, and `overwrite` is
-            false.
-        OutputError: If the mapping would lie in the folder of the images.
+            false; or if the folder holds what is no image of a set.
+        OutputError: If the mapping would lie in the folder of the images, if an image of the data
+            lies there, or if something cannot be written.
         DataError: If the data cannot be used, or no image can be read.
     """
     target = Path(folder)
@@ -110,10 +127,10 @@ def make_blind_set(
             "(--overwrite on the command line) to replace it.",
             path=str(table),
         )
+    earlier = _find_earlier(check_output(target, overwrite=overwrite), table)
     catalog = read_labelled(data, labels, columns=columns, class_map=class_map)
+    check_not_replaced(catalog.sources, target)
     create_output_folder(target, overwrite=overwrite)
-    if overwrite:
-        _remove_earlier(target, table)
     create_output_folder(table.parent, overwrite=True)
     generator = random.Random(secrets.randbits(64) if seed is None else seed)
     rows = list(range(len(catalog)))
@@ -122,26 +139,33 @@ def make_blind_set(
     failed: list[str] = []
     bits = [0] * len(catalog)
     written: list[_Row] = []
-    for row, number in zip(rows, names, strict=True):
-        name = f"{number:0{_NAME_BITS // 4}x}.png"
-        try:
-            decoded = decode_image(catalog.sources[row], stretch=stretch)
-        except ImageError as error:
-            failed.append(str(error))
-            continue
-        bits[row] = decoded.facts.bits
-        write_atomically(target / name, partial(_write_png, decoded.array))
-        label = (catalog.labels or ())[row]
-        used = stretch if bits[row] > 8 else ""
-        written.append((name, catalog.names[row], label, hash_source(target / name), used))
-    if not written:
-        raise DataError(itemize("None of the images can be read:", failed), problems=failed)
-    if failed:
-        heading = f"{count(len(failed), 'image')} cannot be read and are left out:"
-        warnings.warn(itemize(heading, failed, limit=len(failed)), DataWarning, stacklevel=2)
-    warn_of_conversion(catalog, bits, stretch)
+    # One seed draws the names of an earlier set again: the images move when all are there.
+    with tempfile.TemporaryDirectory(dir=target, prefix=".") as stage:
+        for row, number in zip(rows, names, strict=True):
+            name = f"{number:0{_NAME_BITS // 4}x}.png"
+            file = Path(stage, name)
+            try:
+                decoded = decode_image(catalog.sources[row], stretch=stretch)
+            except ImageError as error:
+                failed.append(str(error))
+                continue
+            bits[row] = decoded.facts.bits
+            write_atomically(file, partial(_write_png, decoded.array))
+            label = (catalog.labels or ())[row]
+            used = stretch if bits[row] > 8 else ""
+            written.append((name, catalog.names[row], label, hash_source(file), used))
+        if not written:
+            raise DataError(itemize("None of the images can be read:", failed), problems=failed)
+        if failed:
+            heading = f"{count(len(failed), 'image')} cannot be read and are left out:"
+            warnings.warn(itemize(heading, failed, limit=len(failed)), DataWarning, stacklevel=2)
+        warn_of_conversion(catalog, bits, stretch)
+        for name, *_ in written:
+            Path(stage, name).replace(target / name)
     cells = zip(*sorted(written), strict=True)
     write_table(table, create_table(dict(zip(_COLUMNS, cells, strict=True))))
+    for name in earlier.difference(name for name, *_ in written):
+        (target / name).unlink(missing_ok=True)
     return BlindSet(folder=target, mapping=table, num_images=len(written))
 
 
@@ -260,15 +284,31 @@ def _check_files(folder: Path, mapping: Path, names: list[str], hashes: list[str
         )
 
 
-def _remove_earlier(folder: Path, mapping: Path) -> None:
-    """Removes the images of the set that is overwritten, which its mapping names, and no others."""
-    if not mapping.is_file():
-        return
-    try:
-        names = _read_mapping(mapping)["name"].tolist()
-    except DataError:  # somebody else's table, which is about to be replaced
-        return
-    for name in names:
-        file = folder / name
-        if file.parent == folder and file.is_file():
-            file.unlink()
+def _find_earlier(folder: Path, mapping: Path) -> set[str]:
+    """Returns the names of the images of an earlier set, which are all that the folder may hold.
+
+    Raises:
+        OutputExistsError: If it holds anything else.
+    """
+    if not folder.is_dir():
+        return set()
+    named: set[str] = set()
+    if mapping.is_file():
+        with contextlib.suppress(DataError):  # somebody else's table, which is about to be replaced
+            named.update(_read_mapping(mapping)["name"])
+    found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    strange = sorted(
+        f"'{path.name}'"
+        for path in found
+        if not path.is_file() or not (path.name in named or _NAME.fullmatch(path.name))
+    )
+    if strange:
+        raise OutputExistsError(
+            itemize(
+                f"The folder '{folder}' must be empty or hold images of an earlier blind set and "
+                "nothing else. Move the rest away, or name another folder. Found:",
+                strange,
+            ),
+            path=str(folder),
+        )
+    return {path.name for path in found}
