@@ -196,7 +196,7 @@ def derive_seed(*parts: int | str) -> int:
     # NumPy's integers are the same seeds as Python's.
     plain = (part.item() if isinstance(part, np.generic) else part for part in parts)
     text = "/".join(f"{type(part).__name__}:{part}" for part in plain)
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 

@@ -410,3 +410,9 @@ def test_inputs_that_stand_alone_and_are_not_there_raise(tmp_path: Path) -> None
 def test_inputs_with_a_name_that_the_system_refuses_raise_ours() -> None:
     with pytest.raises(SourceNotFoundError, match="There is no file or folder"):
         read_inputs("x" * 5000)
+
+
+def test_class_folder_whose_name_is_no_valid_text_is_refused() -> None:
+    labels = ["mars", "mars-\udcff"]
+    with pytest.raises(DataError, match=r"valid text, got 'mars-.*\. Rename it"):
+        read_labelled(["1.png", "2.png"], labels)

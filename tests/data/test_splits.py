@@ -471,3 +471,5 @@ def test_split_of_groups_knows_images_by_content_else_by_their_path_below_all() 
     hashed = replace(catalog, hashes=tuple(f"{row:064x}" for row in range(len(names))))
     renamed = replace(hashed, sources=tuple(f"{row}.png" for row in range(len(names))))
     assert split_catalog(renamed, seed=1).splits == split_catalog(hashed, seed=1).splits
+    odd = replace(catalog, sources=tuple(f"{name}\udcff" for name in names))  # b"\xff" in a name
+    assert set(split_catalog(odd, seed=1).splits or ()) == {"train", "val", "test"}

@@ -245,14 +245,29 @@ def _create_unknown_class_error(
 
 
 def check_label_kinds(labels: Iterable[Label]) -> None:
-    """Checks that the labels are all strings or all integers.
+    """Checks that the labels are all strings or all integers, and valid text.
 
     Raises:
-        DataError: If they are mixed.
+        DataError: If they are not.
     """
+    labels = set(labels)
+    odd = [label for label in labels if isinstance(label, str) and not _is_valid_text(label)]
+    if odd:
+        raise DataError(
+            f"The name of a class must be valid text, got {odd[0]!r}. Rename it: a folder may be "
+            "called by any bytes, and a model's tables and pages cannot show these."
+        )
     kinds = sorted({type(label).__name__ for label in labels})
     if len(kinds) > 1:
         raise DataError(
             "Labels must be all strings or all integers, got both "
             f"{' and '.join(kinds)}. Convert them."
         )
+
+
+def _is_valid_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of a file name that are no UTF-8
+        return False
+    return True
