@@ -470,6 +470,22 @@ def test_fits_packed_by_gzip_is_read_and_its_size_is_limited(
         read_image(gzip.compress(b"notes"))
 
 
+def test_fits_in_several_gzip_members_is_read_whole_and_its_size_is_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = np.arange(40 * 40, dtype=np.uint16).reshape(40, 40)
+    plain = save_fits(fits.PrimaryHDU(values))
+    data = b"".join(
+        gzip.compress(plain[start : start + 1000]) for start in range(0, len(plain), 1000)
+    )
+    np.testing.assert_array_equal(read_gray(data), stretch_image(values[::-1]))
+    with pytest.raises(ImageError, match="it is damaged or truncated"):
+        read_image(data[:-20])
+    monkeypatch.setattr("planetvision.data.decoders.fits.MAX_BYTES", len(plain) - 1)
+    with pytest.raises(ImageError, match="it unpacks to more than the limit of 8,639 bytes"):
+        read_image(data)
+
+
 # PDS
 
 

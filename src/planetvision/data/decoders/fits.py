@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -17,13 +19,19 @@ __all__ = ["decode_fits", "is_fits"]
 
 _MAGIC = b"SIMPLE  ="
 _GZIP = b"\x1f\x8b"
+_BLOCK_BYTES = 1 << 20
 # A header that says so is damaged: real files hold a few tens.
 _MAX_HDUS = 1000
 
 
 def is_fits(head: bytes) -> bool:
     """Returns whether a FITS file begins like this, gzip's compression included."""
-    return _unzip(head, len(_MAGIC)).startswith(_MAGIC)
+    if not head.startswith(_GZIP):
+        return head.startswith(_MAGIC)
+    try:
+        return _unzip(io.BytesIO(head), len(_MAGIC)).startswith(_MAGIC)
+    except OSError:
+        return False
 
 
 def decode_fits(file: ImageFile) -> DecodedImage:
@@ -45,7 +53,7 @@ def decode_fits(file: ImageFile) -> DecodedImage:
             "Reading FITS images", package="astropy", extra="fits"
         ) from cause
     if file.head.startswith(_GZIP):
-        data = _unzip(file.read(), MAX_BYTES + 1)
+        data = _unzip(file.stream, MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise file.fail(f"it unpacks to more than the limit of {MAX_BYTES:,} bytes")
         file = ImageFile.from_bytes(data, file.name, hdu=file.hdu)
@@ -70,15 +78,17 @@ def decode_fits(file: ImageFile) -> DecodedImage:
     return DecodedImage(values[::-1], facts)
 
 
-def _unzip(data: bytes, limit: int) -> bytes:
-    """Returns up to `limit` bytes of what gzip packed, or the data themselves if it did not."""
-    if not data.startswith(_GZIP):
-        return data
+def _unzip(stream: BinaryIO, limit: int) -> bytes:
+    """Returns up to `limit` bytes of what gzip packed, in one member or several."""
+    unpacked = bytearray()
     try:
-        # 16 asks for gzip's header, MAX_WBITS for any window.
-        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, limit)
-    except zlib.error as cause:
+        with gzip.GzipFile(fileobj=stream) as packed:
+            # In blocks: what is asked for at once is taken from memory before it is read.
+            while block := packed.read(min(_BLOCK_BYTES, limit - len(unpacked))):
+                unpacked += block
+    except (EOFError, zlib.error) as cause:
         raise OSError(f"gzip: {cause}") from cause
+    return bytes(unpacked)
 
 
 def _walk(hdus: Any) -> Iterator[Any]:
