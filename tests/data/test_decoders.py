@@ -416,6 +416,19 @@ def test_fits_cube_of_one_plane_is_gray() -> None:
     assert read_gray(save_fits(fits.PrimaryHDU(values))).tolist() == [[0, 100, 200]]
 
 
+def test_fits_leading_axes_of_length_one_do_not_count() -> None:
+    values = np.random.default_rng(0).integers(0, 255, (3, 5, 4)).astype(np.uint8)
+    gray = decode_image(save_fits(fits.PrimaryHDU(values[:1, None])))
+    np.testing.assert_array_equal(gray.array[..., 0], values[0, ::-1])
+    assert (gray.facts.channels, gray.facts.pages) == (1, 1)
+    colour = read_image(save_fits(fits.PrimaryHDU(values[None, None])))
+    np.testing.assert_array_equal(colour, np.moveaxis(values, 0, 2)[::-1])
+    with pytest.raises(ImageError, match=r"it holds 0 PRIMARY \(3 x 1 x 5 x 4\)"):
+        read_image(save_fits(fits.PrimaryHDU(values[:, None])))
+    with pytest.raises(ImageError, match=r"it holds 0 PRIMARY \(4\)"):
+        read_image(save_fits(fits.PrimaryHDU(values[0, 0])))
+
+
 def test_fits_part_is_the_first_image_or_the_one_that_is_named() -> None:
     first, second = np.full((2, 3), 10, np.uint8), np.full((4, 5), 20, np.uint8)
     table = fits.BinTableHDU.from_columns([fits.Column("x", "E", array=np.zeros(3))])

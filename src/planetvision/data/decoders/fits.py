@@ -38,9 +38,10 @@ def decode_fits(file: ImageFile) -> DecodedImage:
     """Returns an image of a FITS file, upright.
 
     It is the part (HDU) that was asked for by index or name, and else the first that holds a 2-D
-    image or a cube of three planes, which become red, green and blue. BZERO and BSCALE are
-    followed; BLANK and NaN values are missing. The rows of FITS count from the bottom of the
-    picture: they are turned over, so that the first row of the result is the top.
+    image or a cube of three planes, which become red, green and blue; leading axes of length 1, as
+    radio astronomy has them, do not count. BZERO and BSCALE are followed; BLANK and NaN values are
+    missing. The rows of FITS count from the bottom of the picture: they are turned over, so that
+    the first row of the result is the top.
 
     References:
         Pence, W. D., et al. (2010), "Definition of the Flexible Image Transport System (FITS),
@@ -59,8 +60,8 @@ def decode_fits(file: ImageFile) -> DecodedImage:
         file = ImageFile.from_bytes(data, file.name, hdu=file.hdu)
     with fits.open(file.stream, mode="readonly", memmap=False, lazy_load_hdus=True) as hdus:
         hdu = _choose(hdus, file)
-        height, width = hdu.shape[-2:]
-        channels = 3 if len(hdu.shape) == 3 and hdu.shape[0] == 3 else 1
+        *planes, height, width = _get_shape(hdu)
+        channels = 3 if planes else 1
         bits = abs(int(hdu.header["BITPIX"]))
         compressed = isinstance(hdu, fits.CompImageHDU)
         stored = 0 if compressed else height * width * channels * bits // 8
@@ -74,7 +75,8 @@ def decode_fits(file: ImageFile) -> DecodedImage:
             format="FITS",
             pages=sum(_is_image(other) for other in _walk(hdus)),
         )
-    values = np.moveaxis(values, 0, 2) if channels == 3 else values.reshape(height, width)
+    values = values.reshape(*planes, height, width)
+    values = np.moveaxis(values, 0, 2) if planes else values
     return DecodedImage(values[::-1], facts)
 
 
@@ -103,10 +105,17 @@ def _walk(hdus: Any) -> Iterator[Any]:
             return
 
 
-def _is_image(hdu: Any) -> bool:
+def _get_shape(hdu: Any) -> tuple[int, ...]:
+    """Returns the shape without leading axes of length 1; () of what is no image."""
     shape: tuple[int, ...] = hdu.shape if hdu.is_image else ()
-    depth = shape[0] if len(shape) == 3 else 1
-    return len(shape) in (2, 3) and depth in (1, 3) and min(shape) > 0
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def _is_image(hdu: Any) -> bool:
+    shape = _get_shape(hdu)
+    return (len(shape) == 2 or (len(shape) == 3 and shape[0] == 3)) and min(shape) > 0
 
 
 def _choose(hdus: Any, file: ImageFile) -> Any:
