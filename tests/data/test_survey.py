@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from planetvision.config import InputSpec
 from planetvision.data.cache import MemoryCache, create_cache_key
 from planetvision.data.catalog import Catalog
 from planetvision.data.duplicates import DuplicatePair
-from planetvision.data.images import read_image
+from planetvision.data.images import DecodedImage, decode_image, read_image
 from planetvision.data.preparation import group_copies, prepare_catalog
 from planetvision.data.splits import split_catalog
 from planetvision.data.survey import drop_unreadable, survey_catalog
@@ -63,6 +64,22 @@ def test_survey_goes_on_past_a_damaged_file(folder: Path) -> None:
     assert survey.descriptors[1] is None
     assert survey.descriptors[2] is not None
     assert survey.hashes[1] == ""
+
+
+def test_file_that_goes_after_it_was_decoded_is_an_error_of_its_row(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode_and_remove(source: str, **options: Any) -> DecodedImage:
+        decoded = decode_image(source, **options)
+        if "earth" in source:
+            Path(source).unlink()
+        return decoded
+
+    monkeypatch.setattr("planetvision.data.survey.decode_image", decode_and_remove)
+    survey = survey_catalog(catalog_of(folder, "mars.png", "earth.png"))
+    assert list(survey.errors) == [1]
+    path = folder / "earth.png"
+    assert str(survey.errors[1]) == f"Cannot read '{path}': No such file or directory."
 
 
 def test_survey_fills_the_cache_with_what_training_reads(folder: Path) -> None:

@@ -19,7 +19,7 @@ from planetvision.data.cache import DecodedCache, create_cache_key
 from planetvision.data.catalog import Catalog
 from planetvision.data.decoders import ImageFacts
 from planetvision.data.duplicates import ImageDescriptor, describe_body
-from planetvision.data.images import ImageArray, ImageSource, decode_image
+from planetvision.data.images import ImageArray, ImageSource, decode_image, describe_source
 from planetvision.data.manifest import hash_source
 from planetvision.errors import (
     ConversionWarning,
@@ -201,11 +201,11 @@ def _survey_image(
         decoded = decode_image(source, stretch=stretch, min_size=min_size)
         sha256 = hash_source(source)
     except ImageError as error:
-        return SurveyedImage(
-            error=error,
-            mean_color=np.zeros(3, np.float32),
-            thumbnail=np.zeros((THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), np.uint8),
-        )
+        return _note_error(error)
+    except OSError as cause:  # the file went after it was decoded
+        name, said = describe_source(source), cause.strerror or str(cause)
+        error = ImageError(f"Cannot read '{name}': {said}.", source=name, cause=said)
+        return _note_error(error)
     if cache is not None:
         cache.put(create_cache_key(sha256, min_size=min_size, stretch=stretch), decoded.array)
     small = _reduce(decoded.array)
@@ -220,6 +220,14 @@ def _survey_image(
         descriptor=describe_body(decoded.array, body),
         mean_color=small.reshape(-1, 3).mean(axis=0, dtype=np.float64).astype(np.float32),
         thumbnail=thumbnail,
+    )
+
+
+def _note_error(error: ImageError) -> SurveyedImage:
+    return SurveyedImage(
+        error=error,
+        mean_color=np.zeros(3, np.float32),
+        thumbnail=np.zeros((THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), np.uint8),
     )
 
 
