@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import pytest
 from PIL import Image
 
 from planetvision.data.images import (
-    _QUIET,
     IMAGE_SUFFIXES,
+    _DecoderWarning,
+    _ignoring_decoders,
     decode_image,
     describe_source,
     read_image,
@@ -143,12 +145,72 @@ def test_lossy_conversion_without_a_stretch_warns_and_names_file_bits_and_stretc
         decode_image(np.array([[0.0, 1.0]], np.float32))
 
 
-def test_conversion_warning_is_not_lost_while_other_threads_decode(tmp_path: Path) -> None:
+class Decoding(threading.Thread):
+    """A thread that decodes, warns as libraries do, and waits at both ends until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_enter, self.inside, self.may_leave = (threading.Event() for _ in range(3))
+        self.escaped: list[Warning] = []
+
+    def run(self) -> None:
+        self.may_enter.wait(10)
+        with _ignoring_decoders():
+            self.inside.set()
+            self.may_leave.wait(10)
+            try:
+                warnings.warn("as decoders give them", UserWarning, stacklevel=1)
+            except UserWarning as warning:
+                self.escaped.append(warning)
+
+    def enter(self) -> None:
+        self.may_enter.set()
+        self.inside.wait(10)
+
+    def leave(self) -> None:
+        self.may_leave.set()
+        self.join(10)
+
+
+@pytest.mark.parametrize("first_to_leave", ["decoder", "caller"])
+@pytest.mark.parametrize("first_to_enter", ["decoder", "caller"])
+def test_warnings_are_heard_again_after_catchers_of_two_threads_overlap(
+    first_to_enter: str, first_to_leave: str
+) -> None:
+    with _ignoring_decoders():
+        pass
+    thread, catcher = Decoding(), warnings.catch_warnings()
+    before = warnings.filters
+    thread.start()
+    actions = {"decoder": (thread.enter, thread.leave)}
+    actions["caller"] = (catcher.__enter__, lambda: catcher.__exit__(None, None, None))
+    others = {"decoder": "caller", "caller": "decoder"}
+    for who in (first_to_enter, others[first_to_enter]):
+        actions[who][0]()
+    with pytest.raises(UserWarning, match="mine"):  # this thread is heard all the time
+        warnings.warn("mine", UserWarning, stacklevel=1)
+    for who in (first_to_leave, others[first_to_leave]):
+        actions[who][1]()
+    assert not thread.escaped
+    assert warnings.filters is before
+    with pytest.raises(UserWarning, match="mine"):
+        warnings.warn("mine", UserWarning, stacklevel=1)
+
+
+def test_decoders_are_not_heard_whatever_filter_came_last() -> None:
+    for _ in range(3):
+        warnings.simplefilter("error")
+        with _ignoring_decoders():
+            warnings.warn("as decoders give them", UserWarning, stacklevel=1)
+    assert sum(entry[2] is _DecoderWarning for entry in warnings.filters) == 1
+
+
+def test_conversion_warning_is_not_lost_in_a_decoder_that_reads_another_file() -> None:
     deep = encode(Image.fromarray(np.arange(4, dtype=np.uint16).reshape(2, 2)), "PNG")
-    with pytest.warns(ConversionWarning), _QUIET:
-        read_image(deep)
-    with _QUIET:
-        warnings.warn("as decoders give them", UserWarning, stacklevel=1)  # not an error here
+    with _ignoring_decoders():
+        with pytest.warns(ConversionWarning):
+            read_image(deep)
+        warnings.warn("as decoders give them", UserWarning, stacklevel=1)
 
 
 def test_unknown_stretch_and_strange_hdu_are_settings_errors(picture: Picture) -> None:

@@ -46,8 +46,6 @@ ImageArray: TypeAlias = npt.NDArray[np.uint8]
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | npt.NDArray[Any] | Image.Image"
 
 IMAGE_SUFFIXES = frozenset(suffix for spec in DECODERS.added() for suffix in spec.suffixes)
-# How every such warning begins.
-_WARNING = "Lossy conversion: "
 
 
 def describe_source(source: object, index: int | None = None) -> str:
@@ -136,7 +134,7 @@ def _decode(
         )
     name = describe_source(source)
     load_plugins()
-    with _QUIET:
+    with _ignoring_decoders():
         raw = _read_values(source, name, min_size, hdu)
         try:
             array = _reduce(stretch_image(raw.array, stretch or "linear"), min_size)
@@ -144,9 +142,9 @@ def _decode(
             raise _fail(name, "there is not enough memory for its pixels") from cause
     if stretch is None and raw.array.dtype.itemsize > 1:
         warnings.warn(
-            f"{_WARNING}'{name}' has {raw.facts.bits} bits a channel and was brought to 8 by the "
-            "stretch 'linear', from its lowest to its highest value. Name a stretch to choose "
-            "one: stretch='linear', 'percentile', 'asinh' or 'zscale'.",
+            f"Lossy conversion: '{name}' has {raw.facts.bits} bits a channel and was brought to 8 "
+            "by the stretch 'linear', from its lowest to its highest value. Name a stretch to "
+            "choose one: stretch='linear', 'percentile', 'asinh' or 'zscale'.",
             ConversionWarning,
             stacklevel=3,
         )
@@ -214,36 +212,40 @@ def _read_values(
         raise _fail(name, f"it is damaged or truncated ({said})") from cause
 
 
-class _Quiet:
-    """Ignores the decoders' warnings while at least one thread is inside.
+class _WhileDecoding(type):
+    """Makes every warning of a thread that decodes an instance, for the filters of warnings."""
+
+    def __subclasscheck__(cls, category: type) -> bool:
+        return getattr(_THREAD, "is_decoding", False) and not issubclass(
+            category, ConversionWarning
+        )
+
+
+class _DecoderWarning(Warning, metaclass=_WhileDecoding):
+    """What a decoder's library warns of in this thread."""
+
+
+_THREAD = threading.local()
+_FILTER = ("ignore", None, _DecoderWarning, None, 0)
+
+
+@contextmanager
+def _ignoring_decoders() -> Iterator[None]:
+    """Ignores the decoders' warnings in this thread.
 
     Pillow and astropy warn of odd metadata and of sizes under our own limit, which do not matter
-    here. Our own warning of a conversion passes: another thread may give it at that moment.
-    `warnings.catch_warnings` in each thread would let the last one to leave restore what another
-    had set, and the process would stay silent for ever.
+    here. The filters of warnings are the process's: `warnings.catch_warnings` in a thread may
+    restore what another has set, and the process would stay silent for ever. This filter stays,
+    and matches nothing but in a thread that decodes.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._catcher = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._catcher = warnings.catch_warnings()
-                self._catcher.__enter__()
-                warnings.filterwarnings("ignore", message=f"(?!{_WARNING})")
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._catcher.__exit__(None, None, None)
-
-
-_QUIET = _Quiet()
+    if warnings.filters[:1] != [_FILTER]:
+        warnings.simplefilter("ignore", _DecoderWarning)
+    before = getattr(_THREAD, "is_decoding", False)
+    _THREAD.is_decoding = True
+    try:
+        yield
+    finally:
+        _THREAD.is_decoding = before
 
 
 @contextmanager

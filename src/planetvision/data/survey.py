@@ -204,8 +204,7 @@ def _survey_image(
         return _note_error(error)
     except OSError as cause:  # the file went after it was decoded
         name, said = describe_source(source), cause.strerror or str(cause)
-        error = ImageError(f"Cannot read '{name}': {said}.", source=name, cause=said)
-        return _note_error(error)
+        return _note_error(ImageError(f"Cannot read '{name}': {said}.", source=name, cause=said))
     if cache is not None:
         cache.put(create_cache_key(sha256, min_size=min_size, stretch=stretch), decoded.array)
     small = _reduce(decoded.array)
