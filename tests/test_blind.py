@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from PIL import Image
 
 import planetvision.blind as blind_module
@@ -289,6 +290,19 @@ def test_label_that_the_model_does_not_know_is_named_before_predicting(
     table.to_csv(tmp_path / "wrong.csv", index=False)
     with pytest.raises(DataError, match=r"does not know: bleu\. It knows blue, green, red"):
         score_blind_set(trained, blind.folder, tmp_path / "wrong.csv")
+
+
+def test_mapping_names_the_stretch_of_8_bits_with_a_scale(tmp_path: Path) -> None:
+    for name in ("red", "blue"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.new("L", (40, 40), 9).save(tmp_path / "data" / name / "a.png")
+    scaled = fits.PrimaryHDU(np.eye(40, dtype=np.uint8))
+    scaled.header["BLANK"] = 7
+    scaled.writeto(tmp_path / "data" / "red" / "b.fits")
+    with pytest.warns(ConversionWarning, match="1 of 3 images .* by the stretch 'asinh'"):
+        made = make_blind_set(tmp_path / "data", tmp_path / "blind", stretch="asinh")
+    table = pd.read_csv(made.mapping, keep_default_na=False)
+    assert sorted(table["stretch"]) == ["", "", "asinh"]
 
 
 def test_set_made_by_another_stretch_than_the_models_is_warned_of(

@@ -137,7 +137,7 @@ def make_blind_set(
     generator.shuffle(rows)
     names = generator.sample(range(2**_NAME_BITS), len(rows))
     failed: list[str] = []
-    bits = [0] * len(catalog)
+    is_stretched = [False] * len(catalog)
     written: list[_Row] = []
     # One seed draws the names of an earlier set again: the images move when all are there.
     with tempfile.TemporaryDirectory(dir=target, prefix=".") as stage:
@@ -149,17 +149,17 @@ def make_blind_set(
             except ImageError as error:
                 failed.append(str(error))
                 continue
-            bits[row] = decoded.facts.bits
+            is_stretched[row] = decoded.is_stretched
             write_atomically(file, partial(_write_png, decoded.array))
             label = (catalog.labels or ())[row]
-            used = stretch if bits[row] > 8 else ""
+            used = stretch if decoded.is_stretched else ""
             written.append((name, catalog.names[row], label, hash_source(file), used))
         if not written:
             raise DataError(itemize("None of the images can be read:", failed), problems=failed)
         if failed:
             heading = f"{count(len(failed), 'image')} cannot be read and are left out:"
             warnings.warn(itemize(heading, failed, limit=len(failed)), DataWarning, stacklevel=2)
-        warn_of_conversion(catalog, bits, stretch)
+        warn_of_conversion(catalog, is_stretched, stretch)
         for name, *_ in written:
             Path(stage, name).replace(target / name)
     cells = zip(*sorted(written), strict=True)

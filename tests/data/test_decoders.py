@@ -36,7 +36,7 @@ from planetvision.data.decoders import MAX_PIXELS, find_decoder
 from planetvision.data.decoders import registry as decoder_registry
 from planetvision.data.stretch import stretch_image
 from planetvision.data.survey import survey_catalog
-from planetvision.errors import ImageError, MissingExtraError, SettingsError
+from planetvision.errors import ConversionWarning, ImageError, MissingExtraError, SettingsError
 from planetvision.inference.predictor import load_views
 
 Values = npt.NDArray[Any]
@@ -468,6 +468,25 @@ def test_fits_scale_offset_blank_and_nan() -> None:
     assert read_gray(save_fits(fits.PrimaryHDU(floats))).tolist() == [[0, 128, 0, 255]]
 
 
+@pytest.mark.parametrize(
+    "card", ["BSCALE  =                  2.0", "BLANK   =                    7"]
+)
+def test_fits_of_8_bits_with_a_scale_or_blanks_is_told_to_be_stretched(card: str) -> None:
+    data = bytearray(save_fits(fits.PrimaryHDU(np.array([[0, 100, 200]], np.uint8))))
+    assert not decode_image(bytes(data)).is_stretched
+    place = data.index(b"END" + b" " * 77)
+    data[place : place + 160] = card.encode().ljust(80) + b"END".ljust(80)
+    with pytest.warns(ConversionWarning, match="has values of type float32 and was brought to 8"):
+        decoded = decode_image(bytes(data))
+    assert (decoded.facts.bits, decoded.is_stretched) == (8, True)
+    assert decoded.array[0, :, 0].tolist() == [0, 128, 255]
+    catalog = Catalog(sources=(bytes(data),))
+    with pytest.warns(ConversionWarning, match=r"1 of 1 image .*'asinh'"):
+        survey = survey_catalog(catalog, stretch="asinh")
+    assert survey[0].is_stretched
+    assert load_views(bytes(data), InputSpec(image_size=32, stretch="asinh")).is_stretched
+
+
 def test_fits_packed_by_gzip_is_read_and_its_size_is_limited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -660,8 +679,8 @@ def test_prediction_and_training_take_the_stretch_of_the_input_spec() -> None:
     deep = (np.arange(32 * 32, dtype=np.uint16) ** 2 % 60_000).reshape(32, 32)
     for stretch in ("linear", "asinh"):
         spec = InputSpec(image_size=32, stretch=stretch)
-        views, _, bits = load_views(deep, spec)
-        assert bits == 16
+        views, _, is_stretched = load_views(deep, spec)
+        assert is_stretched
         assert views is not None
         expected = stretch_image(deep, stretch)
         np.testing.assert_array_equal(views[0, 1].numpy(), expected)

@@ -173,8 +173,8 @@ def test_network_that_is_moved_to_predict_can_be_explained_afterwards(
 
 def test_letterbox_keeps_the_whole_frame_in_view(trained: PlanetClassifier) -> None:
     wide = np.full((20, 40, 3), 200, dtype=np.uint8)
-    views, error, bits = load_views(Image.fromarray(wide), trained.network_.input_spec)
-    assert bits == 8
+    views, error, is_stretched = load_views(Image.fromarray(wide), trained.network_.input_spec)
+    assert not is_stretched
     assert views is not None
     assert error == ""
     assert views.shape == (1, 3, 32, 32)

@@ -216,19 +216,20 @@ def _find_small(survey: Survey) -> Iterator[Finding]:
 
 
 def _find_depths(survey: Survey) -> Iterator[Finding]:
-    depths = Counter(image.facts.bits for image in survey.images if image.facts is not None)
-    deep = tuple(
-        row
-        for row, image in enumerate(survey.images)
-        if image.facts is not None and image.facts.bits > 8
+    depths = Counter(
+        (image.facts.bits, image.is_stretched) for image in survey.images if image.facts is not None
     )
+    deep = tuple(row for row, image in enumerate(survey.images) if image.is_stretched)
     if deep:
-        named = ", ".join(f"{number} of {bits} bits" for bits, number in sorted(depths.items()))
+        named = ", ".join(
+            f"{number} of {bits} bits{' with a scale' if is_stretched and bits <= 8 else ''}"
+            for (bits, is_stretched), number in sorted(depths.items())
+        )
         yield Finding(
             kind="bit_depth",
             severity="warning" if len(depths) > 1 else "note",
-            message=f"{_say(len(deep), 'image', 'has', 'have')} more than 8 bits a channel "
-            f"({named}).",
+            message=f"{_say(len(deep), 'image', 'has', 'have')} values of more than 8 bits "
+            f"a channel ({named}).",
             remedy="They are brought to 8 bits by the named stretch: choose it (stretch=..., "
             "--stretch), and see that no class has a depth of its own.",
             rows=deep,

@@ -140,18 +140,22 @@ def _decode(
             array = _reduce(stretch_image(raw.array, stretch or "linear"), min_size)
         except MemoryError as cause:
             raise _fail(name, "there is not enough memory for its pixels") from cause
-    if stretch is None and raw.array.dtype.itemsize > 1:
+    values, bits = raw.array.dtype, raw.facts.bits
+    is_stretched = values not in (np.uint8, np.bool_)
+    if stretch is None and is_stretched:
+        depth = f"{bits} bits a channel" if bits > 8 else f"values of type {values}"
         warnings.warn(
-            f"Lossy conversion: '{name}' has {raw.facts.bits} bits a channel and was brought to 8 "
-            "by the stretch 'linear', from its lowest to its highest value. Name a stretch to "
-            "choose one: stretch='linear', 'percentile', 'asinh' or 'zscale'.",
+            f"Lossy conversion: '{name}' has {depth} and was brought to 8 bits by the stretch "
+            "'linear', from its lowest to its highest value. Name a stretch to choose one: "
+            "stretch='linear', 'percentile', 'asinh' or 'zscale'.",
             ConversionWarning,
             stacklevel=3,
         )
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
     # PyTorch wants arrays that it may write to; Pillow's are read-only.
-    return replace(raw, array=np.require(array, requirements=["C", "W"]))
+    array = np.require(array, requirements=["C", "W"])
+    return replace(raw, array=array, is_stretched=is_stretched)
 
 
 def _reduce(array: ImageArray, min_size: int | None) -> ImageArray:

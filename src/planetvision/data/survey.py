@@ -51,6 +51,7 @@ class SurveyedImage:
 
     Args:
         facts: Size, depth and format of the file; None if it could not be read.
+        is_stretched: Whether a stretch made its 8 bits.
         sha256: The hash of the file's content; empty if it could not be read.
         body: Where the body is, in the image as it was decoded; None where none was found.
         descriptor: What near-duplicates are found by; None if the image could not be read.
@@ -60,6 +61,7 @@ class SurveyedImage:
     """
 
     facts: ImageFacts | None = None
+    is_stretched: bool = False
     sha256: str = ""
     body: BodyRegion | None = None
     descriptor: ImageDescriptor | None = None
@@ -152,8 +154,7 @@ def survey_catalog(
             disable=not progress,
         )
         survey = Survey(tuple(found))
-    bits = [0 if image.facts is None else image.facts.bits for image in survey.images]
-    warn_of_conversion(catalog, bits, stretch)
+    warn_of_conversion(catalog, [image.is_stretched for image in survey.images], stretch)
     return survey
 
 
@@ -214,6 +215,7 @@ def _survey_image(
     body = find_body(decoded.array)
     return SurveyedImage(
         facts=decoded.facts,
+        is_stretched=decoded.is_stretched,
         sha256=sha256,
         body=body,
         descriptor=describe_body(decoded.array, body),
@@ -240,20 +242,20 @@ def _reduce(array: ImageArray) -> ImageArray:
     return cv2.resize(array, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
-def warn_of_conversion(catalog: Catalog, bits: Sequence[int], stretch: Stretch) -> None:
-    """Gives one `ConversionWarning` where images of a catalog have more than 8 bits a channel.
+def warn_of_conversion(catalog: Catalog, is_stretched: Sequence[bool], stretch: Stretch) -> None:
+    """Gives one `ConversionWarning` where a stretch made the 8 bits of images of a catalog.
 
     Args:
         catalog: The images.
-        bits: The depth of each, 0 where it is not known.
+        is_stretched: Of each, whether a stretch made its 8 bits.
         stretch: How they were brought to 8 bits.
     """
-    deep = [row for row, depth in enumerate(bits) if depth > 8]
+    deep = [row for row, stretched in enumerate(is_stretched) if stretched]
     if deep:
         warnings.warn(
-            f"{len(deep)} of {count(len(catalog), 'image')} of {catalog.origin} have more than 8 "
-            f"bits a channel (first: '{catalog.names[deep[0]]}') and are brought to 8 by the "
-            f"stretch '{stretch}'.",
+            f"{len(deep)} of {count(len(catalog), 'image')} of {catalog.origin} have values "
+            f"of more than 8 bits a channel (first: '{catalog.names[deep[0]]}') and are brought to "
+            f"8 by the stretch '{stretch}'.",
             ConversionWarning,
             stacklevel=3,
         )

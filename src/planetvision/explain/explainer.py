@@ -56,7 +56,7 @@ def explain_catalog(
         )
     network.to(device)
     items: list[Explanation] = []
-    bits: list[int] = []
+    is_stretched: list[bool] = []
     with evaluating(network):
         layers = network.feature_layers if method == "gradcam" else ()
         for start in range(0, len(catalog), batch_size):
@@ -64,7 +64,7 @@ def explain_catalog(
             loaded = [load_views(source, network.input_spec) for source in sources]
             readable = [views.pixels.to(device) for views in loaded if views.pixels is not None]
             answers = iter(_explain_images(network, readable, explainer, classes, target))
-            bits += [views.bits for views in loaded]
+            is_stretched += [views.is_stretched for views in loaded]
             for name, views in zip(catalog.names[start:], loaded, strict=False):
                 shared: dict[str, Any] = {"path": name, "method": method, "layers": layers}
                 if views.pixels is None:
@@ -72,7 +72,7 @@ def explain_catalog(
                 else:
                     pixels = views.pixels[0].permute(1, 2, 0).contiguous().numpy()
                     items.append(Explanation(image=pixels, **next(answers), **shared))
-    warn_of_conversion(catalog, bits, network.input_spec.stretch)
+    warn_of_conversion(catalog, is_stretched, network.input_spec.stretch)
     return Explanations(items=tuple(items))
 
 

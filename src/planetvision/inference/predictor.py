@@ -31,12 +31,12 @@ class Views(NamedTuple):
         pixels: uint8 of shape (V, 3, image_size, image_size), the framed image first; None if it
             could not be read.
         error: Why it could not be read; empty if it could.
-        bits: Bits a channel in its file; 0 if it could not be read.
+        is_stretched: Whether a stretch made its 8 bits.
     """
 
     pixels: torch.Tensor | None
     error: str = ""
-    bits: int = 0
+    is_stretched: bool = False
 
 
 def load_views(source: ImageSource, spec: InputSpec) -> Views:
@@ -46,7 +46,7 @@ def load_views(source: ImageSource, spec: InputSpec) -> Views:
     except ImageError as error:
         return Views(None, str(error))
     image = torch.from_numpy(decoded.array).permute(2, 0, 1)
-    return Views(frame_views(image, spec).contiguous(), bits=decoded.facts.bits)
+    return Views(frame_views(image, spec).contiguous(), is_stretched=decoded.is_stretched)
 
 
 def compute_logits(network: PlanetNet, images: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -113,7 +113,7 @@ def predict_catalog(
     )
     probabilities = np.full((len(catalog), len(classes)), np.nan)
     errors: list[str] = []
-    bits: list[int] = []
+    is_stretched: list[bool] = []
     with tqdm(total=len(catalog), desc="predicting", unit="image", disable=not progress) as bar:
         for batch in loader:
             readable = [views.pixels.to(device) for views in batch if views.pixels is not None]
@@ -129,9 +129,9 @@ def predict_catalog(
                     logits = compute_logits(network, readable)
                 probabilities[rows] = logits.softmax(dim=1).cpu().numpy()
             errors += [views.error for views in batch]
-            bits += [views.bits for views in batch]
+            is_stretched += [views.is_stretched for views in batch]
             bar.update(len(batch))
-    warn_of_conversion(catalog, bits, network.input_spec.stretch)
+    warn_of_conversion(catalog, is_stretched, network.input_spec.stretch)
     return Predictions(
         paths=tuple(catalog.names),
         sources=catalog.sources,

@@ -64,10 +64,13 @@ class DecodedImage:
         array: The values: (H, W, 3) of uint8 from `decode_image`; (H, W) or (H, W, 3) of any
             numeric type from a decoder, NaN where a value is missing.
         facts: What the file says.
+        is_stretched: Whether a stretch made the 8 bits; `decode_image` sets it. A FITS file of
+            8 bits with a scale holds floats, too.
     """
 
     array: npt.NDArray[Any]
     facts: ImageFacts
+    is_stretched: bool = False
 
     @classmethod
     def from_array(cls, array: npt.NDArray[Any], format_name: str) -> DecodedImage:
