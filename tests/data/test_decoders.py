@@ -32,6 +32,7 @@ from planetvision.data import (
     read_image,
     register_decoder,
 )
+from planetvision.data.cache import MemoryCache, create_cache_key, read_through
 from planetvision.data.decoders import MAX_PIXELS, find_decoder
 from planetvision.data.decoders import registry as decoder_registry
 from planetvision.data.stretch import stretch_image
@@ -536,6 +537,18 @@ def test_pds3_attached_and_detached_labels_agree(tmp_path: Path) -> None:
     (tmp_path / "b.img").unlink()
     with pytest.raises(ImageError, match="the data that its label names are not beside it"):
         read_image(tmp_path / "b.lbl")
+
+
+def test_cache_does_not_give_the_picture_that_a_label_had_of_other_data(tmp_path: Path) -> None:
+    cache, path, seen = MemoryCache(10**6), tmp_path / "m.lbl", []
+    for level in (0, 255):
+        label, data = FUZZ.create_pds3(np.full((40, 40), level, np.uint8), data_name="m.img")
+        path.write_bytes(label)
+        (tmp_path / "m.img").write_bytes(data)
+        sha256 = survey_catalog(Catalog(sources=(str(path),)), cache=cache).hashes[0]
+        key = create_cache_key(sha256, min_size=None, stretch="linear")
+        seen.append(read_through(cache, key, lambda: read_image(path))[0, 0, 0])
+    assert seen == [0, 255]
 
 
 def test_pds_of_three_bands_is_colour(tmp_path: Path) -> None:

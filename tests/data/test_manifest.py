@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 from dataclasses import replace
@@ -15,7 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from planetvision.data import Catalog, hash_source, read_labelled, save_manifest, split_catalog
+from planetvision.data import (
+    DECODERS,
+    Catalog,
+    hash_source,
+    read_labelled,
+    register_decoder,
+    save_manifest,
+    split_catalog,
+)
 from planetvision.data.catalog import SPLIT_NAMES
 from planetvision.data.manifest import hash_sources
 from planetvision.errors import (
@@ -125,6 +134,91 @@ def test_hash_is_that_of_the_bytes_and_tells_pixels_apart(tmp_path: Path) -> Non
     assert len(hashes) == 5
     assert hash_source(pixels[:, ::2]) == hash_source(pixels[:, ::2].copy())
     assert hash_source(Image.fromarray(pixels)) == hash_source(pixels)
+
+
+def encode_with_orientation(orientation: int) -> bytes:
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.new("L", (4, 4)).save(stream, "PNG", exif=exif)
+    return stream.getvalue()
+
+
+def test_hash_of_a_pillow_image_tells_palette_opacity_mode_and_orientation_apart() -> None:
+    pixels = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    images = [Image.fromarray(pixels, "P") for _ in range(4)]
+    for number, image in enumerate(images):
+        image.putpalette(bytes(range(256)) * 3 if number else bytes(range(255, -1, -1)) * 3)
+    images[2].info["transparency"] = 5
+    images[3].info["transparency"] = bytes([9] * 16)
+    colour = Image.new("RGB", (4, 4), (10, 20, 30))
+    images += [colour, Image.frombytes("YCbCr", (4, 4), colour.tobytes())]
+    images += [Image.open(io.BytesIO(encode_with_orientation(turn))) for turn in (1, 6)]
+    images[-1].putpixel((0, 0), 7)
+    images[-2].putpixel((0, 0), 7)
+    assert len({hash_source(image) for image in images}) == len(images)
+
+
+PDS3_LABEL = b'PDS_VERSION_ID = PDS3\r\n^IMAGE = "M.IMG"\r\nEND\r\n'
+PDS4_LABEL = b"""<?xml version="1.0"?>
+<Product_Observational xmlns="http://pds.nasa.gov/pds4/pds/v1">
+<file_name>m.dat</file_name></Product_Observational>"""
+
+
+@pytest.mark.parametrize(
+    ("label_name", "label", "data_name"),
+    [
+        ("m.lbl", PDS3_LABEL, "M.IMG"),
+        ("other.LBL", PDS3_LABEL.replace(b'"M.IMG"', b'("M.IMG", 3)'), "m.img"),
+        ("other.xml", PDS4_LABEL, "m.dat"),
+        ("other.lblx", PDS4_LABEL.replace(b"file_name", b"p:file_name"), "m.dat"),
+    ],
+)
+def test_changed_data_of_a_label_apart_are_noticed(
+    label_name: str, label: bytes, data_name: str, tmp_path: Path
+) -> None:
+    (tmp_path / label_name).write_bytes(label)
+    (tmp_path / data_name).write_bytes(b"data")
+    catalog = Catalog(sources=(str(tmp_path / label_name),), labels=("mars",))
+    path = save_manifest(catalog, tmp_path / "manifest.csv")
+    assert len(read_labelled(path)) == 1
+    (tmp_path / data_name).write_bytes(b"date")
+    with pytest.raises(DataError, match="has changed since its sha256 was written"):
+        read_labelled(path)
+
+
+def test_changed_label_of_data_is_noticed(tmp_path: Path) -> None:
+    data = tmp_path / "m.img"
+    data.write_bytes(b"data")
+    alone = hash_source(data)
+    assert alone == hashlib.sha256(b"data").hexdigest()
+    (tmp_path / "other.lbl").write_bytes(PDS3_LABEL)
+    assert hash_source(data) == alone
+    (tmp_path / "M.LBL").write_bytes(PDS3_LABEL)
+    beside = hash_source(data)
+    assert beside != alone
+    (tmp_path / "M.LBL").write_bytes(PDS3_LABEL.replace(b"END", b"LINES = 3\r\nEND"))
+    assert hash_source(data) not in (beside, alone)
+
+
+def test_hash_of_a_label_with_its_data_behind_it_is_that_of_the_bytes(tmp_path: Path) -> None:
+    content = b'PDS_VERSION_ID = PDS3\r\n^IMAGE = 2\r\nEND\r\n^IMAGE = "b.img"'
+    (tmp_path / "a.img").write_bytes(content)
+    (tmp_path / "b.img").write_bytes(b"of another image")
+    assert hash_source(tmp_path / "a.img") == hashlib.sha256(content).hexdigest()
+
+
+def test_companions_of_a_decoder_of_ones_own_are_hashed(tmp_path: Path) -> None:
+    (tmp_path / "a.two").write_bytes(b"one")
+    (tmp_path / "a.half").write_bytes(b"half")
+    register_decoder(
+        "two", suffixes=(".two",), companions=lambda path: (path.with_suffix(".half"),)
+    )(lambda file: np.zeros((2, 2), np.uint8))
+    try:
+        before = hash_source(tmp_path / "a.two")
+        (tmp_path / "a.half").write_bytes(b"other")
+        assert hash_source(tmp_path / "a.two") != before
+    finally:
+        DECODERS.remove("two")
 
 
 def test_file_that_is_gone_has_no_hash_and_a_warning(catalog: Catalog, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ __all__ = [
     "decode_image",
     "describe_source",
     "read_image",
+    "read_values",
 ]
 
 ImageArray: TypeAlias = npt.NDArray[np.uint8]
@@ -89,6 +90,16 @@ def read_image(
         ConversionWarning: If values of more than 8 bits were reduced and no stretch was named.
     """
     return cast(ImageArray, _decode(source, stretch=stretch, min_size=min_size, hdu=hdu).array)
+
+
+def read_values(source: ImageSource) -> npt.NDArray[Any]:
+    """Returns the values as they are stored, upright and on black, before any stretch.
+
+    Raises:
+        ImageError: If it cannot be read.
+    """
+    with _ignoring_decoders():
+        return _read_values(source, describe_source(source), None, None).array
 
 
 def decode_image(

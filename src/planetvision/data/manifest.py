@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from planetvision.data.catalog import Catalog
-from planetvision.data.images import ImageSource
+from planetvision.data.decoders.registry import HEAD_BYTES, find_companions
+from planetvision.data.images import ImageSource, read_values
 from planetvision.data.tables import is_whole_number
 from planetvision.errors import DataWarning, OutputError, OutputExistsError, SettingsError, count
 from planetvision.files import write_table
@@ -30,24 +31,39 @@ def hash_source(source: ImageSource) -> str:
     """Returns the SHA-256 of an image as it is stored, in hexadecimal.
 
     Of a file and of bytes it is that of the bytes; of an array and of a Pillow image, that of
-    type, shape and pixels.
+    type, shape and pixels, which of a Pillow image are those that are seen. Of a file whose image
+    comes from others too, such as a PDS label apart from its data, it is that of all of them.
 
     Raises:
         OSError: If the file cannot be read.
     """
     digest = hashlib.sha256()
     if isinstance(source, str | os.PathLike):
-        # hashlib.file_digest needs Python 3.11.
-        with Path(source).open("rb", buffering=0) as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+        path = Path(source)
+        head = _update(digest, path)
+        for companion in find_companions(path, head):
+            other = hashlib.sha256()
+            _update(other, companion)
+            digest.update(other.digest())
     elif isinstance(source, bytes):
         digest.update(source)
     else:
-        pixels = np.asarray(source)
+        # Palette, opacity and orientation of a Pillow image are no part of its own pixels.
+        pixels = source if isinstance(source, np.ndarray) else read_values(source)
         digest.update(f"{pixels.dtype.str} {pixels.shape} ".encode())
         digest.update(np.ascontiguousarray(pixels).tobytes())
     return digest.hexdigest()
+
+
+def _update(digest: hashlib._Hash, path: Path) -> bytes:
+    """Adds the bytes of a file to the digest, and returns the first of them."""
+    head = b""
+    # hashlib.file_digest needs Python 3.11.
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK_BYTES):
+            head = head or block[:HEAD_BYTES]
+            digest.update(block)
+    return head
 
 
 def hash_sources(sources: Sequence[ImageSource]) -> tuple[str, ...]:

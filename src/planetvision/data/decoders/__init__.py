@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from planetvision.data.decoders.registry import (
     DECODERS,
     MAX_PIXELS,
@@ -13,6 +15,9 @@ from planetvision.data.decoders.registry import (
     list_decoders,
     register_decoder,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "DECODERS",
@@ -100,6 +105,12 @@ def _is_pds(head: bytes) -> bool:
     return is_pds(head)
 
 
+def _find_pds_companions(path: Path) -> tuple[Path, ...]:
+    from planetvision.data.decoders.pds import find_pds_companions
+
+    return find_pds_companions(path)
+
+
 _BUILT_IN = (
     DecoderSpec(
         name="jpeg",
@@ -165,6 +176,7 @@ _BUILT_IN = (
         summary="PDS3 and PDS4 products with attached or detached labels; the first image",
         suffixes=(".img", ".lbl", ".xml", ".lblx"),
         recognize=_is_pds,
+        companions=_find_pds_companions,
         extra="pds",
         source="NASA Planetary Data System, Standards Reference",
     ),

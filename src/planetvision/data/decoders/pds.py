@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -14,12 +15,20 @@ import numpy.typing as npt
 from planetvision.data.decoders.registry import DecodedImage, ImageFacts, ImageFile
 from planetvision.errors import MissingExtraError
 
-__all__ = ["decode_pds", "is_pds"]
+__all__ = ["LABEL_SUFFIXES", "decode_pds", "find_pds_companions", "is_pds"]
+
+LABEL_SUFFIXES = (".xml", ".lbl", ".lblx")
 
 _PDS3 = b"PDS_VERSION_ID"
 _PDS4 = b"pds.nasa.gov/pds4"
 # By these endings pdr would take a file with a label for what the ending says.
 _MISLEADING = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".fits", ".fit")
+# What a label names: `^IMAGE = ("X.IMG", 3)` of PDS3, `<file_name>X.IMG</file_name>` of PDS4.
+_NAMED = re.compile(
+    rb"""\^\w+\s*=\s*[({\s]*["']([^"'\0]{1,255})["']|<(?:\w+:)?file_name>\s*([^<\0]{1,255}?)\s*<"""
+)
+_LABEL_END = re.compile(rb"^END\s*$", re.MULTILINE)
+_MAX_LABEL_BYTES = 1 << 20
 # The constants of a PDS4 label that stand for no value; those of saturation are values.
 _PDS4_MISSING = ("missing", "error", "invalid", "unknown", "not_applicable")
 
@@ -60,6 +69,29 @@ def decode_pds(file: ImageFile) -> DecodedImage:
         path = Path(folder, "bytes.xml" if head.lstrip().startswith(b"<") else "bytes.img")
         path.write_bytes(file.read())
         return _decode(pdr.read(str(path)), file)
+
+
+def find_pds_companions(path: Path) -> tuple[Path, ...]:
+    """Returns the label beside this file, and the files that the label names."""
+    label = path
+    if path.suffix.lower() not in LABEL_SUFFIXES:
+        # pdr, too, takes a label beside the file before one within it.
+        names = (path.with_suffix(suffix).name for suffix in LABEL_SUFFIXES)
+        label = _find_beside(path, *names) or path
+    with label.open("rb") as file:
+        text = _LABEL_END.split(file.read(_MAX_LABEL_BYTES), maxsplit=1)[0]
+    named = (_find_beside(path, os.fsdecode(a or b)) for a, b in _NAMED.findall(text))
+    return tuple(dict.fromkeys(other for other in (label, *named) if other not in (None, path)))
+
+
+def _find_beside(path: Path, *names: str) -> Path | None:
+    """Returns the first of these files in the folder of `path`; as in pdr, case does not count."""
+    folder = path.parent
+    paths = [folder / name for name in names]
+    if not any(path.is_file() for path in paths):
+        wanted = {name.lower() for name in names}
+        paths = sorted(other for other in folder.iterdir() if other.name.lower() in wanted)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _decode(product: Any, file: ImageFile) -> DecodedImage:

@@ -17,12 +17,14 @@ from planetvision.registry import Entry, Registry, summarize
 
 __all__ = [
     "DECODERS",
+    "HEAD_BYTES",
     "MAX_BYTES",
     "MAX_PIXELS",
     "DecodedImage",
     "DecoderSpec",
     "ImageFacts",
     "ImageFile",
+    "find_companions",
     "find_decoder",
     "list_decoders",
     "register_decoder",
@@ -162,10 +164,15 @@ class ImageFile:
 
 Decode: TypeAlias = Callable[[ImageFile], "npt.NDArray[Any] | DecodedImage"]
 Recognize: TypeAlias = Callable[[bytes], bool]
+Companions: TypeAlias = Callable[[Path], tuple[Path, ...]]
 
 
 def _recognize_nothing(head: bytes) -> bool:
     return False
+
+
+def _name_no_companions(path: Path) -> tuple[Path, ...]:
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,11 +188,14 @@ class DecoderSpec(Entry):
         suffixes: The endings of file names, in lower case with their dot.
         recognize: Says of the first 4096 bytes whether they begin such a file. Content wins over
             the name; the name decides where no decoder recognises the content.
+        companions: Says of a file which others there are that its image comes from, such as the
+            data of a label: a change of theirs is a change of the image.
     """
 
     build: Decode
     suffixes: tuple[str, ...] = ()
     recognize: Recognize = _recognize_nothing
+    companions: Companions = _name_no_companions
 
     def __post_init__(self) -> None:
         given: object = self.suffixes
@@ -207,6 +217,7 @@ def register_decoder(
     *,
     suffixes: Sequence[str] = (),
     recognize: Recognize = _recognize_nothing,
+    companions: Companions = _name_no_companions,
     summary: str = "",
     source: str = "",
     extra: str | None = None,
@@ -221,6 +232,7 @@ def register_decoder(
         suffixes: The endings of file names, such as `(".raw",)`.
         recognize: Says of the first bytes whether they begin such a file; without it the ending
             of the name decides.
+        companions: Says of a file which others there are that its image comes from.
         summary: One line for listings; by default the first line of the docstring.
         source: Where the format is described.
         extra: The extra of planetvision that it needs, where it needs one.
@@ -244,6 +256,7 @@ def register_decoder(
             summary=summary or summarize(build),
             suffixes=(suffixes,) if isinstance(suffixes, str) else tuple(suffixes),
             recognize=recognize,
+            companions=companions,
             source=source,
             extra=extra,
         ),
@@ -278,6 +291,17 @@ def find_decoder(head: bytes, name: str = "") -> DecoderSpec | None:
             return spec
     # The longest ending is the most telling: `.fits.gz` before `.gz`.
     return max(named, key=lambda spec: _longest(spec, lower), default=None)
+
+
+def find_companions(path: Path, head: bytes) -> tuple[Path, ...]:
+    """Returns the files beside this one that its image comes from, too.
+
+    Args:
+        path: The file.
+        head: Its first bytes.
+    """
+    spec = find_decoder(head, path.name)
+    return () if spec is None else spec.companions(path)
 
 
 def _longest(spec: DecoderSpec, name: str) -> int:
