@@ -41,11 +41,44 @@ def test_folder_a_class_gives_sorted_files_with_folder_names(tmp_path: Path) -> 
     assert read_labelled(str(tmp_path)) == catalog
 
 
+@pytest.mark.parametrize(
+    ("label_name", "data_name", "content", "expected"),
+    [
+        ("data.lbl", "DATA.IMG", b"raw", "DATA.IMG"),
+        ("DATA.LBL", "data.img", b"raw", "data.img"),
+        # Without its label nothing is known of such data, and from them it is not found.
+        ("other.lbl", "data.img", b"raw", "other.lbl"),
+        ("data.lbl", "DATA.DAT", b"raw", "data.lbl"),
+        ("data.lbl", "data.dat", b"raw", "data.lbl"),
+        ("other.xml", "data.dat", b"raw", "other.xml"),
+        ("other.xml", "data.fits", b"SIMPLE  =                    T", "data.fits"),
+    ],
+)
+def test_label_and_the_data_that_it_names_are_the_one_that_can_be_read(
+    label_name: str, data_name: str, content: bytes, expected: str, tmp_path: Path
+) -> None:
+    label = f'PDS_VERSION_ID = PDS3\r\n^STRUCTURE = "a.fmt"\r\n^IMAGE = ("{data_name.upper()}", 1)'
+    if label_name.endswith(".xml"):
+        label = f"<Product_Observational pds.nasa.gov/pds4><file_name>{data_name}</file_name>"
+    else:
+        (tmp_path / "a.fmt").write_bytes(b"OBJECT = COLUMN")
+    (tmp_path / label_name).write_text(label)
+    (tmp_path / data_name).write_bytes(content)
+    assert [Path(name).name for name in read_inputs(tmp_path).names] == [expected]
+
+
+def test_data_with_labels_of_both_standards_are_one_image(tmp_path: Path) -> None:
+    (tmp_path / "a.lbl").write_text('PDS_VERSION_ID = PDS3\r\n^IMAGE = "A.IMG"')
+    (tmp_path / "a.xml").write_text("pds.nasa.gov/pds4 <file_name>A.IMG</file_name>")
+    (tmp_path / "A.IMG").write_bytes(b"raw")
+    assert [Path(name).name for name in read_inputs(tmp_path).names] == ["A.IMG"]
+
+
 def test_label_beside_its_data_is_no_image_of_its_own(tmp_path: Path) -> None:
     create_files(tmp_path, "mars/a.img", "mars/a.lbl", "mars/b.XML", "mars/b.dat", "moon/c.lbl")
-    create_files(tmp_path, "moon/deep/a.lbl")
+    create_files(tmp_path, "moon/deep/a.lbl", "moon/notes/D.JPG", "moon/notes/d.xml")
     names = [Path(name).name for name in read_labelled(tmp_path).names]
-    assert names == ["a.img", "b.dat", "c.lbl", "a.lbl"]
+    assert names == ["a.img", "b.dat", "c.lbl", "a.lbl", "D.JPG"]
     assert len(read_inputs(tmp_path / "mars")) == 2
 
 

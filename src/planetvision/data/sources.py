@@ -22,6 +22,8 @@ from planetvision.data.catalog import (
     SplitName,
     check_label_kinds,
 )
+from planetvision.data.decoders.pds import LABEL_SUFFIXES
+from planetvision.data.decoders.registry import HEAD_BYTES, find_companions, find_decoder
 from planetvision.data.images import IMAGE_SUFFIXES, ImageSource
 from planetvision.data.records import plain_groups, read_labelled_table, read_path_column
 from planetvision.data.splits import check_parts
@@ -31,7 +33,6 @@ from planetvision.errors import DataError, DataWarning, SourceNotFoundError, cou
 __all__ = ["read_inputs", "read_labelled"]
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
-_LABEL_SUFFIXES = frozenset({".lbl", ".xml"})
 
 
 def read_labelled(
@@ -286,13 +287,42 @@ def _list_files(folder: Path) -> list[Path]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.name.lower() not in _SYSTEM_FILES
     )
-    # A label beside its data (PDS), or notes beside an image, are no image of their own.
-    described = {path.with_suffix("") for path in files if not _is_label(path)}
-    return [path for path in files if not (_is_label(path) and path.with_suffix("") in described)]
+    hidden = _list_hidden(files)
+    return [path for path in files if path not in hidden]
 
 
-def _is_label(path: Path) -> bool:
-    return path.suffix.lower() in _LABEL_SUFFIXES
+def _list_hidden(files: Sequence[Path]) -> set[Path]:
+    """Returns the files that are no image of their own: a label and its data (PDS) are one."""
+    others = {path for path in files if path.suffix.lower() not in LABEL_SUFFIXES}
+    described = {(path.parent, path.stem.lower()) for path in others}
+    hidden: set[Path] = set()
+    for label in files:
+        if label in others:
+            continue
+        named = others.intersection(_find_companions(label))
+        data = {path for path in named if find_decoder(_read_head(path)) is None}
+        # Data that do not say what they are can be read if a label is found from them.
+        found = {path for path in data if _find_companions(path)}
+        hidden |= data - found
+        # Notes beside an image are no image, either.
+        if found or (not data and (named or (label.parent, label.stem.lower()) in described)):
+            hidden.add(label)
+    return hidden
+
+
+def _find_companions(path: Path) -> tuple[Path, ...]:
+    try:
+        return find_companions(path, _read_head(path))
+    except OSError:  # reading it will say so, in its own row
+        return ()
+
+
+def _read_head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
 
 
 def _list_folders(folder: Path) -> list[Path]:
