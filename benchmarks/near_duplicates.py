@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from planetvision.data import describe_image, find_duplicates, group_duplicates, read_image
+from planetvision.data.decoders.registry import list_suffixes
 from planetvision.data.duplicates import DUPLICATE_THRESHOLD
-from planetvision.data.images import IMAGE_SUFFIXES
 from planetvision.geometry import find_body
 from planetvision.render import render_dataset
 
@@ -157,7 +157,9 @@ def main() -> None:
         labels = [each.label for each in rendered]
     else:
         paths = sorted(
-            path for path in arguments.folder.glob("*/*") if path.suffix.lower() in IMAGE_SUFFIXES
+            path
+            for path in arguments.folder.glob("*/*")
+            if path.name.lower().endswith(list_suffixes())
         )
         images = [read_image(path) for path in paths]
         labels = [path.parent.name for path in paths]

@@ -30,14 +30,22 @@ from planetvision.data import (
     decode_image,
     list_decoders,
     read_image,
+    read_labelled,
     register_decoder,
 )
 from planetvision.data.cache import MemoryCache, create_cache_key, read_through
 from planetvision.data.decoders import MAX_PIXELS, find_decoder
 from planetvision.data.decoders import registry as decoder_registry
+from planetvision.data.decoders.registry import list_suffixes
 from planetvision.data.stretch import stretch_image
 from planetvision.data.survey import survey_catalog
-from planetvision.errors import ConversionWarning, ImageError, MissingExtraError, SettingsError
+from planetvision.errors import (
+    ConversionWarning,
+    DataWarning,
+    ImageError,
+    MissingExtraError,
+    SettingsError,
+)
 from planetvision.inference.predictor import load_views
 
 Values = npt.NDArray[Any]
@@ -150,6 +158,18 @@ def test_decoder_of_ones_own_is_found_by_content_then_by_name(
     assert read_gray(tmp_path / "a.GRID").tolist() == expected
     with pytest.raises(ImageError, match="not an image in a format that is known"):
         read_image(b"????" + data[4:])
+
+
+def test_files_of_a_decoder_of_ones_own_count_as_images(
+    registered: Register, tmp_path: Path
+) -> None:
+    assert {".jpg", ".pgm", ".fits.gz", ".lbl"} <= set(list_suffixes())
+    (tmp_path / "mars").mkdir()
+    for name in ("mars/a.png", "b.own", "c.fits.gz"):
+        (tmp_path / name).touch()
+    registered("own", suffixes=(".own",))(lambda file: np.zeros((2, 2)))
+    with pytest.warns(DataWarning, match="2 images in .* itself, beside the class folders"):
+        read_labelled(tmp_path)
 
 
 def test_later_decoder_of_the_same_content_is_asked_first(

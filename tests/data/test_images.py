@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from planetvision.data.images import (
-    IMAGE_SUFFIXES,
     _DecoderWarning,
     _ignoring_decoders,
     decode_image,
@@ -424,11 +423,6 @@ def test_describe_source_gives_the_path_or_kind_and_index() -> None:
     assert describe_source(np.zeros((2, 2, 3), np.uint8), 3) == "<array 3>"
     assert describe_source(b"123", 0) == "<bytes 0>"
     assert describe_source(Image.new("L", (1, 1))) == "<image>"
-
-
-def test_suffixes_are_those_of_the_decoders() -> None:
-    assert {".jpg", ".png", ".tif", ".bmp", ".webp", ".gif", ".pgm"} <= IMAGE_SUFFIXES
-    assert {".fits", ".fits.gz", ".img", ".lbl", ".xml"} <= IMAGE_SUFFIXES
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "DecodedImage",
     "ImageArray",
@@ -45,8 +44,6 @@ __all__ = [
 
 ImageArray: TypeAlias = npt.NDArray[np.uint8]
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | npt.NDArray[Any] | Image.Image"
-
-IMAGE_SUFFIXES = frozenset(suffix for spec in DECODERS.added() for suffix in spec.suffixes)
 
 
 def describe_source(source: object, index: int | None = None) -> str:

@@ -23,8 +23,13 @@ from planetvision.data.catalog import (
     check_label_kinds,
 )
 from planetvision.data.decoders.pds import LABEL_SUFFIXES
-from planetvision.data.decoders.registry import HEAD_BYTES, find_companions, find_decoder
-from planetvision.data.images import IMAGE_SUFFIXES, ImageSource
+from planetvision.data.decoders.registry import (
+    HEAD_BYTES,
+    find_companions,
+    find_decoder,
+    list_suffixes,
+)
+from planetvision.data.images import ImageSource
 from planetvision.data.records import plain_groups, read_labelled_table, read_path_column
 from planetvision.data.splits import check_parts
 from planetvision.data.tables import ColumnMap, get_frame, is_table_path
@@ -410,7 +415,8 @@ def _read_class_folders(
             f"'{root}' has no folders in it; one folder a class was expected, such as "
             f"'{root / 'mars'}'. Sort the images into folders named after their classes."
         )
-    loose = [path for path in root.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    suffixes = list_suffixes()
+    loose = [path for path in root.iterdir() if path.name.lower().endswith(suffixes)]
     if loose:
         warnings.warn(
             f"{count(len(loose), 'image')} in '{root}' itself, beside the class folders, left out "

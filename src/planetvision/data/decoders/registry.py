@@ -27,6 +27,7 @@ __all__ = [
     "find_companions",
     "find_decoder",
     "list_decoders",
+    "list_suffixes",
     "register_decoder",
 ]
 
@@ -273,6 +274,12 @@ def list_decoders() -> list[str]:
 def load_plugins() -> None:
     """Imports the decoders of installed packages, once: content must be shown to all of them."""
     DECODERS.specs()
+
+
+def list_suffixes() -> tuple[str, ...]:
+    """Returns the endings of the names of images, of all decoders that are registered by now."""
+    load_plugins()
+    return tuple(suffix for spec in DECODERS.added() for suffix in spec.suffixes)
 
 
 def find_decoder(head: bytes, name: str = "") -> DecoderSpec | None:
