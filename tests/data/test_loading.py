@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from planetvision.config import InputSpec
-from planetvision.data import Catalog, ImageArray, hash_source, read_image
+from planetvision.data import DECODERS, Catalog, ImageArray, hash_source, read_image
 from planetvision.data.cache import MemoryCache
 from planetvision.data.loading import EpochSampler, ImageDataset, create_datasets, create_loader
 from planetvision.errors import ImageError
@@ -199,3 +201,26 @@ def test_datasets_of_a_split_have_their_parts_targets_and_hashes(rendered_paths:
     assert (train.targets, val.targets) == ((1, 0), (0,))
     assert (train.hashes, val.hashes) == (("0", "2"), ("1",))
     assert train.seed == val.seed == 7
+
+
+def test_spawned_worker_knows_the_decoders_of_imported_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_decoder.py").write_text(
+        "import numpy as np\n"
+        "from planetvision.data import register_decoder\n"
+        "@register_decoder('own', recognize=lambda head: head == b'own')\n"
+        "def own(file):\n"
+        "    return np.full((8, 8), 9, np.uint8)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("own_decoder")
+    try:
+        dataset = ImageDataset([b"own"], input_spec=SPEC)
+        loader = create_loader(dataset, EpochSampler(1), batch_size=1, num_workers=1)
+        loader.multiprocessing_context = "spawn"
+        images, _ = next(iter(loader))
+    finally:
+        DECODERS.remove("own")
+        del sys.modules["own_decoder"]
+    assert (images == 9).all()

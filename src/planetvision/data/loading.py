@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +16,7 @@ from planetvision.augment import ImageTransform, create_transform
 from planetvision.config import InputSpec
 from planetvision.data.cache import DecodedCache, create_cache_key, read_through
 from planetvision.data.catalog import Catalog, Label
+from planetvision.data.decoders import DECODERS
 from planetvision.data.images import ImageArray, ImageSource, read_image
 from planetvision.runtime import derive_seed, seeded
 
@@ -191,6 +195,7 @@ def create_loader(
         num_workers: Loader processes.
         pin_memory: Whether batches lie in page-locked memory, for CUDA.
     """
+    decoder_modules = sorted({str(spec.build.__module__) for spec in DECODERS.added()})
     batched = hasattr(dataset, "__getitems__")
     return DataLoader(
         dataset,
@@ -200,9 +205,18 @@ def create_loader(
         pin_memory=pin_memory,
         collate_fn=_as_is if batched else None,
         persistent_workers=num_workers > 0,
+        worker_init_fn=functools.partial(_import_modules, decoder_modules),
         # A loader draws a base seed at every pass; its own generator keeps dropout's untouched.
         generator=torch.Generator().manual_seed(0),
     )
+
+
+def _import_modules(names: Sequence[str], worker_id: int) -> None:
+    """Imports what registers decoders: a worker that is spawned knows the built-in ones alone."""
+    for name in names:
+        # Not all that this process has can be found by another.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _as_is(batch: Any) -> Any:
