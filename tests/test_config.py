@@ -112,13 +112,11 @@ def test_input_spec_cannot_be_changed() -> None:
         ({"batch_size": 0}, "`batch_size` must be an integer of at least 1, got 0."),
         ({"patience": 0}, "`patience` must be an integer of at least 1, got 0."),
         (
-            {"views": 4, "trainable_blocks": 2},
-            "`views` needs a frozen backbone, but `trainable_blocks` is 2.",
-        ),
-        (
             {"views": 4, "trainable_blocks": None},
-            "`views` needs a frozen backbone, but `trainable_blocks` is None.",
+            "`views` needs a part of the backbone that is frozen, and `trainable_blocks` is None",
         ),
+        ({"refresh_epochs": 0}, "`refresh_epochs` must be an integer of at least 1, got 0."),
+        ({"refresh_epochs": 2}, "`refresh_epochs` is 2, and without `views` each epoch draws new"),
     ],
 )
 def test_stage_with_one_wrong_value_names_stage_and_value(

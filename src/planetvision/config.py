@@ -183,9 +183,12 @@ class Stage:
             statistics too.
         backbone_rate: The learning rate of the backbone as a share of the head's.
         freeze_batch_norm: Whether BatchNorm layers of trained blocks keep their statistics.
-        views: In a stage with a frozen backbone: how many views of each image are turned into
-            features once, before the first epoch. The first of several is the image as it is shown
-            at prediction, the others are augmented. 0 runs the backbone every epoch.
+        views: In a stage with a frozen backbone, or a frozen part of it: how many views of each
+            image are brought through what is frozen once, before the first epoch; what learns is
+            trained on what that gave. An epoch goes through all views. The first of several is the
+            image as it is shown at prediction, the others are augmented. 0 runs the whole network
+            in every step, on a new view of each image in every epoch.
+        refresh_epochs: After how many epochs the augmented views are drawn anew; None keeps them.
         scheduler: The registered learning-rate schedule.
         warmup_epochs: Epochs of linear warm-up, for schedules that have one.
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
@@ -202,6 +205,7 @@ class Stage:
     backbone_rate: float = 1.0
     freeze_batch_norm: bool = True
     views: int = 0
+    refresh_epochs: int | None = None
     scheduler: str = "cosine"
     warmup_epochs: int = 0
     optimizer: Optimizer = "adamw"
@@ -222,15 +226,25 @@ class Stage:
         )
         check.number("backbone_rate", low=0, remedy="Pass 0.1, for example.")
         check.integer("views", at_least=0, remedy="Pass 0 or a small number such as 4.")
+        check.integer(
+            "refresh_epochs", at_least=1, optional=True, remedy="Pass 5, for example, or None."
+        )
         check.integer("warmup_epochs", at_least=0, remedy="Pass 3, for example.")
         check.choice("optimizer", get_args(Optimizer))
         check.number("weight_decay", low=0, remedy="Pass 1e-2, for example.")
         check.integer("batch_size", at_least=1, optional=True, remedy="Pass 32, for example.")
         check.integer("patience", at_least=1, optional=True, remedy="Pass 5, or None.")
-        if self.views and self.trainable_blocks != 0:
+        if self.views and self.trainable_blocks is None:
             check.problems.append(
-                f"stage '{self.name}': `views` needs a frozen backbone, but `trainable_blocks` is "
-                f"{self.trainable_blocks!r}. Pass views=0 or trainable_blocks=0."
+                f"stage '{self.name}': `views` needs a part of the backbone that is frozen, and "
+                "`trainable_blocks` is None, which trains all of it. Pass views=0, or the number "
+                "of the last blocks that learn."
+            )
+        if self.refresh_epochs and not self.views:
+            check.problems.append(
+                f"stage '{self.name}': `refresh_epochs` is {self.refresh_epochs!r}, and without "
+                "`views` each epoch draws new ones. Pass views=4, for example, or "
+                "refresh_epochs=None."
             )
         counts = (self.warmup_epochs, self.epochs)
         if all(map(_is_number, counts)) and self.warmup_epochs > self.epochs:

@@ -4,49 +4,108 @@ from __future__ import annotations
 
 import contextlib
 
+import psutil
+import pytest
 import torch
 
 from planetvision.config import InputSpec
 from planetvision.data.loading import ImageDataset
 from planetvision.network import create_network
-from planetvision.training.features import FeatureDataset, compute_features
+from planetvision.training.features import FeatureDataset, ViewDataset, compute_features
+
+SPEC = InputSpec(image_size=32)
 
 
-def test_stored_features_are_those_of_the_plain_and_the_augmented_views(
-    disc_paths: list[str],
-) -> None:
-    spec = InputSpec(image_size=32)
-    network = create_network("tiny", num_classes=3, weights="none", input_spec=spec, seed=0).eval()
-    dataset = ImageDataset(
-        disc_paths[:5], [0, 1, 2, 0, 1], input_spec=spec, augmentation="light", seed=4
+@pytest.fixture
+def images(disc_paths: list[str]) -> ImageDataset:
+    return ImageDataset(
+        disc_paths[:5], [0, 1, 2, 0, 1], input_spec=SPEC, augmentation="light", seed=4
     )
+
+
+def test_views_are_the_plain_image_and_augmented_ones(images: ImageDataset) -> None:
+    views = ViewDataset(images, 3)
+    assert len(views) == 15
+    plain = images.with_augmentation("none")
+    for row in range(5):
+        assert torch.equal(views[row, 0][0], plain[row][0])
+        assert not torch.equal(views[row + 5, 0][0], views[row + 10, 0][0])
+        assert [views[row + 5 * view, 0][1] for view in range(3)] == [images.targets[row]] * 3
+    assert not torch.equal(ViewDataset(images, 1)[2, 0][0], plain[2][0])
+
+
+def test_views_are_drawn_anew_after_so_many_epochs(images: ImageDataset) -> None:
+    kept = ViewDataset(images, 2, first_epoch=4)
+    assert [kept.is_new_at(epoch) for epoch in range(4, 9)] == [True, *[False] * 4]
+    renewed = ViewDataset(images, 2, first_epoch=4, refresh_epochs=2)
+    assert [renewed.is_new_at(epoch) for epoch in range(4, 9)] == [True, False, True, False, True]
+    assert torch.equal(kept[5, 4][0], kept[5, 8][0])
+    seen = [renewed[5, epoch][0] for epoch in range(4, 10)]
+    assert torch.equal(seen[0], kept[5, 4][0])
+    assert torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[1], seen[2])
+    assert not torch.equal(seen[2], seen[4])
+    assert torch.equal(renewed[0, 4][0], renewed[0, 6][0])  # the plain view
+
+
+def test_stored_features_are_those_of_each_view(images: ImageDataset) -> None:
+    network = create_network("tiny", num_classes=3, weights="none", input_spec=SPEC, seed=0).eval()
+    views = ViewDataset(images, 3, refresh_epochs=1)
     stored = compute_features(
-        network,
-        dataset,
-        views=3,
+        lambda batch: (network.forward_features(batch),),
+        views,
+        epoch=2,
         device=torch.device("cpu"),
         autocast=contextlib.nullcontext,
         batch_size=2,
     )
-    plain = dataset.with_augmentation("none")
     with torch.no_grad():
-        direct = torch.cat(
-            [
-                network.forward_features(torch.stack([source[(row, draw)][0] for row in range(5)]))
-                for draw, source in ((0, plain), (-3, dataset), (-2, dataset))
-            ]
-        )
-    torch.testing.assert_close(stored.features, direct)
+        direct = network.forward_features(torch.stack([views[row, 2][0] for row in range(15)]))
+    torch.testing.assert_close(stored.features[0], direct)
     assert stored.targets.tolist() == [0, 1, 2, 0, 1] * 3
-    assert not torch.allclose(stored.features[5:10], stored.features[10:])
-    assert not stored.features.requires_grad
+    assert not stored.features[0].requires_grad
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("in_file", [False, True])
+def test_stored_maps_keep_their_memory_format_in_memory_and_in_a_file(
+    layout: torch.memory_format,
+    in_file: bool,
+    images: ImageDataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if in_file:
+        free = psutil.virtual_memory()._replace(available=1000)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+
+    def extract(batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        maps = (batch[:, :, ::4, ::4] / 255).contiguous(memory_format=layout)
+        return maps, maps.mean(dim=(2, 3)).bfloat16()
+
+    stored = compute_features(
+        extract,
+        ViewDataset(images, 1),
+        device=torch.device("cpu"),
+        autocast=contextlib.nullcontext,
+        batch_size=2,
+    )
+    maps, means, targets = stored.__getitems__([(3, 0), (1, 0)])
+    expected = torch.stack([ViewDataset(images, 1)[row, 0][0][:, ::4, ::4] for row in (3, 1)]) / 255
+    assert torch.equal(maps, expected)
+    assert maps.is_contiguous(memory_format=layout)
+    assert torch.equal(means, expected.mean(dim=(2, 3)).bfloat16())
+    assert targets.tolist() == [0, 1]
 
 
 def test_items_and_batches_are_the_same_rows() -> None:
-    dataset = FeatureDataset(torch.arange(6.0).reshape(3, 2), torch.tensor([5, 6, 7]))
+    rows = torch.arange(6.0).reshape(3, 2)
+    dataset = FeatureDataset([rows, rows + 10], torch.tensor([5, 6, 7]))
     assert len(dataset) == 3
-    features, targets = dataset.__getitems__([(2, 9), (0, 9)])
+    features, others, targets = dataset.__getitems__([(2, 9), (0, 9)])
     assert features.tolist() == [[4.0, 5.0], [0.0, 1.0]]
+    assert others.tolist() == [[14.0, 15.0], [10.0, 11.0]]
     assert targets.tolist() == [7, 5]
-    one, target = dataset[(1, 0)]
+    one, _, target = dataset[(1, 0)]
     assert (one.tolist(), int(target)) == ([2.0, 3.0], 6)
+    dataset.replace(FeatureDataset([rows + 1], torch.tensor([1, 2, 3])))
+    assert dataset[(0, 0)][0].tolist() == [1.0, 2.0]

@@ -27,6 +27,14 @@ SPEC = InputSpec(image_size=32)
 # So little that every stage below makes the validation loss better, else its weights go back.
 DROPOUT = 0.1
 STAGES = {
+    "partial": Stage(
+        name="partial",
+        epochs=2,
+        learning_rate=1e-2,
+        views=2,
+        trainable_blocks=2,
+        freeze_batch_norm=False,
+    ),
     "views": Stage(name="views", epochs=2, learning_rate=1e-2, views=2),
     "frozen": Stage(name="frozen", epochs=2, learning_rate=1e-2),
     "fine-tune": Stage(
@@ -117,6 +125,40 @@ def test_one_seed_gives_identical_runs_whatever_the_workers(
     network, history = run(recipe, train, val, dropout=DROPOUT, num_workers=num_workers)
     assert same_weights(network, reference[0])
     assert without_seconds(history) == without_seconds(reference[1])
+
+
+@pytest.mark.parametrize("blocks", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_stored_features_change_nothing(
+    blocks: int, num_workers: int, train: ImageDataset, val: ImageDataset
+) -> None:
+    stage = Stage(
+        name="stored",
+        epochs=4,
+        learning_rate=1e-2,
+        trainable_blocks=blocks,
+        views=2,
+        refresh_epochs=2,
+    )
+    recipe = make_recipe(stage, augmentation="light")
+    stored, history = run(recipe, train, val, dropout=DROPOUT)
+    plain, expected = run(
+        recipe, train, val, dropout=DROPOUT, store_features=False, num_workers=num_workers
+    )
+    assert same_weights(stored, plain)
+    assert without_seconds(history) == without_seconds(expected)
+    kept, _ = run(make_recipe(replace(stage, refresh_epochs=None)), train, val, dropout=DROPOUT)
+    assert not same_weights(stored, kept)
+
+
+def test_backbone_that_cannot_be_stored_is_run_in_each_step_with_a_warning(
+    train: ImageDataset, val: ImageDataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = make_recipe(replace(STAGES["partial"], trainable_blocks=4))
+    network, _ = run(recipe, train, val)
+    assert "stage partial: the backbone tiny has no part that can be run once" in caplog.text
+    plain, _ = run(recipe, train, val, store_features=False)
+    assert same_weights(network, plain)
 
 
 def test_another_seed_gives_another_run(
@@ -498,7 +540,7 @@ def test_failing_callback_ends_training_and_the_others_hear_of_the_end(
 def test_step_can_be_replaced_in_a_subclass(train: ImageDataset, val: ImageDataset) -> None:
     class Lazy(Trainer):
         def train_step(
-            self, run: StageRun, inputs: torch.Tensor, targets: torch.Tensor
+            self, run: StageRun, inputs: Sequence[torch.Tensor], targets: torch.Tensor
         ) -> tuple[float, float]:
             return 0.25, float(len(targets))
 

@@ -194,19 +194,20 @@ def _compute_features(
     """Returns the pooled features of each image as the network is shown it, (N, C)."""
     from planetvision.data.loading import ImageDataset
     from planetvision.network import create_network
-    from planetvision.training.features import compute_features
+    from planetvision.training.features import ViewDataset, compute_features
 
     tune_allocator()
     place = resolve_device(device)
     network = create_network(
         backbone, num_classes=len(catalog.classes), weights=weights, input_spec=spec, seed=0
     )
+    images = ImageDataset(catalog.sources, input_spec=spec, hashes=catalog.hashes, cache=cache)
+    network.to(place).eval()
     stored = compute_features(
-        network.to(place).eval(),
-        ImageDataset(catalog.sources, input_spec=spec, hashes=catalog.hashes, cache=cache),
-        views=1,
+        lambda batch: (network.forward_features(batch),),
+        ViewDataset(images, 1),
         device=place,
         autocast=contextlib.nullcontext,
         progress=progress,
     )
-    return np.asarray(stored.features)
+    return np.asarray(stored.features[0])

@@ -1,68 +1,137 @@
-"""The features of a frozen backbone, computed once for several augmented views of each image."""
+"""Stored features: what the frozen part of a network gives for several views, computed once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeAlias
 
+import psutil
 import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
-from planetvision.network import PlanetNet
 
-__all__ = ["FeatureDataset", "compute_features"]
+__all__ = ["Extract", "FeatureDataset", "ViewDataset", "compute_features"]
+
+logger = logging.getLogger(__name__)
+
+Extract: TypeAlias = "Callable[[torch.Tensor], tuple[torch.Tensor, ...]]"
+
+# Of the memory that is free; what is larger lies in a file, which the system keeps in memory as
+# far as it can.
+_MEMORY_SHARE = 0.25
 
 
-class FeatureDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Stored features with their targets, handed out a batch at a time.
+class ViewDataset(Dataset[tuple[torch.Tensor, int]]):
+    """Several views of each image, a row each: all images in one view, then all in the next.
 
-    Convention: features are float32 of shape (views * num_images, C), targets int64.
+    Of several views the first is the image as the network is shown it at prediction, without
+    augmentation: it is what the network will be asked about.
+
+    An item is asked for by `(row, epoch)`.
 
     Args:
-        features: The features.
-        targets: The class index of each row.
+        images: The images, with their augmentation.
+        views: How many views of each.
+        first_epoch: The number of the first epoch that asks for them.
+        refresh_epochs: After how many epochs the augmented views are others; None keeps them.
     """
 
-    def __init__(self, features: torch.Tensor, targets: torch.Tensor) -> None:
-        self.features = features
+    def __init__(
+        self,
+        images: ImageDataset,
+        views: int,
+        *,
+        first_epoch: int = 0,
+        refresh_epochs: int | None = None,
+    ) -> None:
+        self.images = images
+        self.views = views
+        self.first_epoch = first_epoch
+        self.refresh_epochs = refresh_epochs
+        self._plain = images.with_augmentation("none")
+
+    def is_new_at(self, epoch: int) -> bool:
+        """Whether this epoch sees other views than the one before."""
+        since = epoch - self.first_epoch
+        return since == 0 or (self.refresh_epochs is not None and since % self.refresh_epochs == 0)
+
+    def __len__(self) -> int:
+        return self.views * len(self.images)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, int]:
+        """Returns the row's image and target."""
+        row, epoch = key
+        view, index = divmod(row, len(self.images))
+        if view == 0 and self.views > 1:
+            return self._plain[index, 0]
+        earlier = (epoch - self.first_epoch) // self.refresh_epochs if self.refresh_epochs else 0
+        # Negative draws: a later stage augments by the numbers of its epochs, which are not.
+        return self.images[index, view - self.views * (earlier + 1)]
+
+
+class FeatureDataset(Dataset[tuple[Any, ...]]):
+    """Stored features with their targets, handed out a batch at a time.
+
+    Convention: an item is one tensor for each that the frozen part gives, then the target.
+
+    Args:
+        features: The tensors, each with one row an item.
+        targets: The class index of each row, int64.
+    """
+
+    def __init__(self, features: Sequence[torch.Tensor], targets: torch.Tensor) -> None:
+        self.features = tuple(features)
         self.targets = targets
+
+    def replace(self, other: FeatureDataset) -> None:
+        """Takes the features of another one in place of its own."""
+        self.features, self.targets = other.features, other.targets
 
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.features[key[0]], self.targets[key[0]]
+    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, ...]:
+        return (*(tensor[key[0]] for tensor in self.features), self.targets[key[0]])
 
-    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, ...]:
         """Returns the batch of these keys, without a copy for each row."""
         rows = torch.tensor([index for index, _ in keys])
-        return self.features[rows], self.targets[rows]
+        batch = (_take(tensor, rows) for tensor in self.features)
+        return (*batch, self.targets[rows])
+
+
+def _take(tensor: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    if tensor.ndim == 4 and not tensor.is_contiguous():
+        # Channels last: indexing would put them first, and the convolutions turn them round again.
+        return tensor.permute(0, 2, 3, 1)[rows].permute(0, 3, 1, 2)
+    return tensor[rows]
 
 
 @torch.no_grad()
 def compute_features(
-    network: PlanetNet,
-    dataset: ImageDataset,
+    extract: Extract,
+    dataset: ViewDataset,
     *,
-    views: int,
+    epoch: int = 0,
     device: torch.device,
-    autocast: Any,
+    autocast: Callable[[], AbstractContextManager[Any]],
     batch_size: int = 32,
     num_workers: int = 0,
     progress: bool = False,
     description: str = "features",
 ) -> FeatureDataset:
-    """Returns the pooled features of several views of each image.
-
-    Of several views the first is the image as the network is shown it at prediction, without
-    augmentation: it is what the head will be asked about.
+    """Returns what the frozen part of a network gives for each row of a dataset.
 
     Args:
-        network: Its backbone must be in evaluation mode.
-        dataset: The images.
-        views: How many views of each image.
+        extract: From a batch of images to the tensors that are stored, the batch their first axis.
+        dataset: The views.
+        epoch: The number of the epoch whose views they are.
         device: Where the network is.
         autocast: A function that returns the context of the forward pass.
         batch_size: Images a forward pass.
@@ -70,26 +139,57 @@ def compute_features(
         progress: Whether to show a progress bar.
         description: What the bar says.
     """
-    plain = [(dataset.with_augmentation("none"), range(1))] if views > 1 else []
-    features, targets = [], []
-    total = views * len(dataset)
-    with tqdm(total=total, desc=description, unit="image", disable=not progress) as bar:
-        # Negative draws: a later stage augments by the numbers of its epochs, which are not.
-        for part, draws in [*plain, (dataset, range(-views, -len(plain)))]:
-            sampler = EpochSampler(len(part), shuffle=False)
-            loader = create_loader(
-                part,
-                sampler,
-                batch_size=batch_size,
-                num_workers=num_workers,
-                pin_memory=device.type == "cuda",
+    sampler = EpochSampler(len(dataset), shuffle=False)
+    sampler.set_draw(epoch)
+    loader = create_loader(
+        dataset,
+        sampler,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        pin_memory=device.type == "cuda",
+    )
+    features: list[torch.Tensor] = []
+    targets = torch.empty(len(dataset), dtype=torch.int64)
+    start = 0
+    with tqdm(total=len(dataset), desc=description, unit="image", disable=not progress) as bar:
+        for images, labels in loader:
+            with autocast():
+                outputs = extract(images.to(device, non_blocking=True))
+            if not features:
+                features = _allocate(outputs, len(dataset))
+            rows = slice(start, start + len(labels))
+            for store, output in zip(features, outputs, strict=True):
+                store[rows] = output.cpu()
+            targets[rows] = labels
+            start = rows.stop
+            bar.update(len(labels))
+    return FeatureDataset(features, targets)
+
+
+def _allocate(outputs: Sequence[torch.Tensor], num_rows: int) -> list[torch.Tensor]:
+    """Returns room for that many rows of each output, in its memory format."""
+    num_bytes = num_rows * sum(output[0].numel() * output.element_size() for output in outputs)
+    in_file = num_bytes > psutil.virtual_memory().available * _MEMORY_SHARE
+    if in_file:
+        logger.info("%.1f GB of stored features lie in a temporary file", num_bytes / 1e9)
+    return [_allocate_one(output, num_rows, in_file=in_file) for output in outputs]
+
+
+def _allocate_one(output: torch.Tensor, num_rows: int, *, in_file: bool) -> torch.Tensor:
+    last = output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last)
+    shape = (num_rows, *(output.permute(0, 2, 3, 1) if last else output).shape[1:])
+    if in_file:
+        # The file goes with the folder at once; the system keeps it for who has it mapped.
+        with tempfile.TemporaryDirectory(
+            prefix="planetvision-", ignore_cleanup_errors=True
+        ) as folder:
+            flat = torch.from_file(
+                str(Path(folder, "features")),
+                shared=True,
+                size=torch.Size(shape).numel(),
+                dtype=output.dtype,
             )
-            for draw in draws:
-                sampler.set_draw(draw)
-                for images, labels in loader:
-                    with autocast():
-                        pooled = network.forward_features(images.to(device, non_blocking=True))
-                    features.append(pooled.float().cpu())
-                    targets.append(labels)
-                    bar.update(len(labels))
-    return FeatureDataset(torch.cat(features), torch.cat(targets))
+        store = flat.reshape(shape)
+    else:
+        store = torch.empty(shape, dtype=output.dtype)
+    return store.permute(0, 3, 1, 2) if last else store

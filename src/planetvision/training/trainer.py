@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,7 +31,13 @@ from planetvision.runtime import (
 )
 from planetvision.training.best import BestWeights
 from planetvision.training.callbacks import Callback, ProgressBar
-from planetvision.training.features import compute_features
+from planetvision.training.features import (
+    Extract,
+    FeatureDataset,
+    ViewDataset,
+    compute_features,
+)
+from planetvision.training.replay import Replay, find_frozen_part
 from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler
 
 if TYPE_CHECKING:
@@ -50,9 +57,11 @@ class StageRun:
         module: What is run: the network, or its head on stored features.
         optimizer: Its optimizer.
         scheduler: Its schedule, which steps with the optimizer.
-        train_loader: Batches of inputs and targets.
+        train_loader: Batches: one input tensor, or those that were stored, then the targets.
         val_loader: The same for validation, or None.
         sampler: The order of the training batches.
+        refresh: Draws the stored views anew, if it is time, given the number of the epoch; None
+            where nothing is stored.
     """
 
     stage: Stage
@@ -62,6 +71,7 @@ class StageRun:
     train_loader: DataLoader[Any]
     val_loader: DataLoader[Any] | None
     sampler: EpochSampler
+    refresh: Callable[[int], None] | None = None
 
 
 class Trainer:
@@ -81,6 +91,8 @@ class Trainer:
         seed: One seed makes two runs on CPU identical to the bit.
         num_workers: Loader processes; None lets the machine decide. The result does not depend
             on it.
+        store_features: Whether a stage with `views` runs what is frozen once. Without it each step
+            runs the whole network on the same views, with the same results.
         callbacks: Hooks.
         progress: Whether to show progress bars.
     """
@@ -95,6 +107,7 @@ class Trainer:
         scheduler: str | None = None,
         seed: int = 0,
         num_workers: int | None = None,
+        store_features: bool = True,
         callbacks: Sequence[Callback] = (),
         progress: bool = False,
     ) -> None:
@@ -105,6 +118,7 @@ class Trainer:
         self.scheduler = scheduler
         self.seed = seed
         self.num_workers = num_workers
+        self.store_features = store_features
         self.callbacks = [*callbacks, *([ProgressBar()] if progress else [])]
         self.progress = progress
         self.history = TrainingHistory()
@@ -198,12 +212,22 @@ class Trainer:
         module: nn.Module = self.network
         train_data: Any = train
         val_data: Any = val
+        refresh = None
         if stage.views:
-            module = self.network.head
-            train_data = self._compute_features(train, stage.views, workers, "features")
-            if val is not None:
-                val_data = self._compute_features(val, 1, workers, "validation features")
-            workers = 0
+            views = ViewDataset(
+                train,
+                stage.views,
+                first_epoch=len(self.history) + 1,
+                refresh_epochs=stage.refresh_epochs,
+            )
+            train_data = views
+            if self.store_features and (parts := self.split_network(stage)) is not None:
+                extract, module = parts
+                compute = partial(self._compute_features, extract, num_workers=workers)
+                train_data, refresh = self._store(views, compute)
+                if val is not None:
+                    val_data = compute(ViewDataset(val, 1), description="validation features")
+                workers = 0
         seed = derive_seed(self.seed, "stage", stage.name)
         sampler = EpochSampler(len(train_data), seed=seed)
         pin = self.device.type == "cuda"
@@ -237,17 +261,40 @@ class Trainer:
             train_loader=train_loader,
             val_loader=val_loader,
             sampler=sampler,
+            refresh=refresh,
         )
+
+    def split_network(self, stage: Stage) -> tuple[Extract, nn.Module] | None:
+        """Returns the network in two: what a stage leaves as it is, and what learns above it.
+
+        The first is a function from images to tensors, the second a module from those to logits.
+        None where the two cannot be told apart: then every step runs the whole network.
+        """
+        network = self.network
+        if not any(weight.requires_grad for weight in network.backbone.parameters()):
+            return lambda images: (network.forward_features(images),), network.head
+        frozen = find_frozen_part(network)
+        if frozen is None:
+            logger.warning(
+                "stage %s: the backbone %s has no part that can be run once and kept, so every "
+                "step runs all of it",
+                stage.name,
+                network.spec.name,
+            )
+            return None
+        return frozen.record, Replay(frozen)
 
     def run_epoch(self, run: StageRun) -> EpochRecord:
         """Goes through the training images once, validates, and returns the record."""
         started = time.perf_counter()
         epoch = len(self.history) + 1
+        if run.refresh is not None:
+            run.refresh(epoch)
         run.module.train()
         run.sampler.set_draw(epoch)
         rate = run.optimizer.param_groups[0]["lr"]
         total = torch.zeros(3, dtype=torch.float64)
-        for step, (inputs, targets) in enumerate(run.train_loader, start=1):
+        for step, (*inputs, targets) in enumerate(run.train_loader, start=1):
             loss, correct = self.train_step(run, inputs, targets)
             count = len(targets)
             total += torch.tensor([loss * count, correct, count], dtype=torch.float64)
@@ -269,12 +316,18 @@ class Trainer:
         )
 
     def train_step(
-        self, run: StageRun, inputs: torch.Tensor, targets: torch.Tensor
+        self, run: StageRun, inputs: Sequence[torch.Tensor], targets: torch.Tensor
     ) -> tuple[float, float]:
-        """Takes one optimizer step; returns the mean loss and the number of right answers."""
+        """Takes one optimizer step; returns the mean loss and the number of right answers.
+
+        Args:
+            run: What the stage works with.
+            inputs: What `run.module` is called with: the images, or what was stored of them.
+            targets: The class of each.
+        """
         run.optimizer.zero_grad()
         with self.accelerator.autocast():
-            logits = run.module(inputs)
+            logits = run.module(*inputs)
         loss = self._compute_loss(logits.float(), targets)
         self.accelerator.backward(loss)
         if self.accelerator.sync_gradients and self.recipe.max_gradient_norm is not None:
@@ -296,28 +349,39 @@ class Trainer:
             return None, None
         run.module.eval()
         total = torch.zeros(3, dtype=torch.float64)
-        for inputs, targets in run.val_loader:
+        for *inputs, targets in run.val_loader:
             with self.accelerator.autocast():
-                logits = run.module(inputs)
+                logits = run.module(*inputs)
             logits, targets = self.accelerator.gather_for_metrics((logits.float(), targets))
             loss = nn.functional.cross_entropy(logits, targets, reduction="sum")
             correct = (logits.argmax(dim=1) == targets).sum()
             total += torch.tensor([float(loss), float(correct), len(targets)], dtype=torch.float64)
         return float(total[0] / total[2]), float(total[1] / total[2])
 
+    @staticmethod
+    def _store(
+        views: ViewDataset, compute: Callable[..., FeatureDataset]
+    ) -> tuple[FeatureDataset, Callable[[int], None]]:
+        """Returns the stored views, and what renews them."""
+        stored = compute(views, epoch=views.first_epoch, description="features")
+
+        def refresh(epoch: int) -> None:
+            if epoch > views.first_epoch and views.is_new_at(epoch):
+                stored.replace(compute(views, epoch=epoch, description="features"))
+
+        return stored, refresh
+
     def _compute_features(
-        self, dataset: ImageDataset, views: int, num_workers: int, description: str
-    ) -> Any:
+        self, extract: Extract, views: ViewDataset, **options: Any
+    ) -> FeatureDataset:
         self.network.eval()
         return compute_features(
-            self.network,
-            dataset,
-            views=views,
+            extract,
+            views,
             device=self.device,
             autocast=self.accelerator.autocast,
-            num_workers=num_workers,
             progress=self.progress,
-            description=description,
+            **options,
         )
 
     @staticmethod
