@@ -107,7 +107,16 @@ def test_input_spec_cannot_be_changed() -> None:
         ({"views": -1}, "`views` must be an integer of at least 0, got -1."),
         ({"warmup_epochs": -1}, "`warmup_epochs` must be an integer of at least 0, got -1."),
         ({"warmup_epochs": 6}, "`warmup_epochs` must not exceed `epochs` (5), got 6."),
-        ({"optimizer": "adma"}, "`optimizer` must be one of 'adam', 'adamw', 'sgd', got 'adma'."),
+        ({"optimizer": None}, "`optimizer` must be a name, got None. Pass 'adamw', for example."),
+        ({"optimizer_options": 3}, "`optimizer_options` must be a mapping of names to values, got"),
+        ({"layer_decay": 0}, "`layer_decay` must be a number over 0 to 1, got 0."),
+        ({"accumulation_steps": 0}, "`accumulation_steps` must be an integer of at least 1, got 0"),
+        ({"mixup": -1}, "`mixup` must be a number from 0, got -1."),
+        ({"cutmix": "yes"}, "`cutmix` must be a number from 0, got 'yes'."),
+        ({"ema_decay": 1}, "`ema_decay` must be a number from 0 to 0.99999, got 1."),
+        ({"interpolation": 1.5}, "`interpolation` must be a number from 0 to 1, got 1.5."),
+        ({"monitor": "accuracy"}, "`monitor` must be one of 'loss', 'calibrated_loss', got 'accu"),
+        ({"views": 2, "mixup": 0.2}, "`mixup` and `cutmix` mix images, and with `views` a step"),
         ({"weight_decay": -1}, "`weight_decay` must be a number from 0, got -1."),
         ({"batch_size": 0}, "`batch_size` must be an integer of at least 1, got 0."),
         ({"patience": 0}, "`patience` must be an integer of at least 1, got 0."),
@@ -130,7 +139,7 @@ def test_stage_with_one_wrong_value_names_stage_and_value(
 
 def test_stage_with_several_wrong_values_names_all() -> None:
     with pytest.raises(SettingsError) as caught:
-        create_stage(epochs=0, learning_rate=-1, optimizer="no", weight_decay="no")
+        create_stage(epochs=0, learning_rate=-1, optimizer="", weight_decay="no")
     named = [problem.split("`")[1] for problem in caught.value.problems]
     assert named == ["epochs", "learning_rate", "optimizer", "weight_decay"]
 
@@ -203,7 +212,8 @@ def test_recipe_from_a_dict_with_a_wrong_stage_raises() -> None:
         ),
         (
             {"head_options": None},
-            "`head_options` must be a mapping such as {'dropout': 0.5}, got None.",
+            "`head_options` must be a mapping of names to values, got None. "
+            "Pass {'dropout': 0.5}, for example.",
         ),
     ],
 )

@@ -33,6 +33,7 @@ CASES: dict[str, tuple[tuple[type[Exception], ...], dict[str, Any]]] = {
     "OutputError": ((OSError,), {"path": "out/"}),
     "OutputExistsError": ((OSError, FileExistsError), {"path": "out/"}),
     "TrainingError": ((RuntimeError,), {"stage": "probe", "epoch": 3, "step": 7}),
+    "CheckpointError": ((ValueError,), {"path": "run/", "differences": ("seed: 1",)}),
     "ExplanationError": ((RuntimeError,), {}),
 }
 
@@ -70,7 +71,7 @@ def test_error_after_pickling_has_its_type_message_and_fields(name: str) -> None
 
 
 def test_warnings_share_a_base_that_is_a_user_warning() -> None:
-    for name in ("ConversionWarning", "DataWarning", "PluginWarning", "WeightsWarning"):
+    for name in ("ConversionWarning", "DataWarning", "PluginWarning", "TrainingWarning"):
         warning = getattr(errors, name)
         assert issubclass(warning, errors.PlanetVisionWarning)
         assert issubclass(warning, UserWarning)

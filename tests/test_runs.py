@@ -14,9 +14,11 @@ import pytest
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
 from planetvision.data import read_labelled
-from planetvision.errors import OutputError, OutputExistsError
-from planetvision.runs import train_run
+from planetvision.errors import CheckpointError, OutputError, OutputExistsError
+from planetvision.results import EpochRecord
+from planetvision.runs import can_resume, resume_run, train_run
 from planetvision.training.callbacks import Callback
+from planetvision.training.trainer import Trainer
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def test_run_writes_what_it_says(
 ) -> None:
     run = train_run(classifier, disc_folder, tmp_path / "run")
     names = sorted(path.name for path in run.folder.iterdir())
-    assert names == ["history.csv", "history.png", "model", "report", "split.csv"]
+    assert names == ["history.csv", "history.png", "model", "report", "run.json", "split.csv"]
     assert len(pd.read_csv(run.folder / "history.csv")) == 8
     manifest = pd.read_csv(run.folder / "split.csv")
     assert manifest["split"].value_counts().to_dict() == {"train": 18, "val": 3, "test": 3}
@@ -132,3 +134,82 @@ def test_run_without_a_test_part_over_another_removes_its_report(
     train_run(classifier, disc_folder, folder, overwrite=True)
     assert not (folder / "report").exists()
     assert "test" not in json.loads((folder / "model" / "config.json").read_text())["metrics"]
+
+
+class Interrupt(Callback):
+    """Ctrl-C in the n-th epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+        if record.epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_run_that_is_cut_off_goes_on_to_the_same_model(
+    quick_recipe: Recipe, disc_folder: Path, tmp_path: Path
+) -> None:
+    def make() -> PlanetClassifier:
+        return PlanetClassifier(
+            "tiny",
+            recipe=quick_recipe,
+            device="cpu",
+            random_state=np.int64(4),  # type: ignore[arg-type]
+            class_map={"blue": "cold"},
+        )
+
+    whole = train_run(make(), disc_folder, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train_run(make(), disc_folder, tmp_path / "cut", callbacks=[Interrupt(5)])
+    assert can_resume(tmp_path / "cut")
+    assert not (tmp_path / "cut" / "model").exists()
+    run = resume_run(tmp_path / "cut")
+    np.testing.assert_array_equal(
+        run.classifier.predict_proba(disc_folder), whole.classifier.predict_proba(disc_folder)
+    )
+    assert sorted(path.name for path in run.folder.iterdir()) == sorted(
+        path.name for path in whole.folder.iterdir()
+    )
+    assert len(run.classifier.history_) == len(whole.classifier.history_)
+    assert not can_resume(run.folder)
+    with pytest.raises(CheckpointError, match="it is finished"):
+        resume_run(run.folder)
+
+
+def test_run_with_changed_data_does_not_go_on(
+    brief: Recipe, disc_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(disc_folder, tmp_path / "data")
+    classifier = PlanetClassifier("tiny", recipe=brief, device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        train_run(classifier, tmp_path / "data", tmp_path / "run", callbacks=[Interrupt(1)])
+    (tmp_path / "data" / "red" / "0.png").unlink(missing_ok=True)
+    for path in list((tmp_path / "data" / "red").iterdir())[:3]:
+        path.unlink()
+    with pytest.raises(CheckpointError, match=r"train\.images: it was 18, now it is"):
+        resume_run(tmp_path / "run")
+
+
+def test_run_of_a_list_goes_on_with_the_same_list(
+    brief: Recipe, disc_paths: list[str], disc_labels: list[str], tmp_path: Path
+) -> None:
+    classifier = PlanetClassifier("tiny", recipe=brief, device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        train_run(
+            classifier,
+            disc_paths,
+            tmp_path / "run",
+            labels=disc_labels,
+            callbacks=[Interrupt(1)],
+        )
+    with pytest.raises(CheckpointError, match=r"given its images as a list.*resume=True"):
+        resume_run(tmp_path / "run")
+    run = train_run(classifier, disc_paths, tmp_path / "run", labels=disc_labels, resume=True)
+    assert run.evaluation is not None
+
+
+def test_folder_without_a_run_cannot_go_on(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no run that could go on"):
+        resume_run(tmp_path)
+    assert not can_resume(tmp_path)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from planetvision.errors import PlanetVisionError, PlanetVisionWarning
     from planetvision.explain import list_explainers, register_explainer
     from planetvision.heads import list_heads, register_head
+    from planetvision.losses import list_losses, register_loss
     from planetvision.network import PlanetNet
+    from planetvision.optimizers import list_optimizers, register_optimizer
     from planetvision.render import render_body, write_dataset
     from planetvision.results import (
         Audit,
@@ -71,6 +73,8 @@ _HOMES = {
     "list_decoders": "data",
     "list_explainers": "explain",
     "list_heads": "heads",
+    "list_losses": "losses",
+    "list_optimizers": "optimizers",
     "list_recipes": "training",
     "list_schedulers": "schedules",
     "read_image": "data",
@@ -80,6 +84,8 @@ _HOMES = {
     "register_decoder": "data",
     "register_explainer": "explain",
     "register_head": "heads",
+    "register_loss": "losses",
+    "register_optimizer": "optimizers",
     "register_recipe": "training",
     "register_scheduler": "schedules",
     "render_body": "render",
@@ -115,6 +121,8 @@ __all__ = [
     "list_decoders",
     "list_explainers",
     "list_heads",
+    "list_losses",
+    "list_optimizers",
     "list_recipes",
     "list_schedulers",
     "read_image",
@@ -124,6 +132,8 @@ __all__ = [
     "register_decoder",
     "register_explainer",
     "register_head",
+    "register_loss",
+    "register_optimizer",
     "register_recipe",
     "register_scheduler",
     "render_body",

@@ -16,7 +16,7 @@ from planetvision.config import Framing, Precision, Recipe, Stretch, Tta
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
 from planetvision.data.cache import DEFAULT_CACHE_GIGABYTES
 from planetvision.data.catalog import ClassMap, make_plain, map_labels
-from planetvision.errors import DataError, NotFittedError, count, itemize
+from planetvision.errors import DataError, NotFittedError, SettingsError, count, itemize
 from planetvision.explain import EXPLAINERS
 from planetvision.runtime import resolve_device
 from planetvision.training.plan import OnError, create_plan
@@ -72,6 +72,9 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             merge, None drops, those not mentioned stay.
         cache: Where decoded images are kept while it trains: `memory`, `disk`, a folder, or `off`.
         cache_gigabytes: The most that is kept, in 10**9 bytes.
+        max_minutes: How long the stages may take in all: when the time is over, the best weights
+            so far are kept. None sets no limit.
+        compile: Whether steps that run the whole network are compiled by `torch.compile`.
         on_error: What `fit` does with files that cannot be read: `raise` names them all and stops,
             `skip` names them in a warning and goes on.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -123,6 +126,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         class_map: ClassMap | None = None,
         cache: str | os.PathLike[str] = "memory",
         cache_gigabytes: float = DEFAULT_CACHE_GIGABYTES,
+        max_minutes: float | None = None,
+        compile: bool = False,
         on_error: OnError = "raise",
         device: str = "auto",
         precision: Precision = "auto",
@@ -147,6 +152,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         self.class_map = class_map
         self.cache = cache
         self.cache_gigabytes = cache_gigabytes
+        self.max_minutes = max_minutes
+        self.compile = compile
         self.on_error = on_error
         self.device = device
         self.precision = precision
@@ -162,6 +169,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         groups: Iterable[object] | None = None,
         columns: ColumnMap | None = None,
         callbacks: Iterable[Callback] = (),
+        checkpoints: str | os.PathLike[str] | None = None,
+        resume: bool = False,
     ) -> PlanetClassifier:
         """Trains on labelled images and returns the classifier.
 
@@ -182,13 +191,23 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             columns: The names of a table's columns, such as `{"path": "file", "label": "body"}`;
                 None guesses them.
             callbacks: Hooks into the training.
+            checkpoints: A folder in which the training can go on if it is cut off; None keeps
+                nothing.
+            resume: Whether it goes on from there. Data and settings must be the same; on CPU the
+                result is that of a training that was never cut off, to the bit.
 
         Raises:
+            CheckpointError: If it shall go on and there is no checkpoint, or it is of another
+                training.
             SettingsError: If arguments are wrong; all of them are named at once.
             DataError: If the data cannot be used, or files in them cannot be read.
             WeightsError: If the pretrained weights cannot be had.
             TrainingError: If the loss is no longer a finite number.
         """
+        if resume and checkpoints is None:
+            raise SettingsError(
+                "`resume` needs the folder of the checkpoints, got None. Pass checkpoints=FOLDER."
+            )
         plan = create_plan(self)
         recipe, spec = plan.recipe, plan.input_spec
         from planetvision.data.cache import create_cache
@@ -233,10 +252,13 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             scheduler=self.scheduler,
             seed=self.random_state,
             num_workers=self.num_workers,
+            compile=bool(self.compile),
+            max_minutes=self.max_minutes,
+            checkpoints=checkpoints,
             callbacks=tuple(callbacks),
             progress=self.progress,
         )
-        history = trainer.fit(train, val)
+        history = trainer.fit(train, val, resume=checkpoints if resume else None)
         self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
         self.classes_ = np.array(classes)
         self.weights_ = plan.weights_used
@@ -551,6 +573,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             "weights",
             "cache",
             "cache_gigabytes",
+            "max_minutes",
+            "compile",
         }
         values = self.get_params(deep=False)
         # JSON's keys are strings, and a class may be an integer.

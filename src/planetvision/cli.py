@@ -181,8 +181,19 @@ def demo(
 
 @app.command()
 def train(
-    data: Data,
-    out: Annotated[Path, typer.Option(help="A new or empty folder for the run.")],
+    context: typer.Context,
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(help="A folder with a folder a class, or a CSV, TSV or Parquet table."),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A new or empty folder for the run."),
+    ] = None,
+    resume: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The folder of a run that was cut off: it goes on. Needs nothing else."),
+    ] = None,
     backbone: Annotated[
         str, typer.Option(help="See `planetvision list backbones`; timm:NAME and others too.")
     ] = "efficientnet_lite0",
@@ -212,6 +223,13 @@ def train(
         str, typer.Option(help="Where decoded images are kept: memory, disk, a folder, or off.")
     ] = "memory",
     cache_gigabytes: Annotated[float, typer.Option(help="The most that is kept.")] = 2.0,
+    max_minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="How long the stages may take in all."),
+    ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile steps of the whole network.")
+    ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log for TensorBoard, into RUN/tensorboard.")
     ] = False,
@@ -219,55 +237,62 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a classifier; writes RUN/model, RUN/history.csv, RUN/split.csv and RUN/report."""
-    from planetvision.classifier import PlanetClassifier
-    from planetvision.files import check_output
-    from planetvision.runs import train_run
+    from planetvision.runs import can_resume, resume_run, train_run
 
-    check_output(out, overwrite=overwrite)
+    folder = _check_run(context, data, out, resume)
     callbacks = []
     if tensorboard:
         from planetvision.training.callbacks import TensorBoardLogger
 
-        callbacks.append(TensorBoardLogger(out / "tensorboard"))
-    classifier = PlanetClassifier(
-        backbone,
-        recipe=recipe,
-        head=head,
-        augmentation=augment,
-        scheduler=scheduler,
-        image_size=image_size,
-        framing=framing.value,
-        tta=tta.value if tta else None,
-        stretch=stretch.value,
-        batch_size=batch_size,
-        weights=weights,
-        on_error=on_error.value,
-        class_map=_parse_pairs(class_map, "--class"),
-        group_duplicates=group_duplicates,
-        cache=cache,
-        cache_gigabytes=cache_gigabytes,
-        device=device,
-        precision=precision.value,
-        num_workers=num_workers,
-        random_state=seed,
-        progress=not quiet,
-    )
-    run = train_run(
-        classifier,
-        data,
-        out,
-        columns=_parse_pairs(column, "--column"),
-        callbacks=callbacks,
-        overwrite=overwrite,
-    )
-    if run.evaluation is None:
-        typer.echo("no test part: the model is trained, and not judged")
-    else:
-        _show_evaluation(run.evaluation)
-    typer.echo(f"\nrun: {run.folder}")
-    for name in ("model", "history.csv", "split.csv", "report"):
-        if (run.folder / name).exists():
-            typer.echo(f"  {run.folder / name}")
+        callbacks.append(TensorBoardLogger(folder / "tensorboard"))
+    try:
+        if resume is not None:
+            run = resume_run(folder, callbacks=callbacks, progress=not quiet)
+        else:
+            from planetvision.classifier import PlanetClassifier
+            from planetvision.files import check_output
+
+            check_output(folder, overwrite=overwrite)
+            classifier = PlanetClassifier(
+                backbone,
+                recipe=recipe,
+                head=head,
+                augmentation=augment,
+                scheduler=scheduler,
+                image_size=image_size,
+                framing=framing.value,
+                tta=tta.value if tta else None,
+                stretch=stretch.value,
+                batch_size=batch_size,
+                weights=weights,
+                on_error=on_error.value,
+                class_map=_parse_pairs(class_map, "--class"),
+                group_duplicates=group_duplicates,
+                cache=cache,
+                cache_gigabytes=cache_gigabytes,
+                max_minutes=max_minutes,
+                compile=compile,
+                device=device,
+                precision=precision.value,
+                num_workers=num_workers,
+                random_state=seed,
+                progress=not quiet,
+            )
+            run = train_run(
+                classifier,
+                data,
+                folder,
+                columns=_parse_pairs(column, "--column"),
+                callbacks=callbacks,
+                overwrite=overwrite,
+            )
+    except KeyboardInterrupt:
+        if can_resume(folder):
+            typer.echo(f"\nInterrupted. Go on with: planetvision train --resume {folder}", err=True)
+        else:
+            typer.echo("\nInterrupted before the first stage. Start anew.", err=True)
+        raise typer.Exit(130) from None
+    _show_run(run)
     _finish([])
 
 
@@ -511,10 +536,22 @@ def _families() -> dict[str, Any]:
     from planetvision.data import DECODERS
     from planetvision.explain import EXPLAINERS
     from planetvision.heads import HEADS
+    from planetvision.losses import LOSSES
+    from planetvision.optimizers import OPTIMIZERS
     from planetvision.schedules import SCHEDULES
     from planetvision.training import RECIPES
 
-    registries = (BACKBONES, HEADS, POLICIES, SCHEDULES, RECIPES, EXPLAINERS, DECODERS)
+    registries = (
+        BACKBONES,
+        HEADS,
+        POLICIES,
+        SCHEDULES,
+        OPTIMIZERS,
+        LOSSES,
+        RECIPES,
+        EXPLAINERS,
+        DECODERS,
+    )
     return {registry.family: registry for registry in registries}
 
 
@@ -524,6 +561,51 @@ def _load(model: Path, out: Path, *, device: str, overwrite: bool, quiet: bool) 
 
     check_output(out, overwrite=overwrite)
     return PlanetClassifier.load(model, device=device).set_params(progress=not quiet)
+
+
+def _check_run(
+    context: typer.Context, data: Path | None, out: Path | None, resume: Path | None
+) -> Path:
+    """Returns the folder of the run, new or to go on with."""
+    if resume is None:
+        if data is None or out is None:
+            missing = [name for name, value in (("DATA", data), ("--out", out)) if value is None]
+            raise SettingsError(
+                f"A new run needs DATA and --out, got no {' and no '.join(missing)}. Write "
+                "`planetvision train DATA --out RUN`, or `planetvision train --resume RUN`."
+            )
+        return out
+    sources = {
+        parameter: context.get_parameter_source(str(parameter.name))
+        for parameter in context.command.params
+        if parameter.name not in ("resume", "quiet", "tensorboard")
+    }
+    given = [
+        parameter.opts[-1] if parameter.param_type_name == "option" else "DATA"
+        for parameter, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise SettingsError(
+            f"`--resume` goes on with the data and settings of the run, got {', '.join(given)} "
+            "beside it. Leave that out."
+        )
+    return resume
+
+
+def _show_run(run: Any) -> None:
+    from planetvision.runtime import is_main_process
+
+    if not is_main_process():
+        return
+    if run.evaluation is None:
+        typer.echo("no test part: the model is trained, and not judged")
+    else:
+        _show_evaluation(run.evaluation)
+    typer.echo(f"\nrun: {run.folder}")
+    for name in ("model", "history.csv", "split.csv", "report"):
+        if (run.folder / name).exists():
+            typer.echo(f"  {run.folder / name}")
 
 
 def _show_evaluation(evaluation: Any) -> None:

@@ -21,7 +21,7 @@ __all__ = [
     "Framing",
     "InputSpec",
     "Interpolation",
-    "Optimizer",
+    "Monitor",
     "Precision",
     "Recipe",
     "Stage",
@@ -38,7 +38,7 @@ STRETCHES: tuple[str, ...] = get_args(Stretch)
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 ClassWeights = Literal["balanced", "none"]
-Optimizer = Literal["adam", "adamw", "sgd"]
+Monitor = Literal["loss", "calibrated_loss"]
 
 # Means and deviations of the ImageNet training images in [0, 1], as torchvision's reference
 # scripts use them: https://pytorch.org/vision/stable/models.html
@@ -57,11 +57,13 @@ def _is_triple(values: object) -> bool:
 
 
 def _make_plain(owner: Any) -> None:
-    """Turns NumPy's numbers, as a grid search hands them over, into Python's."""
+    """Turns NumPy's numbers, as a grid search hands them over, and mappings into Python's own."""
     for item in dataclasses.fields(owner):
         value = getattr(owner, item.name)
         if isinstance(value, Real) and hasattr(value, "item"):
             object.__setattr__(owner, item.name, value.item())
+        elif isinstance(value, Mapping):
+            object.__setattr__(owner, item.name, dict(value))
 
 
 class _Checker:
@@ -98,6 +100,16 @@ class _Checker:
         if value not in choices:
             expected = "one of " + ", ".join(repr(choice) for choice in choices)
             self._fail(name, expected, f"Pass {choices[0]!r}, for example.")
+
+    def name(self, name: str, *, remedy: str) -> None:
+        value = getattr(self.owner, name)
+        if not isinstance(value, str) or not value:
+            self._fail(name, "a name", remedy)
+
+    def mapping(self, name: str, *, remedy: str) -> None:
+        value = getattr(self.owner, name)
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            self._fail(name, "a mapping of names to values", remedy)
 
     def finish(self) -> None:
         if self.problems:
@@ -182,6 +194,8 @@ class Stage:
             0 freezes all of it, None trains all of it. What is frozen keeps its BatchNorm
             statistics too.
         backbone_rate: The learning rate of the backbone as a share of the head's.
+        layer_decay: What the rate of each block is multiplied by from the last one to the first,
+            so that early blocks, which hold what is common to all images, move less.
         freeze_batch_norm: Whether BatchNorm layers of trained blocks keep their statistics.
         views: In a stage with a frozen backbone, or a frozen part of it: how many views of each
             image are brought through what is frozen once, before the first epoch; what learns is
@@ -191,11 +205,35 @@ class Stage:
         refresh_epochs: After how many epochs the augmented views are drawn anew; None keeps them.
         scheduler: The registered learning-rate schedule.
         warmup_epochs: Epochs of linear warm-up, for schedules that have one.
-        optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
+        optimizer: The registered optimizer; `timm:NAME` and `torch:NAME` too.
+        optimizer_options: Keyword arguments of that optimizer, such as `{"betas": (0.9, 0.99)}`.
         weight_decay: Weight decay of matrices and kernels; biases and norms have none.
-        batch_size: Images a step; None takes the recipe's.
+        batch_size: Images a batch; None takes the recipe's.
+        accumulation_steps: How many batches go into one step of the optimizer.
+        mixup: The parameter of the Beta distribution that images are mixed by, 0 for none.
+        cutmix: The same for rectangles that are cut out and exchanged. With both, each batch gets
+            one of the two.
+        ema_decay: The decay of an exponential moving average of the weights, such as 0.99: it is
+            what is validated and kept. None keeps the weights themselves.
+        interpolation: Where between the weights before the stage (0) and the best after it (1) the
+            stage ends.
+        monitor: What says which epoch was the best: the validation `loss`, or the
+            `calibrated_loss`, which is that at the temperature that makes it lowest: it does not
+            take confidence for knowledge.
         patience: Epochs without a better validation loss before the stage ends; None never
             ends it early.
+
+    References:
+        Zhang, H., et al. (2018), "mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412.
+
+        Yun, S., et al. (2019), "CutMix: Regularization Strategy to Train Strong Classifiers with
+        Localizable Features", arXiv:1905.04899.
+
+        Wortsman, M., et al. (2022), "Robust fine-tuning of zero-shot models", arXiv:2109.01903
+        (interpolation).
+
+        Guo, C., et al. (2017), "On Calibration of Modern Neural Networks", arXiv:1706.04599
+        (temperature).
     """
 
     name: str
@@ -203,14 +241,22 @@ class Stage:
     learning_rate: float
     trainable_blocks: int | None = 0
     backbone_rate: float = 1.0
+    layer_decay: float = 1.0
     freeze_batch_norm: bool = True
     views: int = 0
     refresh_epochs: int | None = None
     scheduler: str = "cosine"
     warmup_epochs: int = 0
-    optimizer: Optimizer = "adamw"
+    optimizer: str = "adamw"
+    optimizer_options: Mapping[str, Any] = field(default_factory=dict)
     weight_decay: float = 0.0
     batch_size: int | None = None
+    accumulation_steps: int = 1
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema_decay: float | None = None
+    interpolation: float = 1.0
+    monitor: Monitor = "loss"
     patience: int | None = None
 
     def __post_init__(self) -> None:
@@ -230,7 +276,21 @@ class Stage:
             "refresh_epochs", at_least=1, optional=True, remedy="Pass 5, for example, or None."
         )
         check.integer("warmup_epochs", at_least=0, remedy="Pass 3, for example.")
-        check.choice("optimizer", get_args(Optimizer))
+        check.number("layer_decay", low=0, open_low=True, high=1, remedy="Pass 0.8, or 1.")
+        check.name("optimizer", remedy="Pass 'adamw', for example.")
+        check.mapping("optimizer_options", remedy="Pass {'betas': (0.9, 0.99)}, for example.")
+        check.integer("accumulation_steps", at_least=1, remedy="Pass 1, for example.")
+        check.number("mixup", low=0, remedy="Pass 0.2, for example, or 0.")
+        check.number("cutmix", low=0, remedy="Pass 1.0, for example, or 0.")
+        check.number("interpolation", low=0, high=1, remedy="Pass 0.5, for example.")
+        check.choice("monitor", get_args(Monitor))
+        if self.ema_decay is not None:
+            check.number("ema_decay", low=0, high=0.99999, remedy="Pass 0.99, or None.")
+        if self.views and (self.mixup or self.cutmix):
+            check.problems.append(
+                f"stage '{self.name}': `mixup` and `cutmix` mix images, and with `views` a step "
+                "sees stored features. Pass views=0, or leave them out."
+            )
         check.number("weight_decay", low=0, remedy="Pass 1e-2, for example.")
         check.integer("batch_size", at_least=1, optional=True, remedy="Pass 32, for example.")
         check.integer("patience", at_least=1, optional=True, remedy="Pass 5, or None.")
@@ -267,8 +327,10 @@ class Recipe:
         augmentation: The registered augmentation policy.
         tta: The test-time augmentation of the trained model, as in `InputSpec`; `body` asks for a
             policy that shows bodies at that size, such as `light`.
-        batch_size: Images a step.
+        batch_size: Images a batch.
         image_size: The side of the input in pixels; None takes the backbone's.
+        loss: The registered loss.
+        loss_options: Keyword arguments of that loss, such as `{"gamma": 2.0}`.
         class_weights: `balanced` weighs each class by the inverse of its frequency.
         label_smoothing: How much of the target is spread over all classes, from 0 to 1.
         max_gradient_norm: Gradients are clipped to this norm; None leaves them alone.
@@ -282,6 +344,8 @@ class Recipe:
     tta: Tta = "none"
     batch_size: int = 32
     image_size: int | None = None
+    loss: str = "cross_entropy"
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
     class_weights: ClassWeights = "balanced"
     label_smoothing: float = 0.0
     max_gradient_norm: float | None = 1.0
@@ -310,18 +374,16 @@ class Recipe:
             check.problems.append(
                 f"recipe '{self.name}': each stage needs a name of its own, got {names!r}."
             )
-        if not isinstance(self.head_options, Mapping):
-            check.problems.append(
-                f"recipe '{self.name}': `head_options` must be a mapping such as "
-                f"{{'dropout': 0.5}}, got {self.head_options!r}."
-            )
+        check.mapping("head_options", remedy="Pass {'dropout': 0.5}, for example.")
+        check.name("loss", remedy="Pass 'cross_entropy', for example.")
+        check.mapping("loss_options", remedy="Pass {'gamma': 2.0}, for example.")
         if not self.stages:
             check.problems.append(f"recipe '{self.name}': at least one stage is needed, got none.")
         check.finish()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as JSON can hold them."""
-        return dataclasses.asdict(dataclasses.replace(self, head_options=dict(self.head_options)))
+        return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:

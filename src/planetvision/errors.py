@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Collection, Sequence
 
 __all__ = [
+    "CheckpointError",
     "ConversionWarning",
     "DataError",
     "DataWarning",
@@ -30,6 +31,7 @@ __all__ = [
     "SourceNotFoundError",
     "SplitWarning",
     "TrainingError",
+    "TrainingWarning",
     "UnknownNameError",
     "WeightsError",
     "WeightsWarning",
@@ -222,6 +224,15 @@ class TrainingError(PlanetVisionError, RuntimeError):
         self.step = step
 
 
+class CheckpointError(PlanetVisionError, ValueError):
+    """A training cannot go on from a checkpoint; `differences` names the settings that differ."""
+
+    def __init__(self, message: str, *, path: str = "", differences: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+        self.differences = tuple(differences)
+
+
 class ExplanationError(PlanetVisionError, RuntimeError):
     """No explanation can be drawn from this layer or this model."""
 
@@ -244,6 +255,10 @@ class PluginWarning(PlanetVisionWarning):
 
 class SplitWarning(PlanetVisionWarning):
     """A split is not quite as it was asked for; the work goes on."""
+
+
+class TrainingWarning(PlanetVisionWarning):
+    """Something about a training that a person should know; it goes on."""
 
 
 class WeightsWarning(PlanetVisionWarning):

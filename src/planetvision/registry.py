@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Generic, TypeVar
@@ -36,6 +37,28 @@ class Entry:
     summary: str
     extra: str | None = None
     source: str = ""
+
+    def check_keywords(self, options: Mapping[str, Any], *, noun: str, given: int) -> None:
+        """Checks that `build` takes keyword arguments of these names.
+
+        Args:
+            options: The keyword arguments.
+            noun: What messages call the entry.
+            given: How many arguments come before them.
+
+        Raises:
+            SettingsError: If it takes no such argument.
+        """
+        signature = inspect.signature(self.build).parameters
+        if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in signature.values()):
+            return
+        parameters = list(signature)[given:]
+        strange = [name for name in options if name not in parameters]
+        if strange:
+            raise SettingsError(
+                f"The {noun} '{self.name}' takes no option {', '.join(map(repr, strange))}. "
+                f"It takes: {', '.join(parameters) or 'none'}."
+            )
 
 
 SpecT = TypeVar("SpecT", bound=Entry)
@@ -76,7 +99,7 @@ class Registry(Generic[SpecT]):
     @property
     def noun(self) -> str:
         """The family in the singular, for messages."""
-        return self.family.removesuffix("s")
+        return self.family.removesuffix("es" if self.family.endswith("sses") else "s")
 
     def add(self, spec: SpecT, *, replace: bool = False) -> SpecT:
         """Adds an entry and returns it.

@@ -1,18 +1,24 @@
-"""A run: train a classifier and write down all that it gave, in one folder."""
+"""A run: train a classifier, write down all that it gave in one folder, go on if it is cut off."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from planetvision.classifier import PlanetClassifier
+from planetvision.config import Recipe
 from planetvision.data import save_manifest
-from planetvision.errors import OutputError
-from planetvision.files import check_output, create_output_folder
+from planetvision.data.catalog import make_plain
+from planetvision.errors import CheckpointError, OutputError
+from planetvision.files import check_output, create_output_folder, write_json
+from planetvision.runtime import is_main_process
 
 if TYPE_CHECKING:
     from planetvision.data import Label
@@ -20,7 +26,10 @@ if TYPE_CHECKING:
     from planetvision.results import Evaluation
     from planetvision.training.callbacks import Callback
 
-__all__ = ["Run", "train_run"]
+__all__ = ["Run", "can_resume", "resume_run", "train_run"]
+
+_CHECKPOINTS = "checkpoint"
+_SETTINGS = "run.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +37,8 @@ class Run:
     """What a run left behind.
 
     Args:
-        folder: It holds `model/`, `history.csv`, `history.png`, `split.csv`, and `report/` where
-            there is a test part.
+        folder: It holds `model/`, `history.csv`, `history.png`, `split.csv`, `run.json`, and
+            `report/` where there is a test part.
         classifier: The trained classifier.
         evaluation: How good it is on the test part; None where there is none.
     """
@@ -49,8 +58,12 @@ def train_run(
     columns: ColumnMap | None = None,
     callbacks: Iterable[Callback] = (),
     overwrite: bool = False,
+    resume: bool = False,
 ) -> Run:
     """Trains the classifier on `data` and returns the run.
+
+    While it trains, the folder holds `checkpoint/`, from which a run that is cut off goes on, and
+    `run.json`, which says how it was started. Of several processes of a launcher one writes.
 
     Args:
         classifier: Not yet trained.
@@ -61,11 +74,15 @@ def train_run(
         columns: The names of a table's columns, as for `fit`.
         callbacks: Hooks into the training.
         overwrite: Whether files of an earlier run may be replaced.
+        resume: Whether this is a run that was cut off, and goes on; data and settings must be the
+            same.
 
     Raises:
+        CheckpointError: If it shall go on and there is no checkpoint, or it is of another training.
         OutputExistsError: If the folder is not empty and `overwrite` is false; before training.
         OutputError: If the folder lies inside the data, where it would become a class.
     """
+    overwrite = overwrite or resume or not is_main_process()
     target = check_output(folder, overwrite=overwrite)
     if isinstance(data, str | os.PathLike) and target.resolve().is_relative_to(
         Path(data).resolve()
@@ -75,7 +92,21 @@ def train_run(
             "would be taken for a class. Name another one.",
             path=str(target),
         )
-    classifier.fit(data, labels, groups=groups, columns=columns, callbacks=callbacks)
+    if is_main_process() and not resume:
+        create_output_folder(target, overwrite=overwrite)
+        shutil.rmtree(target / _CHECKPOINTS, ignore_errors=True)  # of an earlier run
+        write_json(target / _SETTINGS, _describe(classifier, data, labels, columns))
+    classifier.fit(
+        data,
+        labels,
+        groups=groups,
+        columns=columns,
+        callbacks=callbacks,
+        checkpoints=target / _CHECKPOINTS,
+        resume=resume,
+    )
+    if not is_main_process():
+        return Run(folder=target, classifier=classifier, evaluation=None)
     # It was checked above, and a callback may have written its log there since.
     create_output_folder(target, overwrite=True)
     # The model first: whatever fails after it, the training is not lost.
@@ -89,4 +120,82 @@ def train_run(
         classifier.save(target / "model", overwrite=True)  # now with its scores
     elif (target / "report" / "metrics.json").exists():
         shutil.rmtree(target / "report")  # of the earlier run, which was to be overwritten
+    shutil.rmtree(target / _CHECKPOINTS, ignore_errors=True)
     return Run(folder=target, classifier=classifier, evaluation=evaluation)
+
+
+def can_resume(folder: str | os.PathLike[str]) -> bool:
+    """Returns whether the run in this folder was cut off and can go on."""
+    return Path(folder, _CHECKPOINTS, "stage.pt").is_file()
+
+
+def resume_run(
+    folder: str | os.PathLike[str],
+    *,
+    callbacks: Iterable[Callback] = (),
+    progress: bool = False,
+) -> Run:
+    """Goes on with a run that was cut off, as it was started, and returns it.
+
+    Args:
+        folder: The folder of the run.
+        callbacks: Hooks into the training.
+        progress: Whether to show progress bars.
+
+    Raises:
+        CheckpointError: If there is nothing to go on from, the data were given as a list (then call
+            `train_run` with them and `resume=True`), or the data have changed.
+    """
+    target = Path(folder)
+    try:
+        described = json.loads((target / _SETTINGS).read_text(encoding="utf-8"))
+        data, columns, settings = (described[name] for name in ("data", "columns", "settings"))
+    except (OSError, ValueError, KeyError, TypeError) as cause:
+        raise CheckpointError(
+            f"'{target}' holds no run that could go on ({_SETTINGS} cannot be read: {cause}). Name "
+            "the folder of a run that was cut off.",
+            path=str(target),
+        ) from cause
+    if data is None:
+        raise CheckpointError(
+            f"The run '{target}' was given its images as a list, which is not written down. Call "
+            "train_run(classifier, images, folder, labels=..., resume=True) with the same.",
+            path=str(target),
+        )
+    if not can_resume(target):
+        done = (target / "model" / "config.json").is_file()
+        raise CheckpointError(
+            f"The run '{target}' cannot go on: "
+            + ("it is finished." if done else "it was cut off before its first stage. Start anew."),
+            path=str(target),
+        )
+    if settings["class_map"] is not None:
+        settings["class_map"] = dict(settings["class_map"])
+    if isinstance(settings["recipe"], Mapping):
+        settings["recipe"] = Recipe.from_dict(settings["recipe"])
+    classifier = PlanetClassifier(**settings).set_params(progress=progress)
+    return train_run(classifier, data, target, columns=columns, callbacks=callbacks, resume=True)
+
+
+def _describe(
+    classifier: PlanetClassifier, data: Any, labels: object, columns: ColumnMap | None
+) -> dict[str, Any]:
+    """Returns how a run was started, as JSON can hold it; images in a list are left out."""
+    settings = classifier.get_params(deep=False)
+    recipe, class_map = settings["recipe"], settings["class_map"]
+    settings["recipe"] = recipe.to_dict() if isinstance(recipe, Recipe) else recipe
+    settings["class_map"] = None if class_map is None else list(make_plain(class_map).items())
+    settings = {
+        name: os.path.abspath(value)  # noqa: PTH100 - Path.absolute keeps ".."
+        if isinstance(value, os.PathLike)
+        else value.item()
+        if isinstance(value, np.generic)
+        else value
+        for name, value in settings.items()
+    }
+    is_path = isinstance(data, str | os.PathLike) and labels is None
+    return {
+        "data": os.path.abspath(data) if is_path else None,  # noqa: PTH100
+        "columns": None if columns is None else dict(columns),
+        "settings": settings,
+    }

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 __all__ = [
-    "check_one_process",
     "create_accelerator",
     "derive_seed",
     "get_num_workers",
+    "is_main_process",
     "resolve_device",
     "resolve_precision",
     "seeded",
@@ -98,9 +98,11 @@ def resolve_device(device: str) -> torch.device:
             "Count from 'cuda:0'."
         )
     if resolved.type == "cuda":
+        index = resolved.index
+        if index is None and "LOCAL_RANK" in os.environ:  # each process that a launcher started
+            index = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
         # Without an index it would mean another card after somebody's `set_device`.
-        index = torch.cuda.current_device() if resolved.index is None else resolved.index
-        return torch.device("cuda", index)
+        return torch.device("cuda", torch.cuda.current_device() if index is None else index)
     if resolved.type != "cpu":
         raise SettingsError(f"`device` must be a CPU or CUDA device, got {device!r}. Pass 'auto'.")
     return resolved
@@ -143,7 +145,7 @@ def create_accelerator(precision: MixedPrecision, device: torch.device) -> Itera
     different settings, and a caller's own `Accelerator`, live side by side.
     """
     import torch
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DataLoaderConfiguration
     from accelerate.state import AcceleratorState, GradientState, PartialState
 
     holders = (PartialState, AcceleratorState, GradientState)
@@ -156,7 +158,12 @@ def create_accelerator(precision: MixedPrecision, device: torch.device) -> Itera
     try:
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        yield Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+        yield Accelerator(
+            cpu=device.type == "cpu",
+            mixed_precision=precision,
+            # A batch has the size that was asked for, whatever the number of processes.
+            dataloader_config=DataLoaderConfiguration(split_batches=True),
+        )
     finally:
         for holder, state in zip(holders, kept, strict=True):
             holder._shared_state.clear()
@@ -168,18 +175,9 @@ def create_accelerator(precision: MixedPrecision, device: torch.device) -> Itera
             os.environ[variable] = kept_variable
 
 
-def check_one_process() -> None:
-    """Checks that no launcher has started several training processes.
-
-    Raises:
-        SettingsError: If one has: every process would train alone and write the same files.
-    """
-    started = os.environ.get("WORLD_SIZE") or "1"
-    if started != "1":
-        raise SettingsError(
-            f"Training over several processes is not supported yet, and WORLD_SIZE is {started}. "
-            "Start one process, without torchrun or `accelerate launch`."
-        )
+def is_main_process() -> bool:
+    """Returns whether this is the process that writes and shows things, of those of a launcher."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def derive_seed(*parts: int | str) -> int:

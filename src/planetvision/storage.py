@@ -63,7 +63,7 @@ class SavedModel:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-def _versions() -> dict[str, str]:
+def list_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in _RECORDED:
         try:
@@ -102,7 +102,7 @@ def save_model(
         "recipe": model.recipe.to_dict(),
         "settings": dict(model.settings),
         "metrics": dict(model.metrics),
-        "versions": _versions(),
+        "versions": list_versions(),
     }
     tensors = {
         name: value.detach().to("cpu").contiguous().clone()

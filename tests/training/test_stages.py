@@ -58,7 +58,7 @@ def test_frozen_backbone_gives_the_head_alone(network: PlanetNet) -> None:
     [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
 )
 def test_optimizer_is_the_one_named(network: PlanetNet, name: str, kind: type) -> None:
-    optimizer = create_optimizer(network, replace(STAGE, optimizer=name))  # type: ignore[arg-type]
+    optimizer = create_optimizer(network, replace(STAGE, optimizer=name))
     assert type(optimizer) is kind
     if name == "sgd":
         assert optimizer.defaults["momentum"] == 0.9

@@ -21,7 +21,8 @@ from planetvision.errors import SettingsError, TrainingError
 from planetvision.network import PlanetNet, create_network
 from planetvision.results import EpochRecord, TrainingHistory
 from planetvision.training.callbacks import Callback
-from planetvision.training.trainer import StageRun, Trainer
+from planetvision.training.stage_run import StageRun, Validation
+from planetvision.training.trainer import Trainer
 
 SPEC = InputSpec(image_size=32)
 # So little that every stage below makes the validation loss better, else its weights go back.
@@ -50,20 +51,6 @@ STAGES = {
 def make_recipe(*stages: Stage, **changes: Any) -> Recipe:
     settings: dict[str, Any] = {"augmentation": "none", "batch_size": 6, **changes}
     return Recipe(name="test", stages=stages, **settings)
-
-
-@pytest.fixture(scope="module")
-def train(disc_paths: list[str]) -> ImageDataset:
-    """Four images of each class."""
-    rows = [row for row in range(24) if row % 8 < 4]
-    return ImageDataset([disc_paths[row] for row in rows], [r // 8 for r in rows], input_spec=SPEC)
-
-
-@pytest.fixture(scope="module")
-def val(disc_paths: list[str]) -> ImageDataset:
-    """Two other images of each class."""
-    rows = [row for row in range(24) if row % 8 > 5]
-    return ImageDataset([disc_paths[row] for row in rows], [r // 8 for r in rows], input_spec=SPEC)
 
 
 def make_network(dropout: float = 0.0, classes: int = 3) -> PlanetNet:
@@ -257,6 +244,7 @@ def test_history_holds_the_rates_of_the_schedule(train: ImageDataset, val: Image
         "train_accuracy",
         "val_loss",
         "val_accuracy",
+        "val_calibrated_loss",
         "learning_rate",
         "seconds",
     ]
@@ -357,9 +345,10 @@ class Scripted(Trainer):
     losses: Sequence[float] = ()
     asked = 0
 
-    def validate(self, run: StageRun) -> tuple[float | None, float | None]:
+    def validate(self, run: StageRun) -> Validation | None:
         self.asked += 1
-        return self.losses[self.asked - 1], 0.5
+        loss = self.losses[self.asked - 1]
+        return Validation(loss=loss, accuracy=0.5, calibrated_loss=-loss)
 
 
 class Recorder(Callback):
@@ -382,7 +371,7 @@ class Recorder(Callback):
     def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
         self.calls.append(f"epoch {record.epoch}")
         assert trainer.history[-1] is record
-        self.heads.append(trainer.network.head.weight.detach().clone())  # type: ignore[operator]
+        self.heads.append(trainer.network.get_parameter("head.weight").detach().clone())
 
     def on_stage_end(self, trainer: Trainer, stage: Stage) -> None:
         self.calls.append(f"{stage.name} end")
@@ -488,7 +477,7 @@ class Poison(Callback):
 
     def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
         if record.epoch == 2:
-            nn.init.constant_(trainer.network.head.bias, math.nan)  # type: ignore[arg-type]
+            nn.init.constant_(trainer.network.get_parameter("head.bias"), math.nan)
 
 
 @pytest.mark.parametrize("name", ["views", "frozen"])
@@ -541,8 +530,8 @@ def test_step_can_be_replaced_in_a_subclass(train: ImageDataset, val: ImageDatas
     class Lazy(Trainer):
         def train_step(
             self, run: StageRun, inputs: Sequence[torch.Tensor], targets: torch.Tensor
-        ) -> tuple[float, float]:
-            return 0.25, float(len(targets))
+        ) -> tuple[float, float, int]:
+            return 0.25, float(len(targets)), len(targets)
 
     network, history = run(make_recipe(STAGES["frozen"]), train, val, kind=Lazy)
     assert [record.train_loss for record in history] == [0.25, 0.25]
@@ -573,20 +562,6 @@ def test_draws_are_the_epochs_through_all_stages(
     # Every image once an epoch, and never twice in one guise.
     assert sorted(keys["light"]) == [(row, draw) for row in range(12) for draw in range(1, 7)]
     assert {draw for _, draw in keys["none"]} == {0}
-
-
-def test_start_by_torchrun_is_refused(
-    train: ImageDataset, val: ImageDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    network = make_network()
-    trainer = Trainer(network, make_recipe(STAGES["views"]), device="cpu")
-    with pytest.raises(SettingsError, match=r"several processes is not supported.*WORLD_SIZE is 2"):
-        trainer.fit(train, val)
-    assert len(trainer.history) == 0
-    assert same_weights(network, make_network())
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    assert len(trainer.fit(train, val)) == 2
 
 
 def test_tensorboard_events_hold_the_history(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -30,16 +29,7 @@ class HeadSpec(Entry):
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Raises a `SettingsError` if the head takes no option of one of these names."""
-        signature = inspect.signature(self.build).parameters
-        if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in signature.values()):
-            return
-        parameters = list(signature)[2:]
-        strange = [name for name in options if name not in parameters]
-        if strange:
-            raise SettingsError(
-                f"The head '{self.name}' takes no option {', '.join(map(repr, strange))}. "
-                f"It takes: {', '.join(parameters) or 'none'}."
-            )
+        self.check_keywords(options, noun="head", given=2)
 
     def create(self, feature_size: int, num_classes: int, options: Mapping[str, Any]) -> nn.Module:
         """Returns the module.

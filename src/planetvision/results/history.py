@@ -28,6 +28,8 @@ class EpochRecord:
         train_accuracy: The share of them that was right, in [0, 1].
         val_loss: The mean cross-entropy over the validation images; None without any.
         val_accuracy: The share of them that was right.
+        val_calibrated_loss: The mean cross-entropy over them at the temperature that makes it
+            lowest.
         learning_rate: The head's rate at the epoch's first step.
         seconds: How long it took.
     """
@@ -38,6 +40,7 @@ class EpochRecord:
     train_accuracy: float
     val_loss: float | None
     val_accuracy: float | None
+    val_calibrated_loss: float | None = None
     learning_rate: float
     seconds: float
 

@@ -19,9 +19,11 @@ from planetvision.data.catalog import ClassMap
 from planetvision.data.splits import check_fractions
 from planetvision.errors import PlanetVisionError, SettingsError, WeightsWarning
 from planetvision.heads import HEADS
-from planetvision.runtime import check_one_process, resolve_device, resolve_precision
+from planetvision.losses import LOSSES
+from planetvision.runtime import resolve_device, resolve_precision
 from planetvision.schedules import SCHEDULES
 from planetvision.training.recipes import RECIPES
+from planetvision.training.stages import check_optimizer
 
 __all__ = ["OnError", "Plan", "Settings", "create_plan"]
 
@@ -49,6 +51,8 @@ class Settings(Protocol):
     class_map: ClassMap | None
     cache: str | os.PathLike[str]
     cache_gigabytes: float
+    max_minutes: float | None
+    compile: bool
     on_error: OnError
     device: str
     precision: Precision
@@ -101,7 +105,6 @@ def create_plan(settings: Settings) -> Plan:
         SettingsError: If any of them is wrong; all that are wrong are named at once.
     """
     problems: list[str] = []
-    check_one_process()
 
     def attempt(check: Callable[[], T]) -> T | None:
         try:
@@ -135,6 +138,10 @@ def create_plan(settings: Settings) -> Plan:
         schedules = {settings.scheduler or stage.scheduler for stage in recipe.stages}
         for schedule in sorted(schedules):
             attempt(lambda name=schedule: SCHEDULES.get(name))  # type: ignore[misc]
+        loss, loss_options = recipe.loss, recipe.loss_options
+        attempt(lambda: LOSSES.get(loss).create(loss_options))
+        for stage in recipe.stages:
+            attempt(lambda stage=stage: check_optimizer(stage))  # type: ignore[misc]
     # Of an unknown backbone too: its size and framing may be wrong as well.
     shown = backbone.input if backbone is not None else InputSpec()
     size = settings.image_size
@@ -185,6 +192,17 @@ def _check_options(settings: Settings) -> list[str]:
         )
     if settings.on_error not in ("raise", "skip"):
         problems.append(f"`on_error` must be 'raise' or 'skip', got {settings.on_error!r}.")
+    if settings.max_minutes is not None and not (
+        isinstance(settings.max_minutes, int | float | np.integer | np.floating)
+        and not isinstance(settings.max_minutes, bool)
+        and settings.max_minutes > 0
+    ):
+        problems.append(
+            f"`max_minutes` must be a number over 0, or None, got {settings.max_minutes!r}. "
+            "Pass 10, for example."
+        )
+    if not isinstance(settings.compile, bool | np.bool_):
+        problems.append(f"`compile` must be True or False, got {settings.compile!r}. Pass False.")
     if settings.num_workers is not None and not (
         isinstance(settings.num_workers, int | np.integer)
         and not isinstance(settings.num_workers, bool)

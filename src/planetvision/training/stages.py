@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,48 +10,96 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from planetvision.config import Stage
+from planetvision.errors import SettingsError
 from planetvision.network import PlanetNet
+from planetvision.optimizers import OPTIMIZERS
 from planetvision.schedules import SCHEDULES
 
-__all__ = ["apply_stage", "create_optimizer", "create_scheduler"]
-
-_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": lambda groups, **options: torch.optim.SGD(
-        groups, momentum=0.9, nesterov=True, **options
-    ),
-}
+__all__ = ["apply_stage", "check_optimizer", "create_optimizer", "create_scheduler"]
 
 
-def apply_stage(network: PlanetNet, stage: Stage) -> None:
-    """Freezes and frees the parts of the network as the stage says."""
-    network.set_trainable(stage.trainable_blocks, freeze_batch_norm=stage.freeze_batch_norm)
+def apply_stage(network: nn.Module, stage: Stage) -> None:
+    """Freezes and frees the parts of the network as the stage says.
+
+    Raises:
+        SettingsError: If it is no `PlanetNet`, which knows its parts, and the stage freezes any.
+    """
+    if isinstance(network, PlanetNet):
+        network.set_trainable(stage.trainable_blocks, freeze_batch_norm=stage.freeze_batch_norm)
+    elif stage.trainable_blocks is None:
+        network.requires_grad_(True)
+    else:
+        raise SettingsError(
+            f"stage '{stage.name}': `trainable_blocks` is {stage.trainable_blocks}, and a "
+            f"{type(network).__name__} has no head and blocks that are known. Wrap it in a "
+            "`PlanetNet`, or pass trainable_blocks=None to train all of it."
+        )
+
+
+def check_optimizer(stage: Stage) -> None:
+    """Checks that there is the stage's optimizer, and that it takes the stage's options.
+
+    Raises:
+        UnknownNameError: If there is none of that name.
+        SettingsError: If it does not take the options.
+    """
+    weight = nn.Parameter(torch.zeros(1, 1))
+    group = {"params": [weight], "lr": stage.learning_rate, "weight_decay": stage.weight_decay}
+    OPTIMIZERS.get(stage.optimizer).create(
+        [group], learning_rate=stage.learning_rate, options=stage.optimizer_options
+    )
+
+
+def create_optimizer(network: nn.Module, stage: Stage) -> torch.optim.Optimizer:
+    """Returns the stage's optimizer over what learns: the head at the full rate comes first.
+
+    The blocks follow from the last to the first. What lies outside of them, such as a class token,
+    is taken for a block before the first.
+
+    Raises:
+        UnknownNameError: If there is no such optimizer.
+        SettingsError: If it does not take the stage's options.
+    """
+    members: dict[float, list[nn.Parameter]] = {}
+    for weight, its_rate in _get_rates(network, stage).items():
+        if weight.requires_grad:
+            members.setdefault(its_rate, []).append(weight)
+    groups = [
+        group
+        for its_rate, weights in members.items()
+        for group in _decay_groups(weights, its_rate, stage.weight_decay)
+    ]
+    return OPTIMIZERS.get(stage.optimizer).create(
+        groups, learning_rate=stage.learning_rate, options=stage.optimizer_options
+    )
+
+
+def _get_rates(network: nn.Module, stage: Stage) -> dict[nn.Parameter, float]:
+    if not isinstance(network, PlanetNet):
+        return dict.fromkeys(network.parameters(), stage.learning_rate)
+    rates = dict.fromkeys(network.head.parameters(), stage.learning_rate)
+    rate = stage.learning_rate * stage.backbone_rate
+    for block in reversed(network.blocks):
+        for weight in (weight for module in block for weight in module.parameters()):
+            rates.setdefault(weight, rate)
+        rate *= stage.layer_decay
+    for weight in network.backbone.parameters():
+        rates.setdefault(weight, rate)
+    return rates
 
 
 def _decay_groups(
-    parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
+    weights: Sequence[nn.Parameter], learning_rate: float, weight_decay: float
 ) -> list[dict[str, Any]]:
     """Matrices and kernels decay; biases and norms, which have one axis, do not."""
-    learning = [parameter for parameter in parameters if parameter.requires_grad]
-    wide = [parameter for parameter in learning if parameter.ndim > 1]
-    thin = [parameter for parameter in learning if parameter.ndim <= 1]
+    wide = [weight for weight in weights if weight.ndim > 1]
+    thin = [weight for weight in weights if weight.ndim <= 1]
     groups = [(wide, weight_decay), (thin, 0.0)]
     return [
         {"params": members, "lr": learning_rate, "weight_decay": decay}
         for members, decay in groups
         if members
     ]
-
-
-def create_optimizer(network: PlanetNet, stage: Stage) -> torch.optim.Optimizer:
-    """Returns the stage's optimizer over what learns: the head at the full rate comes first."""
-    rate = stage.learning_rate
-    groups = _decay_groups(network.head.parameters(), rate, stage.weight_decay)
-    groups += _decay_groups(
-        network.backbone.parameters(), rate * stage.backbone_rate, stage.weight_decay
-    )
-    return _OPTIMIZERS[stage.optimizer](groups, lr=rate)
 
 
 def create_scheduler(

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
 import math
+import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
+from planetvision.calibration import fit_temperature, get_cross_entropy
 from planetvision.config import Precision, Recipe, Stage
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
-from planetvision.errors import TrainingError
+from planetvision.errors import SettingsError, TrainingError
 from planetvision.network import PlanetNet
 from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.runtime import (
-    check_one_process,
     create_accelerator,
     derive_seed,
     get_num_workers,
@@ -29,61 +31,55 @@ from planetvision.runtime import (
     seeded,
     tune_allocator,
 )
-from planetvision.training.best import BestWeights
+from planetvision.training.averaging import (
+    BestWeights,
+    MovingAverage,
+    copy_learned,
+    interpolate,
+    load_learned,
+)
 from planetvision.training.callbacks import Callback, ProgressBar
+from planetvision.training.checkpoint import Checkpoints
 from planetvision.training.features import (
     Extract,
     FeatureDataset,
     ViewDataset,
     compute_features,
 )
+from planetvision.training.gradients import compute_gradients
+from planetvision.training.inputs import (
+    TrainingData,
+    count_classes,
+    describe_data,
+    prepare_data,
+)
+from planetvision.training.objective import Objective
 from planetvision.training.replay import Replay, find_frozen_part
+from planetvision.training.stage_run import StageRun, Validation
 from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["StageRun", "Trainer"]
+__all__ = ["Trainer"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class StageRun:
-    """What the epochs of one stage work with.
-
-    Args:
-        stage: The stage.
-        module: What is run: the network, or its head on stored features.
-        optimizer: Its optimizer.
-        scheduler: Its schedule, which steps with the optimizer.
-        train_loader: Batches: one input tensor, or those that were stored, then the targets.
-        val_loader: The same for validation, or None.
-        sampler: The order of the training batches.
-        refresh: Draws the stored views anew, if it is time, given the number of the epoch; None
-            where nothing is stored.
-    """
-
-    stage: Stage
-    module: nn.Module
-    optimizer: Any
-    scheduler: Any
-    train_loader: DataLoader[Any]
-    val_loader: DataLoader[Any] | None
-    sampler: EpochSampler
-    refresh: Callable[[int], None] | None = None
 
 
 class Trainer:
     """Trains a network by a recipe.
 
     Each step is a small method, so that a subclass can change one: `fit`, `run_stage`,
-    `prepare_stage`, `run_epoch`, `train_step`, `validate`.
+    `prepare_stage`, `split_network`, `run_epoch`, `train_step`, `validate`.
+
+    Under `accelerate launch` or `torchrun` every process runs the same script, and the batches are
+    shared out between them.
 
     After `fit`, `val_loss` and `val_accuracy` are those of the weights that were kept.
 
     Args:
-        network: The network; it is trained in place.
+        network: The network; it is trained in place. Any other module from images to logits will
+            do for recipes whose stages train all of it.
         recipe: The stages.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: `auto`, `fp32`, `fp16` (with gradient scaling) or `bf16`.
@@ -93,13 +89,16 @@ class Trainer:
             on it.
         store_features: Whether a stage with `views` runs what is frozen once. Without it each step
             runs the whole network on the same views, with the same results.
+        compile: Whether steps that run the whole network are compiled by `torch.compile`.
+        max_minutes: When this time is over, the stage ends after the step, and no other begins.
+        checkpoints: The folder for what `fit(resume=...)` goes on from; None keeps nothing.
         callbacks: Hooks.
         progress: Whether to show progress bars.
     """
 
     def __init__(
         self,
-        network: PlanetNet,
+        network: nn.Module,
         recipe: Recipe,
         *,
         device: str = "auto",
@@ -108,6 +107,9 @@ class Trainer:
         seed: int = 0,
         num_workers: int | None = None,
         store_features: bool = True,
+        compile: bool = False,
+        max_minutes: float | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callback] = (),
         progress: bool = False,
     ) -> None:
@@ -119,13 +121,17 @@ class Trainer:
         self.seed = seed
         self.num_workers = num_workers
         self.store_features = store_features
+        self.compile = compile
+        self.max_minutes = max_minutes
+        self.checkpoints = None if checkpoints is None else Checkpoints(checkpoints)
         self.callbacks = [*callbacks, *([ProgressBar()] if progress else [])]
         self.progress = progress
         self.history = TrainingHistory()
         self.val_loss: float | None = None
         self.val_accuracy: float | None = None
         self._accelerator: Accelerator | None = None
-        self._class_counts = torch.ones(1)
+        self._deadline = math.inf
+        self._class_counts: torch.Tensor | None = None
 
     @property
     def accelerator(self) -> Accelerator:
@@ -134,115 +140,170 @@ class Trainer:
             raise TrainingError("The trainer has an accelerator only while `fit` runs.")
         return self._accelerator
 
-    def fit(self, train: ImageDataset, val: ImageDataset | None = None) -> TrainingHistory:
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process is the one that writes and shows things."""
+        return self._accelerator is None or bool(self._accelerator.is_main_process)
+
+    def fit(
+        self,
+        train: TrainingData,
+        val: TrainingData | None = None,
+        *,
+        resume: str | os.PathLike[str] | None = None,
+    ) -> TrainingHistory:
         """Trains the network and returns the history; the network ends in evaluation mode.
 
         Args:
-            train: The training images; the recipe's augmentation is applied to them.
+            train: The training images, to which the recipe's augmentation is applied; or another
+                dataset of images and class indices; or a loader of such batches, whose order is
+                its own.
             val: The validation images; without them no stage ends early, and its last weights
                 are kept.
+            resume: The folder of checkpoints of the same training, which goes on after the last
+                epoch that was written there. On CPU its result is that of a training that was
+                never cut off, to the bit.
 
         Raises:
-            TrainingError: If the loss is no longer a finite number.
+            TrainingError: If the loss is no longer a finite number, or a single image does not fit
+                into memory.
+            CheckpointError: If there is no checkpoint, or it is of another training.
+            SettingsError: If a stage asks for what the network or the data do not have.
         """
-        check_one_process()
         tune_allocator()
+        self._deadline = time.monotonic() + 60 * (self.max_minutes or math.inf)
         self.history = TrainingHistory()
-        train = train.with_augmentation(self.recipe.augmentation)
-        val = val.with_augmentation("none") if val is not None else None
+        self._class_counts = count_classes(train, self.recipe)
+        settings = self._get_settings(train, val)
+        first, epoch_state = 0, None
+        if resume is not None:
+            self.checkpoints = Checkpoints(resume)
+            state, epoch_state = self.checkpoints.load(settings)
+            first = state["stage"]
+            self.network.load_state_dict(state["network"])
+            self._load_progress(state)
+        train = prepare_data(train, self.recipe.augmentation)
+        val = None if val is None else prepare_data(val, "none")
         self.network.to(self.device)
-        self._class_counts = torch.bincount(torch.tensor(train.targets)).float().to(self.device)
         with (
             seeded(derive_seed(self.seed, "training"), device=self.device),
             create_accelerator(self.precision, self.device) as self._accelerator,
         ):
+            if self.checkpoints is not None and resume is None and self.is_main_process:
+                self.checkpoints.start(settings)
             try:
                 self._call("on_fit_begin")
-                for stage in self.recipe.stages:
-                    self.run_stage(stage, train, val)
+                for index, stage in enumerate(self.recipe.stages[first:], start=first):
+                    if time.monotonic() > self._deadline:
+                        logger.warning("stage %s is left out: the time is over", stage.name)
+                        break
+                    if epoch_state is None:
+                        self._save_stage(index)
+                    self.run_stage(stage, train, val, resume=epoch_state)
+                    epoch_state = None
+                self._save_stage(len(self.recipe.stages))
             finally:
                 self._call("on_fit_end")
                 self._accelerator = None
                 self.network.requires_grad_(True)
-                self.network.set_trainable(None, freeze_batch_norm=False)
+                if isinstance(self.network, PlanetNet):
+                    self.network.set_trainable(None, freeze_batch_norm=False)
                 self.network.eval()
         return self.history
 
-    def run_stage(self, stage: Stage, train: ImageDataset, val: ImageDataset | None) -> None:
+    def run_stage(
+        self,
+        stage: Stage,
+        train: TrainingData,
+        val: TrainingData | None,
+        *,
+        resume: Mapping[str, Any] | None = None,
+    ) -> None:
         """Runs one stage and leaves the network with its best weights.
 
         The best are those of the lowest validation loss, the state before the first epoch
         included: a stage that makes nothing better changes nothing.
         """
         apply_stage(self.network, stage)
-        run = self.prepare_stage(stage, train, val)
-        learner = self.accelerator.unwrap_model(run.module)
-        best = BestWeights(learner, stage.patience)
+        start = copy_learned(self.network)
+        first_epoch = len(self.history) + 1
+        if resume is not None:
+            load_learned(self.network, resume["learned"])
+            self._load_progress(resume)
+        run = self.prepare_stage(stage, train, val, first_epoch=first_epoch)
+        if resume is not None:
+            run.load_state_dict(resume["run"])
+            self._load_scaler(resume)
         try:
             self._call("on_stage_begin", stage)
-            self._keep_if_best(best, *self.validate(run))
-            for _ in range(stage.epochs):
+            if resume is None:
+                self._keep_if_best(run, self.validate(run))
+            while self._goes_on(run):
                 record = self.run_epoch(run)
-                self.history.append(record)
                 self._call("on_epoch_end", record)
-                self._keep_if_best(best, record.val_loss, record.val_accuracy)
-                if best.should_stop:
-                    logger.info("stage %s: no better since %d epochs", stage.name, stage.patience)
-                    break
+                self._save_epoch(run)
+            if val is not None:
+                run.best.restore()
+            elif run.average is not None:
+                run.average.apply()
+            if stage.interpolation < 1:
+                interpolate(self.network, start, share=stage.interpolation)
+                self._note(self._validate_now(run))
         finally:
             # Removes Accelerate's wrapper of `forward`, which would keep its autocast.
-            self.accelerator.unwrap_model(run.module, keep_fp32_wrapper=False)
+            learner = self.accelerator.unwrap_model(run.module, keep_fp32_wrapper=False)
             learner.__dict__.pop("forward", None)
+            learner._compiled_call_impl = None
             self.accelerator.free_memory()
-        best.restore()
         self._call("on_stage_end", stage)
 
-    def _keep_if_best(
-        self, best: BestWeights, val_loss: float | None, val_accuracy: float | None
-    ) -> None:
-        if val_loss is not None and best.update(val_loss):
-            self.val_loss, self.val_accuracy = val_loss, val_accuracy
-
     def prepare_stage(
-        self, stage: Stage, train: ImageDataset, val: ImageDataset | None
+        self,
+        stage: Stage,
+        train: TrainingData,
+        val: TrainingData | None,
+        *,
+        first_epoch: int = 1,
     ) -> StageRun:
-        """Returns what the epochs of a stage work with; computes the stored features, if any."""
-        batch_size = stage.batch_size or self.recipe.batch_size
-        workers = get_num_workers(self.num_workers, len(train))
+        """Returns what the epochs of a stage work with; computes the stored features, if any.
+
+        Args:
+            stage: The stage, which `apply_stage` has applied to the network.
+            train: The training images.
+            val: The validation images.
+            first_epoch: The number of the stage's first epoch.
+        """
         module: nn.Module = self.network
         train_data: Any = train
         val_data: Any = val
         refresh = None
+        workers = 0
+        if isinstance(train, ImageDataset):
+            workers = get_num_workers(self.num_workers, len(train))
         if stage.views:
-            views = ViewDataset(
-                train,
-                stage.views,
-                first_epoch=len(self.history) + 1,
-                refresh_epochs=stage.refresh_epochs,
-            )
+            views = self._create_views(stage, train, first_epoch)
             train_data = views
             if self.store_features and (parts := self.split_network(stage)) is not None:
                 extract, module = parts
                 compute = partial(self._compute_features, extract, num_workers=workers)
-                train_data, refresh = self._store(views, compute)
-                if val is not None:
+                epoch = max(first_epoch, len(self.history) + 1)
+                train_data, refresh = self._store(views, compute, epoch)
+                if isinstance(val, ImageDataset):
                     val_data = compute(ViewDataset(val, 1), description="validation features")
                 workers = 0
-        seed = derive_seed(self.seed, "stage", stage.name)
-        sampler = EpochSampler(len(train_data), seed=seed)
-        pin = self.device.type == "cuda"
-        train_loader = create_loader(
-            train_data, sampler, batch_size=batch_size, num_workers=workers, pin_memory=pin
-        )
+        if module is self.network and self.compile:
+            module.compile()
+        sampler = None
+        if not isinstance(train_data, DataLoader):
+            seed = derive_seed(self.seed, "stage", stage.name)
+            sampler = EpochSampler(len(train_data), seed=seed)
+        train_loader = self._create_loader(stage, train_data, sampler, workers)
         val_loader = None
         if val_data is not None:
-            val_loader = create_loader(
-                val_data,
-                EpochSampler(len(val_data), shuffle=False),
-                batch_size=batch_size,
-                num_workers=workers,
-                pin_memory=pin,
-            )
+            order = None
+            if not isinstance(val_data, DataLoader):
+                order = EpochSampler(len(val_data), shuffle=False)
+            val_loader = self._create_loader(stage, val_data, order, workers)
         optimizer = create_optimizer(self.network, stage)
         module, optimizer, train_loader, val_loader = self.accelerator.prepare(
             module, optimizer, train_loader, val_loader
@@ -253,15 +314,22 @@ class Trainer:
             name=self.scheduler or stage.scheduler,
             steps_per_epoch=len(train_loader),
         )
+        average = None
+        if stage.ema_decay is not None:
+            average = MovingAverage(self.network, stage.ema_decay)
         return StageRun(
             stage=stage,
             module=module,
+            objective=Objective(self.recipe, stage, self._class_counts),
             optimizer=optimizer,
             scheduler=scheduler,
             train_loader=train_loader,
             val_loader=val_loader,
             sampler=sampler,
+            best=BestWeights(self.network, stage.patience),
+            average=average,
             refresh=refresh,
+            num_chunks=stage.accumulation_steps,
         )
 
     def split_network(self, stage: Stage) -> tuple[Extract, nn.Module] | None:
@@ -270,7 +338,7 @@ class Trainer:
         The first is a function from images to tensors, the second a module from those to logits.
         None where the two cannot be told apart: then every step runs the whole network.
         """
-        network = self.network
+        network = self._get_planet_net(stage)
         if not any(weight.requires_grad for weight in network.backbone.parameters()):
             return lambda images: (network.forward_features(images),), network.head
         frozen = find_frozen_part(network)
@@ -285,52 +353,62 @@ class Trainer:
         return frozen.record, Replay(frozen)
 
     def run_epoch(self, run: StageRun) -> EpochRecord:
-        """Goes through the training images once, validates, and returns the record."""
+        """Goes through the training images once, validates, and returns the record.
+
+        The record is in the history by then, and the weights are kept if they are the best.
+        """
         started = time.perf_counter()
         epoch = len(self.history) + 1
         if run.refresh is not None:
             run.refresh(epoch)
         run.module.train()
-        run.sampler.set_draw(epoch)
+        if run.sampler is not None:
+            run.sampler.set_draw(epoch)
         rate = run.optimizer.param_groups[0]["lr"]
         total = torch.zeros(3, dtype=torch.float64)
-        for step, (*inputs, targets) in enumerate(run.train_loader, start=1):
-            loss, correct = self.train_step(run, inputs, targets)
-            count = len(targets)
-            total += torch.tensor([loss * count, correct, count], dtype=torch.float64)
-            self._check_finite("loss", loss, run, epoch, step)
-            self._call("on_step_end", loss)
-        train_loss, train_accuracy = float(total[0] / total[2]), float(total[1] / total[2])
-        val_loss, val_accuracy = self.validate(run)
-        if val_loss is not None:
-            self._check_finite("validation loss", val_loss, run, epoch, len(run.train_loader))
-        return EpochRecord(
+        # A seed an epoch: a training that goes on from here draws what it would have drawn.
+        with seeded(derive_seed(self.seed, "epoch", epoch), device=self.device):
+            for step, (*inputs, targets) in enumerate(run.train_loader, start=1):
+                loss, correct, count = self.train_step(run, inputs, targets)
+                total += torch.tensor([loss * count, correct, count], dtype=torch.float64)
+                self._check_finite("loss", loss, run, epoch, step)
+                self._call("on_step_end", loss)
+                if time.monotonic() > self._deadline:
+                    break
+        run.num_epochs += 1
+        validation = self._validate_now(run)
+        if validation is not None:
+            self._check_finite("validation loss", validation.loss, run, epoch, step)
+        record = EpochRecord(
             stage=run.stage.name,
             epoch=epoch,
-            train_loss=train_loss,
-            train_accuracy=train_accuracy,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
+            train_loss=float(total[0] / total[2]),
+            train_accuracy=float(total[1] / total[2]),
+            val_loss=None if validation is None else validation.loss,
+            val_accuracy=None if validation is None else validation.accuracy,
+            val_calibrated_loss=None if validation is None else validation.calibrated_loss,
             learning_rate=rate,
             seconds=time.perf_counter() - started,
         )
+        self.history.append(record)
+        self._keep_if_best(run, validation)
+        return record
 
     def train_step(
         self, run: StageRun, inputs: Sequence[torch.Tensor], targets: torch.Tensor
-    ) -> tuple[float, float]:
-        """Takes one optimizer step; returns the mean loss and the number of right answers.
+    ) -> tuple[float, float, int]:
+        """Takes one optimizer step.
 
         Args:
             run: What the stage works with.
             inputs: What `run.module` is called with: the images, or what was stored of them.
             targets: The class of each.
+
+        Returns:
+            The mean loss, the number of right answers, and that of images, over all processes.
         """
-        run.optimizer.zero_grad()
-        with self.accelerator.autocast():
-            logits = run.module(*inputs)
-        loss = self._compute_loss(logits.float(), targets)
-        self.accelerator.backward(loss)
-        if self.accelerator.sync_gradients and self.recipe.max_gradient_norm is not None:
+        loss, correct, count = compute_gradients(self.accelerator, run, inputs, targets)
+        if self.recipe.max_gradient_norm is not None:
             # Accelerate unscales fp16 gradients before it clips them.
             self.accelerator.clip_grad_norm_(
                 (weight for group in run.optimizer.param_groups for weight in group["params"]),
@@ -339,35 +417,125 @@ class Trainer:
         run.optimizer.step()
         if not self.accelerator.optimizer_step_was_skipped:
             run.scheduler.step()
-        correct = (logits.argmax(dim=1) == targets).sum()
-        return float(loss.detach()), float(correct)
+            if run.average is not None:
+                run.average.update()
+        return loss, correct, count
 
     @torch.no_grad()
-    def validate(self, run: StageRun) -> tuple[float | None, float | None]:
-        """Returns the mean loss and the accuracy over the validation images, if there are any."""
+    def validate(self, run: StageRun) -> Validation | None:
+        """Returns how good the network is on the validation images, if there are any."""
         if run.val_loader is None:
-            return None, None
+            return None
         run.module.eval()
-        total = torch.zeros(3, dtype=torch.float64)
+        batches = []
         for *inputs, targets in run.val_loader:
             with self.accelerator.autocast():
                 logits = run.module(*inputs)
-            logits, targets = self.accelerator.gather_for_metrics((logits.float(), targets))
-            loss = nn.functional.cross_entropy(logits, targets, reduction="sum")
-            correct = (logits.argmax(dim=1) == targets).sum()
-            total += torch.tensor([float(loss), float(correct), len(targets)], dtype=torch.float64)
-        return float(total[0] / total[2]), float(total[1] / total[2])
+            batches.append(self.accelerator.gather_for_metrics((logits.float(), targets)))
+        logits, targets = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
+        answers, truth = logits.double().numpy(), targets.numpy()
+        loss = get_cross_entropy(answers, truth)
+        calibrated = math.nan
+        if math.isfinite(loss):
+            temperature = fit_temperature(answers, truth)
+            calibrated = get_cross_entropy(answers, truth, temperature=temperature)
+        return Validation(
+            loss=loss,
+            accuracy=float((answers.argmax(axis=1) == truth).mean()),
+            calibrated_loss=calibrated,
+        )
+
+    def _goes_on(self, run: StageRun) -> bool:
+        if run.best.should_stop:
+            logger.info("stage %s: no better since %d epochs", run.stage.name, run.stage.patience)
+            return False
+        if time.monotonic() > self._deadline:
+            logger.warning(
+                "stage %s ends after %d of %d epochs: the time is over",
+                run.stage.name,
+                run.num_epochs,
+                run.stage.epochs,
+            )
+            return False
+        return run.num_epochs < run.stage.epochs
+
+    def _validate_now(self, run: StageRun) -> Validation | None:
+        """Validates the weights that would be kept: the average, where there is one."""
+        if run.average is None or run.num_epochs == 0:
+            return self.validate(run)
+        with run.average.applied():
+            return self.validate(run)
+
+    def _keep_if_best(self, run: StageRun, validation: Validation | None) -> None:
+        if validation is None:
+            return
+        score = validation.loss
+        if run.stage.monitor == "calibrated_loss":
+            score = validation.calibrated_loss
+        shown = contextlib.nullcontext() if run.average is None else run.average.applied()
+        with shown:
+            if run.best.update(score):
+                self._note(validation)
+
+    def _note(self, validation: Validation | None) -> None:
+        if validation is not None:
+            self.val_loss, self.val_accuracy = validation.loss, validation.accuracy
+
+    def _create_views(self, stage: Stage, train: TrainingData, first_epoch: int) -> ViewDataset:
+        if not isinstance(train, ImageDataset):
+            raise SettingsError(
+                f"stage '{stage.name}': `views` needs an `ImageDataset`, got a "
+                f"{type(train).__name__}. Pass one, or views=0."
+            )
+        return ViewDataset(
+            train,
+            stage.views,
+            first_epoch=first_epoch,
+            refresh_epochs=stage.refresh_epochs,
+        )
+
+    def _get_planet_net(self, stage: Stage) -> PlanetNet:
+        if not isinstance(self.network, PlanetNet):
+            raise SettingsError(
+                f"stage '{stage.name}': `views` needs a `PlanetNet`, got a "
+                f"{type(self.network).__name__}. Wrap the module in one, or pass views=0."
+            )
+        return self.network
+
+    def _create_loader(
+        self,
+        stage: Stage,
+        data: Dataset[Any] | DataLoader[Any],
+        sampler: EpochSampler | None,
+        num_workers: int,
+    ) -> DataLoader[Any]:
+        if isinstance(data, DataLoader) or sampler is None:
+            return data  # type: ignore[return-value] # a loader, since it has no sampler of ours
+        batch_size = (stage.batch_size or self.recipe.batch_size) * stage.accumulation_steps
+        processes = self.accelerator.num_processes
+        if batch_size % processes:
+            raise SettingsError(
+                f"stage '{stage.name}': the batch size {batch_size} cannot be shared out equally "
+                f"between {processes} processes. Pass a multiple of {processes}."
+            )
+        return create_loader(
+            data,
+            sampler,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            pin_memory=self.device.type == "cuda",
+        )
 
     @staticmethod
     def _store(
-        views: ViewDataset, compute: Callable[..., FeatureDataset]
+        views: ViewDataset, compute: Callable[..., FeatureDataset], epoch: int
     ) -> tuple[FeatureDataset, Callable[[int], None]]:
-        """Returns the stored views, and what renews them."""
-        stored = compute(views, epoch=views.first_epoch, description="features")
+        """Returns the stored views of an epoch, and what renews them."""
+        stored = compute(views, epoch=epoch, description="features")
 
-        def refresh(epoch: int) -> None:
-            if epoch > views.first_epoch and views.is_new_at(epoch):
-                stored.replace(compute(views, epoch=epoch, description="features"))
+        def refresh(number: int) -> None:
+            if number > epoch and views.is_new_at(number):
+                stored.replace(compute(views, epoch=number, description="features"))
 
         return stored, refresh
 
@@ -380,32 +548,73 @@ class Trainer:
             views,
             device=self.device,
             autocast=self.accelerator.autocast,
-            progress=self.progress,
+            progress=self.progress and self.is_main_process,
             **options,
         )
 
-    @staticmethod
-    def _check_finite(what: str, value: float, run: StageRun, epoch: int, step: int) -> None:
-        if not math.isfinite(value):
-            rate = run.optimizer.param_groups[0]["lr"]
-            raise TrainingError(
-                f"The {what} is {value} in stage '{run.stage.name}', epoch {epoch}, step {step}, "
-                f"at a learning rate of {rate:.3g}. Lower the learning rate, or pass "
-                "precision='fp32'.",
-                stage=run.stage.name,
-                epoch=epoch,
-                step=step,
-            )
+    def _get_settings(self, train: TrainingData, val: TrainingData | None) -> dict[str, Any]:
+        """Returns what must be the same for a training to go on."""
+        shapes = {name: list(value.shape) for name, value in self.network.state_dict().items()}
+        network: dict[str, Any] = {"parameters": shapes}
+        if isinstance(self.network, PlanetNet):
+            network["backbone"] = self.network.spec.name
+            network["input"] = self.network.input_spec.to_dict()
+        return {
+            "recipe": self.recipe.to_dict(),
+            "scheduler": self.scheduler,
+            "seed": int(self.seed),
+            "precision": self.precision,
+            "network": network,
+            "train": describe_data(train),
+            "val": None if val is None else describe_data(val),
+        }
 
-    def _compute_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        weights = None
-        if self.recipe.class_weights == "balanced":
-            counts = self._class_counts
-            balanced = counts.sum() / (len(counts) * counts.clamp(min=1))
-            # Classes behind the last one that occurs have no images, and no say.
-            weights = nn.functional.pad(balanced, (0, logits.shape[1] - len(counts)))
-        return nn.functional.cross_entropy(
-            logits, targets, weights, label_smoothing=self.recipe.label_smoothing
+    def _get_progress(self, stage: int) -> dict[str, Any]:
+        return {
+            "stage": stage,
+            "history": [dataclasses.asdict(record) for record in self.history],
+            "val_loss": self.val_loss,
+            "val_accuracy": self.val_accuracy,
+        }
+
+    def _load_progress(self, state: Mapping[str, Any]) -> None:
+        self.history.records[:] = [EpochRecord(**record) for record in state["history"]]
+        self.val_loss, self.val_accuracy = state["val_loss"], state["val_accuracy"]
+
+    def _save_stage(self, index: int) -> None:
+        if self.checkpoints is not None and self.is_main_process:
+            network = self.network.state_dict()
+            self.checkpoints.save_stage({**self._get_progress(index), "network": network})
+
+    def _save_epoch(self, run: StageRun) -> None:
+        if self.checkpoints is None or not self.is_main_process:
+            return
+        scaler = self.accelerator.scaler
+        self.checkpoints.save_epoch(
+            {
+                **self._get_progress(self.recipe.stages.index(run.stage)),
+                "learned": copy_learned(self.network),
+                "run": run.state_dict(),
+                "scaler": None if scaler is None else scaler.state_dict(),
+            }
+        )
+
+    def _load_scaler(self, state: Mapping[str, Any]) -> None:
+        if self.accelerator.scaler is not None and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    def _check_finite(self, what: str, value: float, run: StageRun, epoch: int, step: int) -> None:
+        if math.isfinite(value):
+            return
+        rate = run.optimizer.param_groups[0]["lr"]
+        last = f" {self.checkpoints.describe()}" if self.checkpoints is not None else ""
+        raise TrainingError(
+            f"The {what} is {value} in stage '{run.stage.name}', epoch {epoch}, step {step}, "
+            f"at a learning rate of {rate:.3g}. Lower the learning rate, or pass "
+            f"precision='fp32'.{last}",
+            stage=run.stage.name,
+            epoch=epoch,
+            step=step,
         )
 
     def _call(self, hook: str, *arguments: Any) -> None:

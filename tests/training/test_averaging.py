@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from planetvision.training.best import BestWeights
+from planetvision.training.averaging import BestWeights
 
 
 def test_restore_puts_the_weights_of_the_lowest_score_back() -> None:

@@ -1,0 +1,118 @@
+"""The gradients of a batch, in as many parts as memory asks for."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+
+from planetvision.errors import TrainingError
+from planetvision.training.stage_run import StageRun
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["compute_gradients"]
+
+logger = logging.getLogger(__name__)
+
+
+def compute_gradients(
+    accelerator: Accelerator,
+    run: StageRun,
+    inputs: Sequence[torch.Tensor],
+    targets: torch.Tensor,
+) -> tuple[float, float, int]:
+    """Computes the gradients of a batch's mean loss.
+
+    A batch that does not fit into memory goes through the network in halves from then on, with the
+    same gradients where BatchNorm keeps its statistics.
+
+    Args:
+        accelerator: The engine.
+        run: What the stage works with.
+        inputs: What `run.module` is called with.
+        targets: The class of each image.
+
+    Returns:
+        The mean loss, the number of right answers, and that of images, over all processes.
+
+    Raises:
+        TrainingError: If a single image does not fit.
+    """
+    while True:
+        run.optimizer.zero_grad()
+        try:
+            return _add_up(accelerator, run, inputs, targets)
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+            _halve(run, len(targets), error)
+
+
+def _add_up(
+    accelerator: Accelerator,
+    run: StageRun,
+    inputs: Sequence[torch.Tensor],
+    targets: torch.Tensor,
+) -> tuple[float, float, int]:
+    objective = run.objective
+    present = _find_present(accelerator, targets)
+    mixed, soft = objective.mix(inputs, targets)
+    weights = objective.get_weights(soft) * present
+    total = accelerator.reduce(weights.sum(), "sum")
+    sums = torch.zeros(3, dtype=torch.float64, device=targets.device)
+    chunks = torch.arange(len(targets)).chunk(run.num_chunks)
+    for number, rows in enumerate(chunks, start=1):
+        here = slice(int(rows[0]), int(rows[-1]) + 1)
+        # Gradients are shared out between processes once, with the last chunk.
+        together = number == len(chunks)
+        with contextlib.nullcontext() if together else accelerator.no_sync(run.module):
+            with accelerator.autocast():
+                logits = run.module(*(tensor[here] for tensor in mixed))
+            losses = objective.get_losses(logits.float(), soft[here])
+            loss = (losses * weights[here]).sum() / total
+            # The gradients of processes are averaged, and the total is that of all of them.
+            accelerator.backward(loss * accelerator.num_processes)
+        right = (logits.argmax(dim=1) == targets[here]) * present[here]
+        sums += torch.stack([loss.detach(), right.sum(), present[here].sum()]).double()
+    loss_sum, correct, count = accelerator.reduce(sums, "sum").tolist()
+    return loss_sum, correct, int(count)
+
+
+def _find_present(accelerator: Accelerator, targets: torch.Tensor) -> torch.Tensor:
+    """Returns 1 for each image of the batch, and 0 for those that fill up the last one.
+
+    Several processes share a batch in equal parts, for which Accelerate repeats images.
+    """
+    present = torch.ones(len(targets), device=targets.device)
+    state = accelerator.gradient_state
+    if accelerator.num_processes > 1 and state.end_of_dataloader and state.remainder > 0:
+        first = len(targets) * accelerator.process_index
+        present[max(0, state.remainder - first) :] = 0
+    return present
+
+
+def _halve(run: StageRun, num_images: int, cause: RuntimeError) -> None:
+    """Lets batches go through the network in twice as many parts."""
+    if run.num_chunks >= num_images:
+        raise TrainingError(
+            f"A single image does not fit into memory in stage '{run.stage.name}' ({cause}). "
+            "Choose a smaller `image_size` or backbone, fewer `trainable_blocks`, or "
+            "precision='bf16'.",
+            stage=run.stage.name,
+        ) from cause
+    run.num_chunks = min(2 * run.num_chunks, num_images)
+    clear_device_cache(garbage_collection=True)
+    logger.warning(
+        "stage %s: a batch of %d images does not fit into memory, and goes through the network "
+        "in %d parts, with the same result; batch_size=%d would fit",
+        run.stage.name,
+        num_images,
+        run.num_chunks,
+        max(1, num_images // run.num_chunks),
+    )

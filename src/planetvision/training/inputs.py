@@ -1,0 +1,80 @@
+"""What a trainer is given: images of the library, another data set, or a loader of the caller's."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, TypeAlias
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from planetvision.config import Recipe
+from planetvision.data.images import describe_source
+from planetvision.data.loading import ImageDataset
+from planetvision.errors import SettingsError
+
+__all__ = ["TrainingData", "count_classes", "describe_data", "prepare_data"]
+
+TrainingData: TypeAlias = "Dataset[Any] | DataLoader[Any]"
+
+
+class _ByIndex(Dataset[Any]):
+    """A data set that is asked by `(index, epoch)` and looks at the index alone."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        return self.data[key[0]]
+
+
+def prepare_data(data: TrainingData, augmentation: str) -> TrainingData:
+    """Returns the data as the trainer's loaders ask for them.
+
+    Args:
+        data: Images of the library get the augmentation; others are taken as they are.
+        augmentation: A registered policy.
+    """
+    if isinstance(data, ImageDataset):
+        return data.with_augmentation(augmentation)
+    return data if isinstance(data, DataLoader) else _ByIndex(data)
+
+
+def count_classes(data: TrainingData, recipe: Recipe) -> torch.Tensor | None:
+    """Returns how many images each class has, (K,); None where the data do not say.
+
+    Raises:
+        SettingsError: If the recipe needs to know.
+    """
+    source = data.dataset if isinstance(data, DataLoader) else data
+    targets = getattr(source, "targets", None)
+    if targets is not None:
+        return torch.bincount(torch.as_tensor(targets)).float()
+    needs = [
+        f"stage '{stage.name}' mixes images"
+        for stage in recipe.stages
+        if stage.mixup or stage.cutmix
+    ]
+    if recipe.class_weights == "balanced":
+        needs.append("class_weights is 'balanced'")
+    if needs:
+        raise SettingsError(
+            f"The classes of the training images must be known, since {' and '.join(needs)}, and "
+            f"the {type(source).__name__} has no `targets`. Give it that attribute, the class "
+            "index of each image, or change the recipe."
+        )
+    return None
+
+
+def describe_data(data: TrainingData) -> dict[str, Any]:
+    """Returns what tells these data from others, for a checkpoint."""
+    if not isinstance(data, ImageDataset):
+        source: Any = data.dataset if isinstance(data, DataLoader) else data
+        return {"kind": type(source).__name__, "images": len(source)}
+    digest = hashlib.sha256()
+    for source, known, target in zip(data.sources, data.hashes, data.targets, strict=True):
+        digest.update(f"{known or describe_source(source)} {target}\n".encode(errors="replace"))
+    return {"kind": "images", "images": len(data), "sha256": digest.hexdigest()}

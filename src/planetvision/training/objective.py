@@ -1,0 +1,71 @@
+"""The objective of a stage: mixing of images, targets, and the loss of each image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torchvision.transforms import v2
+
+from planetvision.config import Recipe, Stage
+from planetvision.losses import LOSSES
+
+__all__ = ["Objective"]
+
+
+class Objective:
+    """What a stage makes small.
+
+    Convention: targets are class indices, (N,), or, once images are mixed, probabilities, (N, K).
+
+    Args:
+        recipe: Its loss, label smoothing and class weights.
+        stage: Its mixing.
+        class_counts: How many training images each class has, (K,); None where that is not known.
+    """
+
+    def __init__(self, recipe: Recipe, stage: Stage, class_counts: torch.Tensor | None) -> None:
+        self.loss = LOSSES.get(recipe.loss).create(recipe.loss_options)
+        self.label_smoothing = recipe.label_smoothing
+        self.class_weights = None
+        if recipe.class_weights == "balanced" and class_counts is not None:
+            self.class_weights = class_counts.sum() / (
+                len(class_counts) * class_counts.clamp(min=1)
+            )
+        kinds = ((v2.MixUp, stage.mixup), (v2.CutMix, stage.cutmix))
+        num_classes = 0 if class_counts is None else len(class_counts)
+        self._mixers = [
+            kind(alpha=alpha, num_classes=num_classes) for kind, alpha in kinds if alpha
+        ]
+
+    def mix(
+        self, inputs: Sequence[torch.Tensor], targets: torch.Tensor
+    ) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
+        """Returns the batch with its images and targets mixed, where the stage asks for it."""
+        if not self._mixers:
+            return inputs, targets
+        mixer = self._mixers[int(torch.randint(len(self._mixers), ()))]
+        (images,) = inputs
+        if images.dtype == torch.uint8:  # as the network takes them, too
+            images = images.float() / 255.0
+        images, targets = mixer(images, targets)
+        return (images,), targets
+
+    def get_weights(self, targets: torch.Tensor) -> torch.Tensor:
+        """Returns what each image counts, (N,)."""
+        if self.class_weights is None:
+            return torch.ones(len(targets), device=targets.device)
+        weights = self.class_weights.to(targets.device)
+        return targets @ weights if targets.ndim == 2 else weights[targets]
+
+    def get_losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Returns the loss of each image, (N,)."""
+        num_classes = logits.shape[1]
+        if targets.ndim == 1:
+            targets = nn.functional.one_hot(targets, num_classes).to(logits.dtype)
+        else:
+            # Classes behind the last one that occurs have no images.
+            targets = nn.functional.pad(targets, (0, num_classes - targets.shape[1]))
+        smoothing = self.label_smoothing
+        return self.loss(logits, targets * (1 - smoothing) + smoothing / num_classes)

@@ -1,0 +1,85 @@
+"""A stage that runs: what its epochs work with, and how good its network is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from planetvision.config import Stage
+from planetvision.data.loading import EpochSampler
+from planetvision.training.averaging import BestWeights, MovingAverage
+from planetvision.training.objective import Objective
+
+__all__ = ["StageRun", "Validation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """How good the network is on the validation images.
+
+    Args:
+        loss: The mean cross-entropy.
+        accuracy: The share of right answers, in [0, 1].
+        calibrated_loss: The mean cross-entropy at the temperature that makes it lowest.
+    """
+
+    loss: float
+    accuracy: float
+    calibrated_loss: float
+
+
+@dataclass(kw_only=True)
+class StageRun:
+    """What the epochs of one stage work with.
+
+    Args:
+        stage: The stage.
+        module: What is run: the network, or what learns of it on what was stored of the rest.
+        objective: What is made small.
+        optimizer: Its optimizer.
+        scheduler: Its schedule, which steps with the optimizer.
+        train_loader: Batches: one input tensor, or those that were stored, then the targets.
+        val_loader: The same for validation, or None.
+        sampler: The order of the training batches; None where the loader is the caller's.
+        best: The best weights so far.
+        average: The moving average of the weights, if the stage has one.
+        refresh: Draws the stored views anew, if it is time, given the number of the epoch; None
+            where nothing is stored.
+        num_chunks: In how many parts a batch goes through the module, their gradients added up.
+        num_epochs: How many epochs are done.
+    """
+
+    stage: Stage
+    module: nn.Module
+    objective: Objective
+    optimizer: Any
+    scheduler: Any
+    train_loader: DataLoader[Any]
+    val_loader: DataLoader[Any] | None
+    sampler: EpochSampler | None
+    best: BestWeights
+    average: MovingAverage | None = None
+    refresh: Callable[[int], None] | None = None
+    num_chunks: int = 1
+    num_epochs: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what `load_state_dict` takes, but for the weights."""
+        parts = {"optimizer": self.optimizer, "scheduler": self.scheduler, "best": self.best}
+        if self.average is not None:
+            parts["average"] = self.average
+        states = {name: part.state_dict() for name, part in parts.items()}
+        return {**states, "num_epochs": self.num_epochs}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.best.load_state_dict(state["best"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.num_epochs = state["num_epochs"]

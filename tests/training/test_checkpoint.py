@@ -1,0 +1,272 @@
+"""A training that was cut off goes on to the same bits."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from planetvision.config import Recipe, Stage
+from planetvision.data.loading import ImageDataset
+from planetvision.errors import CheckpointError, OutputError, TrainingError, TrainingWarning
+from planetvision.files import write_atomically
+from planetvision.network import PlanetNet
+from planetvision.results import EpochRecord
+from planetvision.training.callbacks import Callback
+from planetvision.training.checkpoint import Checkpoints
+from planetvision.training.trainer import Trainer
+
+# Everything that has a state: stored views that are renewed, momentum, averages, mixing, patience.
+RECIPE = Recipe(
+    name="test",
+    augmentation="light",
+    batch_size=6,
+    label_smoothing=0.1,
+    head_options={"dropout": 0.1},
+    stages=(
+        Stage(
+            name="head",
+            epochs=3,
+            learning_rate=1e-2,
+            views=2,
+            refresh_epochs=2,
+            patience=2,
+            ema_decay=0.9,
+            monitor="calibrated_loss",
+        ),
+        Stage(
+            name="tail",
+            epochs=2,
+            learning_rate=3e-3,
+            trainable_blocks=2,
+            views=2,
+            freeze_batch_norm=False,
+            optimizer="timm:lamb",
+            interpolation=0.5,
+        ),
+        Stage(
+            name="all",
+            epochs=3,
+            learning_rate=1e-3,
+            trainable_blocks=None,
+            freeze_batch_norm=False,
+            mixup=0.2,
+            cutmix=1.0,
+            ema_decay=0.9,
+            layer_decay=0.7,
+            accumulation_steps=2,
+            batch_size=3,
+        ),
+    ),
+)
+Create = Callable[..., PlanetNet]
+
+
+class CutOff(Exception):
+    pass
+
+
+class Cut(Callback):
+    """Ends the process, as it were, at the n-th moment of those where something is done."""
+
+    def __init__(self, moment: int) -> None:
+        self.moment = moment
+        self.count = 0
+
+    def _tick(self, *_: object) -> None:
+        self.count += 1
+        if self.count == self.moment:
+            raise CutOff
+
+    def on_stage_begin(self, trainer: Trainer, stage: Stage) -> None:
+        self._tick()
+
+    def on_step_end(self, trainer: Trainer, loss: float) -> None:
+        self._tick()
+
+    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+        self._tick()
+
+    def on_stage_end(self, trainer: Trainer, stage: Stage) -> None:
+        self._tick()
+
+
+def make(create: Create, recipe: Recipe = RECIPE, **options: Any) -> Trainer:
+    return Trainer(create(0.1), recipe, device="cpu", **{"num_workers": 0, **options})
+
+
+def get_state(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in trainer.network.state_dict().items()}
+
+
+def without_seconds(trainer: Trainer) -> list[EpochRecord]:
+    return [replace(record, seconds=0.0) for record in trainer.history]
+
+
+def check_same(trainer: Trainer, expected: Trainer) -> None:
+    state = get_state(expected)
+    assert all(torch.equal(value, state[name]) for name, value in get_state(trainer).items())
+    assert without_seconds(trainer) == without_seconds(expected)
+    assert trainer.val_loss == expected.val_loss
+    assert trainer.val_accuracy == expected.val_accuracy
+
+
+@pytest.fixture(scope="module")
+def whole(train: ImageDataset, val: ImageDataset) -> tuple[Trainer, int]:
+    """The training that was never cut off, and its number of moments."""
+    from planetvision.network import create_network
+
+    network = create_network(
+        "tiny",
+        num_classes=3,
+        head_options={"dropout": 0.1},
+        weights="none",
+        input_spec=train.input_spec,
+        seed=0,
+    )
+    counter = Cut(-1)
+    trainer = Trainer(network, RECIPE, device="cpu", num_workers=0, callbacks=[counter])
+    trainer.fit(train, val)
+    assert len(trainer.history) == 8
+    return trainer, counter.count
+
+
+def test_training_that_is_cut_off_anywhere_goes_on_to_the_same_bits(
+    whole: tuple[Trainer, int],
+    create: Create,
+    train: ImageDataset,
+    val: ImageDataset,
+    tmp_path: Path,
+) -> None:
+    expected, moments = whole
+    for moment in range(1, moments + 1, 5):
+        folder = tmp_path / str(moment)
+        with pytest.raises(CutOff):
+            make(create, checkpoints=folder, callbacks=[Cut(moment)]).fit(train, val)
+        torch.manual_seed(moment)  # the caller's generators must not matter
+        again = make(create, num_workers=moment % 3)
+        again.fit(train, val, resume=folder)
+        check_same(again, expected)
+
+
+def test_training_that_is_cut_off_twice_goes_on_too(
+    whole: tuple[Trainer, int],
+    create: Create,
+    train: ImageDataset,
+    val: ImageDataset,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(CutOff):
+        make(create, checkpoints=tmp_path, callbacks=[Cut(9)]).fit(train, val)
+    with pytest.raises(CutOff):
+        make(create, callbacks=[Cut(9)]).fit(train, val, resume=tmp_path)
+    last = make(create)
+    last.fit(train, val, resume=tmp_path)
+    check_same(last, whole[0])
+    finished = make(create, callbacks=[Cut(1)])
+    finished.fit(train, val, resume=tmp_path)  # there is nothing left to do
+    check_same(finished, whole[0])
+
+
+def test_checkpoint_of_other_settings_is_refused_with_the_differences(
+    create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(CutOff):
+        make(create, checkpoints=tmp_path, callbacks=[Cut(9)]).fit(train, val)
+    stages = (replace(RECIPE.stages[0], learning_rate=0.5), *RECIPE.stages[1:])
+    other = replace(RECIPE, stages=stages, label_smoothing=0.2)
+    with pytest.raises(CheckpointError) as caught:
+        make(create, other, seed=1).fit(val, train, resume=tmp_path)
+    assert [line.split(":")[0] for line in caught.value.differences] == [
+        "recipe.stages[0].learning_rate",
+        "recipe.label_smoothing",
+        "seed",
+        "train.images",
+        "train.sha256",
+        "val.images",
+        "val.sha256",
+    ]
+    assert "recipe.label_smoothing: it was 0.1, now it is 0.2" in str(caught.value)
+    assert "Go on with its settings, or train anew" in str(caught.value)
+
+
+def test_missing_or_damaged_checkpoint_is_an_error_of_its_own(
+    create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .*Name the folder of a training"):
+        make(create).fit(train, val, resume=tmp_path / "nothing")
+    with pytest.raises(CutOff):
+        make(create, checkpoints=tmp_path / "run", callbacks=[Cut(9)]).fit(train, val)
+    for name, content in (("epoch.pt", b"damage"), ("settings.json", b"{")):
+        shutil.copytree(tmp_path / "run", tmp_path / name)
+        (tmp_path / name / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"is damaged.*Train anew"):
+            make(create).fit(train, val, resume=tmp_path / name)
+    (tmp_path / "run" / "stage.pt").unlink()
+    with pytest.raises(CheckpointError, match="cut off before its first stage"):
+        make(create).fit(train, val, resume=tmp_path / "run")
+
+
+def test_checkpoint_of_another_format_names_the_version(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.start({})
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    settings.update(format=99, versions={"planetvision": "7.0"})
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match=r"has the format 99.*Go on with planetvision 7\.0"):
+        checkpoints.load({})
+
+
+def test_new_training_removes_the_checkpoints_of_an_earlier_one(
+    create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(CutOff):
+        make(create, checkpoints=tmp_path, callbacks=[Cut(9)]).fit(train, val)
+    assert (tmp_path / "epoch.pt").exists()
+    with pytest.raises(CutOff):
+        make(create, checkpoints=tmp_path, callbacks=[Cut(1)], seed=1).fit(train, val)
+    assert not (tmp_path / "epoch.pt").exists()
+
+
+def test_full_disk_leaves_the_checkpoint_before_and_the_training_goes_on(
+    create: Create,
+    train: ImageDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = replace(RECIPE, stages=RECIPE.stages[:1])
+    saved: list[bytes] = []
+
+    def fill(path: Path, write_it: Callable[[Path], object]) -> None:
+        if path.name == "epoch.pt" and saved:
+            raise OutputError(f"'{path}' cannot be written: No space left on device.")
+        write_atomically(path, write_it)
+        if path.name == "epoch.pt":
+            saved.append(path.read_bytes())
+
+    monkeypatch.setattr("planetvision.training.checkpoint.write_atomically", fill)
+    monkeypatch.setattr(Checkpoints, "save_stage", lambda self, state: None)
+    with pytest.warns(TrainingWarning, match=r"could not be written: .*No space .* goes on"):
+        history = make(create, recipe, checkpoints=tmp_path).fit(train, train)
+    assert len(history) > 1
+    assert (tmp_path / "epoch.pt").read_bytes() == saved[0]
+
+
+def test_loss_that_is_not_finite_names_the_last_checkpoint(
+    create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
+) -> None:
+    class Poison(Callback):
+        def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+            if record.epoch == 2:
+                torch.nn.init.constant_(trainer.network.get_parameter("head.1.bias"), math.nan)
+
+    recipe = replace(RECIPE, stages=(replace(RECIPE.stages[0], ema_decay=None, patience=None),))
+    with pytest.raises(TrainingError, match=r"nan.* The last checkpoint, after epoch 2, is in "):
+        make(create, recipe, checkpoints=tmp_path, callbacks=[Poison()]).fit(train, val)
