@@ -21,9 +21,12 @@ from planetvision import cli
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
 from planetvision.demo import DemoResult
+from planetvision.results import EpochRecord
 from planetvision.results.predictions import format_share
 from planetvision.training import RECIPES
 from planetvision.training.recipes import RecipeSpec
+from planetvision.training.stage_run import StageRun
+from planetvision.training.trainer import Trainer
 
 QUICK = "quick_for_a_test"
 FROZEN = "frozen_for_a_test"
@@ -100,6 +103,7 @@ def test_train_writes_the_run_and_shows_the_numbers(run: TrainedRun) -> None:
         "history.png",
         "model",
         "report",
+        "run.json",
         "split.csv",
         "tensorboard",
     ]
@@ -399,6 +403,42 @@ def damaged(disc_folder: Path, tmp_path: Path) -> Path:
     (folder / "red" / "text.png").write_text("no image")
     (folder / "blue" / "empty.png").touch()
     return folder
+
+
+def test_train_that_is_interrupted_says_how_to_go_on_and_does(
+    disc_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_epoch = Trainer.run_epoch
+
+    def interrupt(self: Trainer, run: StageRun) -> EpochRecord:
+        if len(self.history) == 3:
+            raise KeyboardInterrupt
+        return run_epoch(self, run)
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", interrupt)
+        result = call(*train_arguments(disc_folder, folder), "--num-workers", 0)
+    assert result.code == 130
+    assert f"Interrupted. Go on with: planetvision train --resume {folder}" in result.err
+    assert not (folder / "model").exists()
+    for wrong in (["--seed", 3], [disc_folder]):
+        refused = call("train", "--resume", folder, *wrong)
+        assert refused.code == 2
+        assert "goes on with the data and settings of the run, got" in refused.err
+    resumed = call("train", "--resume", folder, "--quiet")
+    assert resumed.code == 0
+    assert (folder / "model" / "config.json").is_file()
+    assert not (folder / "checkpoint").exists()
+    again = call("train", "--resume", folder)
+    assert again.code == 2
+    assert "it is finished" in again.err
+
+
+def test_train_without_data_or_folder_says_what_is_missing(tmp_path: Path) -> None:
+    result = call("train", "--out", tmp_path / "run")
+    assert result.code == 2
+    assert "A new run needs DATA and --out, got no DATA." in result.err
 
 
 def test_train_on_unreadable_files_names_them_all_and_ends_with_2(

@@ -19,12 +19,13 @@ from planetvision.data.catalog import make_plain
 from planetvision.errors import CheckpointError, OutputError
 from planetvision.files import check_output, create_output_folder, write_json
 from planetvision.runtime import is_main_process
+from planetvision.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from planetvision.data import Label
     from planetvision.data.tables import ColumnMap
     from planetvision.results import Evaluation
-    from planetvision.training.callbacks import Callback
+    from planetvision.training.trainer import Trainer
 
 __all__ = ["Run", "can_resume", "resume_run", "train_run"]
 
@@ -92,16 +93,13 @@ def train_run(
             "would be taken for a class. Name another one.",
             path=str(target),
         )
-    if is_main_process() and not resume:
-        create_output_folder(target, overwrite=overwrite)
-        shutil.rmtree(target / _CHECKPOINTS, ignore_errors=True)  # of an earlier run
-        write_json(target / _SETTINGS, _describe(classifier, data, labels, columns))
+    described = _describe(classifier, data, labels, columns)
     classifier.fit(
         data,
         labels,
         groups=groups,
         columns=columns,
-        callbacks=callbacks,
+        callbacks=[_Start(target, described), *callbacks],
         checkpoints=target / _CHECKPOINTS,
         resume=resume,
     )
@@ -175,6 +173,19 @@ def resume_run(
         settings["recipe"] = Recipe.from_dict(settings["recipe"])
     classifier = PlanetClassifier(**settings).set_params(progress=progress)
     return train_run(classifier, data, target, columns=columns, callbacks=callbacks, resume=True)
+
+
+class _Start(Callback):
+    """Writes how a run was started, once its settings and its data have proved to be right."""
+
+    def __init__(self, folder: Path, described: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.described = described
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        if trainer.is_main_process:
+            create_output_folder(self.folder, overwrite=True)
+            write_json(self.folder / _SETTINGS, self.described)
 
 
 def _describe(

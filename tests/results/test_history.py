@@ -18,6 +18,7 @@ COLUMNS = [
     "train_accuracy",
     "val_loss",
     "val_accuracy",
+    "val_calibrated_loss",
     "learning_rate",
     "seconds",
 ]
@@ -34,6 +35,7 @@ def create_history(num_epochs: int, *, validated: bool = True) -> TrainingHistor
                 train_accuracy=1 - 0.5 / epoch,
                 val_loss=1.5 / epoch if validated else None,
                 val_accuracy=1 - 0.75 / epoch if validated else None,
+                val_calibrated_loss=1.2 / epoch if validated else None,
                 learning_rate=1e-3,
                 seconds=0.25,
             )
@@ -53,7 +55,7 @@ def test_history_frame_has_the_fields_as_columns() -> None:
     frame = create_history(4).to_frame()
     assert list(frame.columns) == COLUMNS
     assert frame["stage"].tolist() == ["probe", "probe", "tune", "tune"]
-    assert frame.iloc[1].tolist() == ["probe", 2, 0.5, 0.75, 0.75, 0.625, 1e-3, 0.25]
+    assert frame.iloc[1].tolist() == ["probe", 2, 0.5, 0.75, 0.75, 0.625, 0.6, 1e-3, 0.25]
 
 
 def test_history_of_no_epochs_has_the_columns_too() -> None:
