@@ -38,7 +38,7 @@ STRETCHES: tuple[str, ...] = get_args(Stretch)
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 ClassWeights = Literal["balanced", "none"]
-Monitor = Literal["loss", "calibrated_loss"]
+Monitor = Literal["loss", "calibrated_loss", "none"]
 
 # Means and deviations of the ImageNet training images in [0, 1], as torchvision's reference
 # scripts use them: https://pytorch.org/vision/stable/models.html
@@ -219,7 +219,8 @@ class Stage:
             stage ends.
         monitor: What says which epoch was the best: the validation `loss`, or the
             `calibrated_loss`, which is that at the temperature that makes it lowest: it does not
-            take confidence for knowledge.
+            take confidence for knowledge. `none` keeps the last weights, for validation images that
+            are all right and choose nothing.
         patience: Epochs without a better validation loss before the stage ends; None never
             ends it early.
 
@@ -286,6 +287,11 @@ class Stage:
         check.choice("monitor", get_args(Monitor))
         if self.ema_decay is not None:
             check.number("ema_decay", low=0, high=0.99999, remedy="Pass 0.99, or None.")
+        if self.monitor == "none" and self.patience is not None:
+            check.problems.append(
+                f"stage '{self.name}': `patience` waits for a better epoch, and with "
+                "monitor='none' none is better. Pass patience=None, or monitor='loss'."
+            )
         if self.views and (self.mixup or self.cutmix):
             check.problems.append(
                 f"stage '{self.name}': `mixup` and `cutmix` mix images, and with `views` a step "

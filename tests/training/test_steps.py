@@ -158,7 +158,7 @@ class Keep(Callback):
         self.weights.append(get_weights(trainer))
 
 
-@pytest.mark.parametrize(("monitor", "best"), [("loss", 0), ("calibrated_loss", 1)])
+@pytest.mark.parametrize(("monitor", "best"), [("loss", 0), ("calibrated_loss", 1), ("none", 2)])
 def test_monitor_says_which_epoch_is_kept(
     monitor: Any, best: int, create: Create, train: ImageDataset
 ) -> None:
@@ -167,7 +167,7 @@ def test_monitor_says_which_epoch_is_kept(
     stage = replace(STAGE, epochs=3, monitor=monitor)
     trainer = fit(create, make_recipe(stage), train, train, kind=kind, callbacks=[keep])
     assert torch.equal(get_weights(trainer), keep.weights[best])
-    assert trainer.val_loss == (1.0, 2.0)[best]
+    assert trainer.val_loss == (1.0, 2.0, 3.0)[best]
 
 
 def test_stage_ends_between_its_start_and_its_best(create: Create, train: ImageDataset) -> None:

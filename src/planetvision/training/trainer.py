@@ -222,7 +222,7 @@ class Trainer:
         """Runs one stage and leaves the network with its best weights.
 
         The best are those of the lowest validation loss, the state before the first epoch
-        included: a stage that makes nothing better changes nothing.
+        included: a stage that makes nothing better changes nothing, unless its `monitor` is `none`.
         """
         apply_stage(self.network, stage)
         start = copy_learned(self.network)
@@ -242,9 +242,9 @@ class Trainer:
                 record = self.run_epoch(run)
                 self._call("on_epoch_end", record)
                 self._save_epoch(run)
-            if val is not None:
+            if val is not None and stage.monitor != "none":
                 run.best.restore()
-            elif run.average is not None:
+            elif run.average is not None and run.num_epochs:
                 run.average.apply()
             if stage.interpolation < 1:
                 interpolate(self.network, start, share=stage.interpolation)
@@ -468,6 +468,9 @@ class Trainer:
 
     def _keep_if_best(self, run: StageRun, validation: Validation | None) -> None:
         if validation is None:
+            return
+        if run.stage.monitor == "none":
+            self._note(validation)
             return
         score = validation.loss
         if run.stage.monitor == "calibrated_loss":
