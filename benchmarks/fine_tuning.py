@@ -20,6 +20,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,11 +121,10 @@ class Yardstick:
     """
 
     def __init__(self, catalog: Catalog, classes: Sequence[Any], spec: InputSpec) -> None:
-        self.views = []
-        for source in catalog.sources:
-            views = load_views(source, spec)
-            assert views.pixels is not None, views.error
-            self.views.append(views.pixels)
+        with ThreadPoolExecutor() as pool:
+            loaded = list(pool.map(lambda source: load_views(source, spec), catalog.sources))
+        self.views = [views.pixels for views in loaded if views.pixels is not None]
+        assert len(self.views) == len(catalog)
         self.targets = np.array([classes.index(label) for label in catalog.labels or ()])
         self.paths = catalog.names
 
@@ -140,32 +140,47 @@ class Yardstick:
         return {"right": right.tolist(), "calibrated_loss": loss}
 
 
-def run_seed(arguments: argparse.Namespace, seed: int, results: dict[str, Any]) -> None:
+def create_yardsticks(arguments: argparse.Namespace) -> dict[str, Yardstick]:
+    """Returns what is measured on outside the domain: drawn bodies, and photographs if named."""
+    classes = sorted(path.name for path in arguments.folder.iterdir() if path.is_dir())
+    spec = get_spec()
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = Path(folder, "drawn")
+        pictures = write_dataset(drawn, count=arguments.count, seed=1000, bodies=classes)
+        for number, path in enumerate(pictures):
+            degrade(path, number)
+        rulers = {"drawn": Yardstick(read_labelled(drawn), classes, spec)}
+    if arguments.photos:
+        catalog = read_labelled(arguments.photos)
+        known = [row for row, label in enumerate(catalog.labels or ()) if label in classes]
+        rulers["photos"] = Yardstick(catalog.select(known), classes, spec)
+    return rulers
+
+
+def get_spec() -> InputSpec:
+    """Returns what the networks are shown."""
+    return replace(BACKBONES.get(BACKBONE).input, tta=RECIPES.get("balanced").build().tta)
+
+
+def run_seed(
+    arguments: argparse.Namespace,
+    seed: int,
+    others: dict[str, Yardstick],
+    results: dict[str, Any],
+) -> None:
     """Trains the head, then every variant that is not in the results, and saves as it goes."""
     wanted = [name for name in arguments.variants if f"{name}/{seed}" not in results]
     if not wanted:
         return
     base = RECIPES.get("balanced").build()
     head_stage = base.stages[0]
-    spec = replace(BACKBONES.get(BACKBONE).input, tta=base.tta)
+    spec = get_spec()
     cache = create_cache("memory")
     catalog = read_labelled(arguments.folder)
     split = split_catalog(prepare_catalog(catalog, spec, cache=cache).catalog, seed=seed)
     classes = split.part("train").classes
     train, val = create_datasets(split, classes=classes, input_spec=spec, seed=seed, cache=cache)
-    rulers = {"test": Yardstick(split.part("test"), classes, spec)}
-    with tempfile.TemporaryDirectory() as folder:
-        names = [str(label) for label in classes]
-        pictures = write_dataset(
-            Path(folder, "drawn"), count=arguments.count, seed=1000, bodies=names
-        )
-        for number, path in enumerate(pictures):
-            degrade(path, number)
-        rulers["drawn"] = Yardstick(read_labelled(Path(folder, "drawn")), classes, spec)
-    if arguments.photos:
-        rows = read_labelled(arguments.photos)
-        known = [row for row, label in enumerate(rows.labels or ()) if label in classes]
-        rulers["photos"] = Yardstick(rows.select(known), classes, spec)
+    rulers = {"test": Yardstick(split.part("test"), classes, spec), **others}
 
     def train_by(network: PlanetNet, stages: Sequence[Stage], changes: dict[str, Any]) -> None:
         recipe = Recipe(
@@ -279,8 +294,9 @@ def main() -> None:
     results: dict[str, Any] = {}
     if arguments.json.exists():
         results = json.loads(arguments.json.read_text())
+    others = create_yardsticks(arguments)
     for seed in arguments.seeds:
-        run_seed(arguments, seed, results)
+        run_seed(arguments, seed, others, results)
     show(results, arguments.variants, read_natural(arguments.provenance))
 
 

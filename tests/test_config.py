@@ -116,7 +116,10 @@ def test_input_spec_cannot_be_changed() -> None:
         ({"ema_decay": 1}, "`ema_decay` must be a number from 0 to 0.99999, got 1."),
         ({"interpolation": 1.5}, "`interpolation` must be a number from 0 to 1, got 1.5."),
         ({"monitor": "none", "patience": 2}, "`patience` waits for a better epoch, and with mon"),
-        ({"monitor": "accuracy"}, "`monitor` must be one of 'loss', 'calibrated_loss', 'none', got"),
+        (
+            {"monitor": "accuracy"},
+            "`monitor` must be one of 'loss', 'calibrated_loss', 'none', g",
+        ),
         ({"views": 2, "mixup": 0.2}, "`mixup` and `cutmix` mix images, and with `views` a step"),
         ({"weight_decay": -1}, "`weight_decay` must be a number from 0, got -1."),
         ({"batch_size": 0}, "`batch_size` must be an integer of at least 1, got 0."),
