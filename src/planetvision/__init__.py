@@ -41,7 +41,13 @@ if TYPE_CHECKING:
     )
     from planetvision.schedules import list_schedulers, register_scheduler
     from planetvision.training import list_recipes, register_recipe
-    from planetvision.training.callbacks import Callback, TensorBoardLogger
+    from planetvision.training.callbacks import (
+        Callback,
+        CSVLogger,
+        TensorBoardLogger,
+        TrackerLogger,
+    )
+    from planetvision.training.rate_search import find_learning_rate
     from planetvision.training.trainer import Trainer
 
 __version__ = "0.1.0"
@@ -49,6 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Audit": "results",
     "BackboneSpec": "backbones",
+    "CSVLogger": "training.callbacks",
     "Callback": "training.callbacks",
     "Catalog": "data",
     "DecoderSpec": "data",
@@ -65,9 +72,11 @@ _HOMES = {
     "Recipe": "config",
     "Stage": "config",
     "TensorBoardLogger": "training.callbacks",
+    "TrackerLogger": "training.callbacks",
     "Trainer": "training.trainer",
     "TrainingHistory": "results",
     "audit": "auditing",
+    "find_learning_rate": "training.rate_search",
     "list_augmentations": "augment",
     "list_backbones": "backbones",
     "list_decoders": "data",
@@ -96,6 +105,7 @@ _HOMES = {
 __all__ = [
     "Audit",
     "BackboneSpec",
+    "CSVLogger",
     "Callback",
     "Catalog",
     "DecoderSpec",
@@ -112,10 +122,12 @@ __all__ = [
     "Recipe",
     "Stage",
     "TensorBoardLogger",
+    "TrackerLogger",
     "Trainer",
     "TrainingHistory",
     "__version__",
     "audit",
+    "find_learning_rate",
     "list_augmentations",
     "list_backbones",
     "list_decoders",

@@ -1,17 +1,27 @@
-"""Progress bars, and what is missing for TensorBoard."""
+"""Progress, logs and trackers."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import pandas as pd
 import pytest
 
-from planetvision.config import Stage
-from planetvision.errors import MissingExtraError
-from planetvision.results import EpochRecord
-from planetvision.training.callbacks import ProgressBar, TensorBoardLogger
+from planetvision.config import Recipe, Stage
+from planetvision.data.loading import ImageDataset
+from planetvision.errors import MissingExtraError, OutputExistsError, UnknownNameError
+from planetvision.network import PlanetNet
+from planetvision.training.callbacks import (
+    Callback,
+    CSVLogger,
+    ProgressBar,
+    TensorBoardLogger,
+    TrackerLogger,
+)
+from planetvision.training.trainer import Trainer
 
 
 def test_tensorboard_without_its_package_names_the_extra(
@@ -24,25 +34,68 @@ def test_tensorboard_without_its_package_names_the_extra(
     assert not (tmp_path / "log").exists()
 
 
-def test_progress_bar_shows_stage_loss_and_accuracy_and_closes(
+STAGE = Stage(name="head", epochs=2, learning_rate=0.1, views=1)
+RECIPE = Recipe(name="test", stages=(STAGE,), batch_size=6, augmentation="none")
+
+
+def fit(network: PlanetNet, train: ImageDataset, *callbacks: Callback, **options: Any) -> Trainer:
+    trainer = Trainer(network, RECIPE, device="cpu", num_workers=0, callbacks=callbacks, **options)
+    trainer.fit(train, train)
+    return trainer
+
+
+def test_progress_bar_shows_stage_loss_and_accuracy(
+    create: Callable[..., PlanetNet],
+    train: ImageDataset,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bar, trainer = ProgressBar(), cast(Any, None)
-    record = EpochRecord(
-        stage="head",
-        epoch=1,
-        train_loss=0.6251,
-        train_accuracy=0.5,
-        val_loss=0.5,
-        val_accuracy=0.875,
-        learning_rate=0.1,
-        seconds=1.0,
-    )
-    bar.on_epoch_end(trainer, record)  # before any stage: nothing to move
-    bar.on_stage_begin(trainer, Stage(name="head", epochs=1, learning_rate=0.1))
-    bar.on_epoch_end(trainer, record)
-    bar.on_fit_end(trainer)
-    bar.on_stage_end(trainer, Stage(name="head", epochs=1, learning_rate=0.1))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    trainer = fit(create(), train, ProgressBar())
     shown = capsys.readouterr().err
     assert "stage head: 100%" in shown
-    assert "loss=0.625, val_accuracy=0.875" in shown
+    record = trainer.history[-1]
+    assert f"loss={record.train_loss:.3f}, val_accuracy={record.val_accuracy:.3f}" in shown
+
+
+def test_progress_in_a_log_file_is_a_line_an_epoch(
+    create: Callable[..., PlanetNet], train: ImageDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = fit(create(), train, ProgressBar())
+    assert capsys.readouterr().err.splitlines() == [
+        f"stage head, epoch {record.epoch} of 2: loss {record.train_loss:.3f}, "
+        f"val_accuracy {record.val_accuracy:.3f}"
+        for record in trainer.history
+    ]
+
+
+def test_csv_log_holds_the_history_and_replaces_no_other_file(
+    create: Callable[..., PlanetNet], train: ImageDataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "logs" / "history.csv"
+    trainer = fit(create(), train, CSVLogger(path))
+    frame = pd.read_csv(path)
+    assert frame["train_loss"].tolist() == pytest.approx(trainer.history.to_frame()["train_loss"])
+    with pytest.raises(OutputExistsError, match="pass overwrite=True"):
+        fit(create(), train, CSVLogger(path))
+    fit(create(), train, CSVLogger(path, overwrite=True))
+
+
+def test_tracker_of_accelerate_gets_every_epoch(
+    create: Callable[..., PlanetNet], train: ImageDataset, tmp_path: Path
+) -> None:
+    event_accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
+    logger = TrackerLogger("tensorboard", run_name="mine", folder=tmp_path)
+    trainer = fit(create(), train, logger)
+    events = event_accumulator.EventAccumulator(str(tmp_path / "mine")).Reload()
+    written = [scalar.value for scalar in events.Scalars("train_loss")]
+    assert written == pytest.approx([record.train_loss for record in trainer.history], rel=1e-6)
+
+
+def test_tracker_that_is_unknown_or_not_installed_says_so() -> None:
+    with pytest.raises(UnknownNameError, match=r"Unknown tracker 'wandbb'\. Did you mean 'wandb'"):
+        TrackerLogger("wandbb")
+    with pytest.raises(MissingExtraError, match=r"needs its package.* pip install clearml"):
+        TrackerLogger("clearml")

@@ -21,6 +21,7 @@ from planetvision.figures.plots import (
     plot_confusion_matrix,
     plot_history,
     plot_per_class_accuracy,
+    plot_rate_search,
 )
 from planetvision.figures.style import (
     ACCENT_COLOR,
@@ -64,6 +65,7 @@ __all__ = [
     "plot_confusion_matrix",
     "plot_history",
     "plot_per_class_accuracy",
+    "plot_rate_search",
     "render_page",
     "save_figure",
     "save_image",

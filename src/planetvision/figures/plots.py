@@ -1,4 +1,4 @@
-"""Plots of numbers: the confusion matrix, the accuracy of each class, the history of a training."""
+"""Plots of numbers: confusion matrix, accuracy of each class, history, learning-rate test."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ __all__ = [
     "plot_confusion_matrix",
     "plot_history",
     "plot_per_class_accuracy",
+    "plot_rate_search",
 ]
 
 HISTORY_COLUMNS = (
@@ -442,6 +443,45 @@ def plot_history(history: pd.DataFrame) -> Figure:
         figure.text(
             0.15 / width, 1 - 0.2 / height, "Training history", fontsize=TITLE_POINTS, va="top"
         )
+    return figure
+
+
+def plot_rate_search(search: pd.DataFrame, *, suggestion: float) -> Figure:
+    """Returns the loss over the learning rate of a range test, with the rate that it suggests.
+
+    Args:
+        search: The columns `learning_rate`, over 0, and `loss`.
+        suggestion: The rate to mark.
+
+    Raises:
+        SettingsError: If columns are missing, or there is no step.
+    """
+    missing = [name for name in ("learning_rate", "loss") if name not in search.columns]
+    if missing or not len(search):
+        what = f"none called {', '.join(missing)}" if missing else "no rows"
+        raise SettingsError(
+            f"`search` must have the columns learning_rate and loss, got {what}. Pass the table of "
+            "a range test."
+        )
+    figure = create_figure(7.2, 3.6)
+    with use_style():
+        axes = figure.add_axes((0.11, 0.15, 0.85, 0.7))
+        axes.plot(search["learning_rate"], search["loss"], color=ACCENT_COLOR, linewidth=1.8)
+        axes.set_xscale("log")
+        axes.axvline(suggestion, color=INK_COLOR, linewidth=0.8, linestyle="--")
+        axes.annotate(
+            f"{suggestion:.1e}",
+            (suggestion, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -4),
+            textcoords="offset points",
+            va="top",
+        )
+        axes.set_xlabel("learning rate of the head")
+        axes.set_ylabel("loss, smoothed")
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        figure.text(0.02, 0.945, "Learning-rate range test", fontsize=TITLE_POINTS, va="top")
     return figure
 
 

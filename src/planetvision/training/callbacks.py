@@ -1,25 +1,30 @@
-"""Hooks into training: progress bars, TensorBoard, and whatever a user adds."""
+"""Hooks into training: progress, tables, trackers, and whatever a user adds."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from planetvision.config import Stage
-from planetvision.errors import MissingExtraError
+from planetvision.errors import MissingExtraError, OutputExistsError, UnknownNameError
+from planetvision.files import create_output_folder, write_table
 from planetvision.results.history import EpochRecord
 
 if TYPE_CHECKING:
     from planetvision.training.trainer import Trainer
 
-__all__ = ["Callback", "ProgressBar", "TensorBoardLogger"]
+__all__ = ["CSVLogger", "Callback", "ProgressBar", "TensorBoardLogger", "TrackerLogger"]
 
 
 class Callback:
     """The hooks of training; every one is empty, override those you need.
+
+    Of several processes each calls them; `trainer.is_main_process` says which one writes.
 
     Example:
         >>> class PrintLoss(Callback):
@@ -47,24 +52,38 @@ class Callback:
 
 
 class ProgressBar(Callback):
-    """A bar of epochs for each stage, with losses and accuracies."""
+    """A bar of epochs for each stage, with losses and accuracies.
+
+    Where the error stream is no terminal, such as a log file, it is a line an epoch.
+    """
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
+        self._total = 0
 
     def on_stage_begin(self, trainer: Trainer, stage: Stage) -> None:
         """Opens the bar."""
-        self._bar = tqdm(total=stage.epochs, desc=f"stage {stage.name}", unit="epoch")
+        self._total = stage.epochs
+        if trainer.is_main_process and sys.stderr.isatty():
+            done = sum(record.stage == stage.name for record in trainer.history)
+            self._bar = tqdm(
+                total=stage.epochs, initial=done, desc=f"stage {stage.name}", unit="epoch"
+            )
 
     def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
         """Moves it on."""
-        if self._bar is None:
+        if not trainer.is_main_process:
             return
         shown = {"loss": f"{record.train_loss:.3f}"}
         if record.val_accuracy is not None:
             shown["val_accuracy"] = f"{record.val_accuracy:.3f}"
-        self._bar.set_postfix(shown)
-        self._bar.update()
+        if self._bar is not None:
+            self._bar.set_postfix(shown)
+            self._bar.update()
+            return
+        number = sum(earlier.stage == record.stage for earlier in trainer.history)
+        values = ", ".join(f"{name} {value}" for name, value in shown.items())
+        sys.stderr.write(f"stage {record.stage}, epoch {number} of {self._total}: {values}\n")
 
     def on_stage_end(self, trainer: Trainer, stage: Stage) -> None:
         """Closes it."""
@@ -78,6 +97,109 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class CSVLogger(Callback):
+    """Writes the history as a table after each epoch, so that it can be watched.
+
+    Args:
+        path: The file; a training that goes on replaces its own.
+        overwrite: Whether a file that is there may be replaced.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self.overwrite = overwrite
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Checks that nothing of another training would be lost.
+
+        Raises:
+            OutputExistsError: If there is a file, and the training is new.
+        """
+        if self.path.exists() and not self.overwrite and not len(trainer.history):
+            raise OutputExistsError(
+                f"The log '{self.path}' exists. Name another file, or pass overwrite=True.",
+                path=str(self.path),
+            )
+        create_output_folder(self.path.parent, overwrite=True)
+
+    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+        """Writes all epochs so far."""
+        if trainer.is_main_process:
+            write_table(self.path, trainer.history.to_frame())
+
+
+class TrackerLogger(Callback):
+    """Hands the epochs to an experiment tracker that Accelerate knows, such as Weights & Biases.
+
+    Args:
+        tracker: Accelerate's name of it: `wandb`, `mlflow`, `comet_ml`, `aim`, `clearml`,
+            `dvclive`, `swanlab`, `trackio` or `tensorboard`. Its package must be installed.
+        run_name: What the tracker calls the run or the project.
+        folder: Where trackers that write files put them.
+
+    Raises:
+        UnknownNameError: If Accelerate knows no such tracker.
+        MissingExtraError: If its package is not installed.
+    """
+
+    def __init__(
+        self,
+        tracker: str,
+        *,
+        run_name: str = "planetvision",
+        folder: str | os.PathLike[str] = "tracking",
+    ) -> None:
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
+        if tracker not in LOGGER_TYPE_TO_CLASS:
+            raise UnknownNameError.among(
+                f"Unknown tracker {tracker!r}.",
+                known=list(LOGGER_TYPE_TO_CLASS),
+                remedy=f"Accelerate knows {', '.join(LOGGER_TYPE_TO_CLASS)}.",
+                family="trackers",
+                name=tracker,
+            )
+        if tracker not in {str(kind.value) for kind in get_available_trackers()}:
+            raise MissingExtraError(
+                f"Logging by '{tracker}' needs its package, which is not installed. "
+                f"Install it: pip install {tracker}",
+                feature="Logging",
+                package=tracker,
+            )
+        self._kind: Any = LOGGER_TYPE_TO_CLASS[tracker]
+        self.run_name = run_name
+        self.folder = Path(folder)
+        self._tracker: Any = None
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Opens the tracker, and tells it the recipe."""
+        if not trainer.is_main_process:
+            return
+        place = {"logging_dir": str(self.folder)} if self._kind.requires_logging_directory else {}
+        self._tracker = self._kind(self.run_name, **place)
+        if hasattr(self._tracker, "start"):
+            self._tracker.start()
+        recipe = trainer.recipe
+        self._tracker.store_init_configuration(
+            {"recipe": recipe.name, "seed": int(trainer.seed), "batch_size": recipe.batch_size}
+        )
+
+    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+        """Hands over the epoch."""
+        if self._tracker is not None:
+            values = dataclasses.asdict(record)
+            numbers = {
+                name: value for name, value in values.items() if isinstance(value, int | float)
+            }
+            self._tracker.log(numbers, step=record.epoch)
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """Closes the tracker."""
+        if self._tracker is not None:
+            self._tracker.finish()
+            self._tracker = None
 
 
 class TensorBoardLogger(Callback):
@@ -103,10 +225,13 @@ class TensorBoardLogger(Callback):
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Opens the event file."""
-        self._writer = self._create(str(self.folder))
+        if trainer.is_main_process:
+            self._writer = self._create(str(self.folder))
 
     def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
         """Writes the epoch."""
+        if self._writer is None:
+            return
         for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"):
             value = getattr(record, name)
             if value is not None:
