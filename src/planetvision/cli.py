@@ -701,6 +701,8 @@ def _finish_errors(failed: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command; ends the process with 0, 1 (some inputs failed) or 2 (a wrong call)."""
+    from planetvision.runtime import is_main_process
+
     _shown.clear()
     show = warnings.showwarning
 
@@ -708,7 +710,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Ours are lines for a person, to whom the place in the code says nothing.
         if issubclass(category, PlanetVisionWarning):
             _shown.append(category)
-            typer.echo(f"Warning: {message}", err=True)
+            if speaks:
+                typer.echo(f"Warning: {message}", err=True)
         else:
             show(message, category, *rest, **options)
 
@@ -717,7 +720,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     handler.setFormatter(logging.Formatter("Warning: %(message)s"))
     handler.setLevel(logging.WARNING)
     log = logging.getLogger("planetvision")
-    log.addHandler(handler)
+    # Of the processes of a launcher one speaks for all.
+    speaks = is_main_process()
+    if speaks:
+        log.addHandler(handler)
     with warnings.catch_warnings():
         warnings.simplefilter("always", PlanetVisionWarning)
         warnings.showwarning = show_ours

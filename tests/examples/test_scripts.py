@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,3 +85,33 @@ def test_cache_benchmark_prints_a_ratio_of_each_kind(rendered_folder: Path, tmp_
     assert ratios == [
         (what, kind) for what in ("reading", "training") for kind in ("memory", "disk")
     ]
+
+
+def test_training_benchmark_compares_a_recipe_with_a_shortened_classic(
+    rendered_folder: Path, tmp_path: Path
+) -> None:
+    options = ("--backbone", "tiny", "--device", "cpu", "--classic-epochs", "1")
+    recipes = ("--recipes", "probe", "no_such_recipe", "classic")
+    told = run_script(
+        "benchmarks/training.py",
+        str(rendered_folder),
+        *options,
+        *recipes,
+        *("--json", "rows.json"),
+        folder=tmp_path,
+    )
+    rows = json.loads((tmp_path / "rows.json").read_text(encoding="utf-8"))
+    assert rows["no_such_recipe"] == {"skipped": "not registered"}
+    assert rows["probe"]["n"] == rows["classic"]["n"] == 7
+    assert rows["probe"]["epochs"] == 100
+    assert not rows["probe"]["extrapolated"]
+    classic = rows["classic"]
+    assert classic["epochs_run"] == {"head": 1, "fine-tune": 1}
+    seconds = [classic["stages"][name]["epoch_seconds"] for name in ("head", "fine-tune")]
+    extrapolated = classic["seconds_measured"] + 14 * seconds[0] + 84 * seconds[1]
+    assert classic["seconds_total"] == pytest.approx(extrapolated)
+    assert set(classic["phases"]) == {"decode", "augment", "forward", "step"}
+    ratio = re.search(r"^classic / probe, whole: ([\d.]+)$", told, flags=re.MULTILINE)
+    assert ratio is not None, told
+    expected = classic["seconds_total"] / rows["probe"]["seconds_total"]
+    assert float(ratio[1]) == pytest.approx(expected, abs=0.06)

@@ -70,7 +70,7 @@ class Trainer:
     """Trains a network by a recipe.
 
     Each step is a small method, so that a subclass can change one: `fit`, `run_stage`,
-    `prepare_stage`, `split_network`, `run_epoch`, `train_step`, `validate`.
+    `prepare_stage`, `split_network`, `goes_on`, `run_epoch`, `train_step`, `validate`.
 
     Under `accelerate launch` or `torchrun` every process runs the same script, and the batches are
     shared out between them.
@@ -238,7 +238,7 @@ class Trainer:
             self._call("on_stage_begin", stage)
             if resume is None:
                 self._keep_if_best(run, self.validate(run))
-            while self._goes_on(run):
+            while self.goes_on(run):
                 record = self.run_epoch(run)
                 self._call("on_epoch_end", record)
                 self._save_epoch(run)
@@ -445,7 +445,8 @@ class Trainer:
             calibrated_loss=calibrated,
         )
 
-    def _goes_on(self, run: StageRun) -> bool:
+    def goes_on(self, run: StageRun) -> bool:
+        """Returns whether another epoch of the stage follows."""
         if run.best.should_stop:
             logger.info("stage %s: no better since %d epochs", run.stage.name, run.stage.patience)
             return False
