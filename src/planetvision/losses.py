@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from planetvision.registry import Entry, Registry, summarize
+from planetvision.registry import Entry, Registry
 
 if TYPE_CHECKING:
     import torch
@@ -59,12 +59,7 @@ def register_loss(
         ...     "The squared error of the probabilities."
         ...     return (logits.softmax(dim=1) - targets).square().sum(dim=1)
     """
-    return LOSSES.decorator(
-        lambda build: LossSpec(
-            name=name, build=build, summary=summary or summarize(build), source=source
-        ),
-        replace=replace,
-    )
+    return LOSSES.register(name, summary=summary, source=source, replace=replace)
 
 
 def list_losses() -> list[str]:

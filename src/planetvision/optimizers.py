@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from planetvision.errors import SettingsError, UnknownNameError
-from planetvision.registry import Entry, Registry, summarize
+from planetvision.registry import Entry, Registry
 
 if TYPE_CHECKING:
     import torch
@@ -74,12 +74,7 @@ def register_optimizer(
         ...     "Steps along the gradient, without momentum."
         ...     return torch.optim.SGD(groups, lr=lr)
     """
-    return OPTIMIZERS.decorator(
-        lambda build: OptimizerSpec(
-            name=name, build=build, summary=summary or summarize(build), source=source
-        ),
-        replace=replace,
-    )
+    return OPTIMIZERS.register(name, summary=summary, source=source, replace=replace)
 
 
 def list_optimizers() -> list[str]:

@@ -128,6 +128,35 @@ class Registry(Generic[SpecT]):
         self._entries[name] = spec
         return spec
 
+    def register(
+        self,
+        name: str,
+        *,
+        summary: str = "",
+        source: str = "",
+        replace: bool = False,
+        **fields: Any,
+    ) -> Callable[[BuilderT], BuilderT]:
+        """Returns a decorator that adds the entry whose `build` is the function below it.
+
+        Args:
+            name: The name to choose it by.
+            summary: One line for listings; by default the first line of the docstring.
+            source: Where it comes from.
+            replace: Whether an entry of that name may be replaced.
+            fields: What else an entry of this family has.
+        """
+        return self.decorator(
+            lambda build: self.spec_type(
+                name=name,
+                build=build,
+                summary=summary or summarize(build),
+                source=source,
+                **fields,
+            ),
+            replace=replace,
+        )
+
     def decorator(
         self, create_spec: Callable[[BuilderT], SpecT], *, replace: bool = False
     ) -> Callable[[BuilderT], BuilderT]:

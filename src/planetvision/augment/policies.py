@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from planetvision.config import InputSpec
 from planetvision.errors import SettingsError
-from planetvision.registry import Entry, Registry, summarize
+from planetvision.registry import Entry, Registry
 
 if TYPE_CHECKING:
     import torch
@@ -61,12 +61,7 @@ def register_augmentation(
         ...     "Turns every image upside down."
         ...     return lambda image: image.flip(-2)
     """
-    return POLICIES.decorator(
-        lambda build: AugmentationSpec(
-            name=name, build=build, summary=summary or summarize(build), source=source
-        ),
-        replace=replace,
-    )
+    return POLICIES.register(name, summary=summary, source=source, replace=replace)
 
 
 def list_augmentations() -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from planetvision.registry import Entry, Registry, summarize
+from planetvision.registry import Entry, Registry
 
 if TYPE_CHECKING:
     import torch
@@ -44,12 +44,7 @@ def register_explainer(
         source: Where the method comes from.
         replace: Whether an entry of that name may be replaced.
     """
-    return EXPLAINERS.decorator(
-        lambda build: ExplainerSpec(
-            name=name, build=build, summary=summary or summarize(build), source=source
-        ),
-        replace=replace,
-    )
+    return EXPLAINERS.register(name, summary=summary, source=source, replace=replace)
 
 
 def list_explainers() -> list[str]:

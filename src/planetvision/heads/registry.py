@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from planetvision.errors import SettingsError
-from planetvision.registry import Entry, Registry, summarize
+from planetvision.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,12 +70,7 @@ def register_head(
         ...     norm = nn.LayerNorm(feature_size)
         ...     return nn.Sequential(norm, nn.Linear(feature_size, num_classes))
     """
-    return HEADS.decorator(
-        lambda build: HeadSpec(
-            name=name, build=build, summary=summary or summarize(build), source=source
-        ),
-        replace=replace,
-    )
+    return HEADS.register(name, summary=summary, source=source, replace=replace)
 
 
 def list_heads() -> list[str]:

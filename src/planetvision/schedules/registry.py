@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from planetvision.registry import Entry, Registry, summarize
+from planetvision.registry import Entry, Registry
 
 __all__ = ["SCHEDULES", "Schedule", "SchedulerSpec", "list_schedulers", "register_scheduler"]
 
@@ -46,12 +46,7 @@ def register_scheduler(
         ...     "The full rate, then half of it."
         ...     return 1.0 if step < total_steps / 2 else 0.5
     """
-    return SCHEDULES.decorator(
-        lambda build: SchedulerSpec(
-            name=name, build=build, summary=summary or summarize(build), source=source
-        ),
-        replace=replace,
-    )
+    return SCHEDULES.register(name, summary=summary, source=source, replace=replace)
 
 
 def list_schedulers() -> list[str]:

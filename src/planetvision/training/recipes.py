@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from planetvision.config import Recipe, Stage
-from planetvision.registry import Entry, Registry, summarize
+from planetvision.registry import Entry, Registry
 
 __all__ = ["RECIPES", "RecipeSpec", "list_recipes", "register_recipe"]
 
@@ -43,12 +43,7 @@ def register_recipe(
         ...     stage = Stage(name="head", epochs=10, learning_rate=1e-3, views=1)
         ...     return Recipe(name="ten_epochs", stages=(stage,))
     """
-    return RECIPES.decorator(
-        lambda build: RecipeSpec(
-            name=name, build=build, summary=summary or summarize(build), source=source
-        ),
-        replace=replace,
-    )
+    return RECIPES.register(name, summary=summary, source=source, replace=replace)
 
 
 def list_recipes() -> list[str]:

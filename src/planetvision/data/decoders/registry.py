@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planetvision.errors import ImageError, SettingsError
-from planetvision.registry import Entry, Registry, summarize
+from planetvision.registry import Entry, Registry
 
 __all__ = [
     "DECODERS",
@@ -250,18 +250,15 @@ def register_decoder(
         (10, 10, 3)
         >>> DECODERS.remove("tenbyten")
     """
-    return DECODERS.decorator(
-        lambda build: DecoderSpec(
-            name=name,
-            build=build,
-            summary=summary or summarize(build),
-            suffixes=(suffixes,) if isinstance(suffixes, str) else tuple(suffixes),
-            recognize=recognize,
-            companions=companions,
-            source=source,
-            extra=extra,
-        ),
+    return DECODERS.register(
+        name,
+        summary=summary,
+        source=source,
         replace=replace,
+        extra=extra,
+        suffixes=suffixes,
+        recognize=recognize,
+        companions=companions,
     )
 
 
