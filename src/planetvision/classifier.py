@@ -442,17 +442,43 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
 
         resolve_device(device)
         model = load_model(path)
-        known = cls._get_param_names()
-        settings = {name: value for name, value in model.settings.items() if name in known}
-        if settings.get("class_map"):
-            settings["class_map"] = dict(settings["class_map"])
-        classifier = cls(**{**settings, "recipe": model.recipe, "device": device})
+        settings = {**model.settings, "recipe": model.recipe, "device": device}
+        classifier = cls.from_settings(settings)
         classifier.network_ = model.network
         classifier.recipe_ = model.recipe
         classifier.classes_ = np.array(model.classes)
         classifier.metrics_ = dict(model.metrics)
         classifier.weights_ = model.weights
         return classifier
+
+    def to_settings(self) -> dict[str, Any]:
+        """Returns the arguments as JSON can hold them, for `from_settings`."""
+        values: dict[str, Any] = self.get_params(deep=False)
+        # JSON's keys are strings, and a class may be an integer.
+        values["class_map"] = list(make_plain(self.class_map or {}).items()) or None
+        for name, value in values.items():
+            if isinstance(value, Recipe):
+                values[name] = value.to_dict()
+            elif isinstance(value, os.PathLike):
+                values[name] = os.path.abspath(value)  # noqa: PTH100 - Path.absolute keeps ".."
+            elif isinstance(value, np.generic):  # as a grid search hands them over
+                values[name] = value.item()
+        return values
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> PlanetClassifier:
+        """Returns an untrained classifier of the arguments that `to_settings` gave.
+
+        Args:
+            settings: The arguments; those that there are no more are passed over.
+        """
+        known = cls._get_param_names()
+        values = {name: value for name, value in settings.items() if name in known}
+        if values.get("class_map"):
+            values["class_map"] = dict(values["class_map"])
+        if isinstance(values.get("recipe"), Mapping):
+            values["recipe"] = Recipe.from_dict(values["recipe"])
+        return cls(**values)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
@@ -576,12 +602,4 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             "max_minutes",
             "compile",
         }
-        values = self.get_params(deep=False)
-        # JSON's keys are strings, and a class may be an integer.
-        values["class_map"] = list(make_plain(self.class_map or {}).items()) or None
-        settings = {name: value for name, value in values.items() if name not in left_out}
-        # A grid search hands over NumPy's numbers, which JSON does not take.
-        return {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in settings.items()
-        }
+        return {name: value for name, value in self.to_settings().items() if name not in left_out}

@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from planetvision.classifier import PlanetClassifier
-from planetvision.config import Recipe
 from planetvision.data import save_manifest
-from planetvision.data.catalog import make_plain
 from planetvision.errors import CheckpointError, OutputError
 from planetvision.files import check_output, create_output_folder, write_json
 from planetvision.runtime import is_main_process
@@ -167,11 +163,7 @@ def resume_run(
             + ("it is finished." if done else "it was cut off before its first stage. Start anew."),
             path=str(target),
         )
-    if settings["class_map"] is not None:
-        settings["class_map"] = dict(settings["class_map"])
-    if isinstance(settings["recipe"], Mapping):
-        settings["recipe"] = Recipe.from_dict(settings["recipe"])
-    classifier = PlanetClassifier(**settings).set_params(progress=progress)
+    classifier = PlanetClassifier.from_settings({**settings, "progress": progress})
     return train_run(classifier, data, target, columns=columns, callbacks=callbacks, resume=True)
 
 
@@ -192,21 +184,9 @@ def _describe(
     classifier: PlanetClassifier, data: Any, labels: object, columns: ColumnMap | None
 ) -> dict[str, Any]:
     """Returns how a run was started, as JSON can hold it; images in a list are left out."""
-    settings = classifier.get_params(deep=False)
-    recipe, class_map = settings["recipe"], settings["class_map"]
-    settings["recipe"] = recipe.to_dict() if isinstance(recipe, Recipe) else recipe
-    settings["class_map"] = None if class_map is None else list(make_plain(class_map).items())
-    settings = {
-        name: os.path.abspath(value)  # noqa: PTH100 - Path.absolute keeps ".."
-        if isinstance(value, os.PathLike)
-        else value.item()
-        if isinstance(value, np.generic)
-        else value
-        for name, value in settings.items()
-    }
     is_path = isinstance(data, str | os.PathLike) and labels is None
     return {
         "data": os.path.abspath(data) if is_path else None,  # noqa: PTH100
         "columns": None if columns is None else dict(columns),
-        "settings": settings,
+        "settings": classifier.to_settings(),
     }
