@@ -178,10 +178,12 @@ def test_stage_ends_between_its_start_and_its_best(create: Create, train: ImageD
     torch.testing.assert_close(get_weights(trainer), start.lerp(keep.weights[0], 0.25))
 
 
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
 def test_validation_after_interpolation_is_that_of_the_weights_that_stay(
-    create: Create, train: ImageDataset
+    ema_decay: float | None, create: Create, train: ImageDataset
 ) -> None:
-    trainer = fit(create, make_recipe(replace(STAGE, interpolation=0.5)), train, train)
+    stage = replace(STAGE, interpolation=0.5, ema_decay=ema_decay)
+    trainer = fit(create, make_recipe(stage), train, train)
     images = torch.stack([train[row][0] for row in range(len(train))])
     with torch.no_grad():
         logits = trainer.network(images)

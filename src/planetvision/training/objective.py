@@ -56,8 +56,7 @@ class Objective:
         """Returns what each image counts, (N,)."""
         if self.class_weights is None:
             return torch.ones(len(targets), device=targets.device)
-        weights = self.class_weights.to(targets.device)
-        return targets @ weights if targets.ndim == 2 else weights[targets]
+        return targets @ self.class_weights if targets.ndim == 2 else self.class_weights[targets]
 
     def get_losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Returns the loss of each image, (N,)."""

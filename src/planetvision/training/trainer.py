@@ -173,7 +173,8 @@ class Trainer:
         tune_allocator()
         self._deadline = time.monotonic() + 60 * (self.max_minutes or math.inf)
         self.history = TrainingHistory()
-        self._class_counts = count_classes(train, self.recipe)
+        counts = count_classes(train, self.recipe)
+        self._class_counts = None if counts is None else counts.to(self.device)
         settings = self._get_settings(train, val)
         first, epoch_state = 0, None
         if resume is not None:
@@ -237,7 +238,7 @@ class Trainer:
         try:
             self._call("on_stage_begin", stage)
             if resume is None:
-                self._keep_if_best(run, self.validate(run))
+                self._judge(run)
             while self.goes_on(run):
                 record = self.run_epoch(run)
                 self._call("on_epoch_end", record)
@@ -248,7 +249,7 @@ class Trainer:
                 run.average.apply()
             if stage.interpolation < 1:
                 interpolate(self.network, start, share=stage.interpolation)
-                self._note(self._validate_now(run))
+                self._note(self.validate(run))
         finally:
             # Removes Accelerate's wrapper of `forward`, which would keep its autocast.
             learner = self.accelerator.unwrap_model(run.module, keep_fp32_wrapper=False)
@@ -376,7 +377,7 @@ class Trainer:
                 if time.monotonic() > self._deadline:
                     break
         run.num_epochs += 1
-        validation = self._validate_now(run)
+        validation = self._judge(run)
         if validation is not None:
             self._check_finite("validation loss", validation.loss, run, epoch, step)
         record = EpochRecord(
@@ -391,7 +392,6 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
         self.history.append(record)
-        self._keep_if_best(run, validation)
         return record
 
     def train_step(
@@ -460,26 +460,18 @@ class Trainer:
             return False
         return run.num_epochs < run.stage.epochs
 
-    def _validate_now(self, run: StageRun) -> Validation | None:
-        """Validates the weights that would be kept: the average, where there is one."""
-        if run.average is None or run.num_epochs == 0:
-            return self.validate(run)
-        with run.average.applied():
-            return self.validate(run)
-
-    def _keep_if_best(self, run: StageRun, validation: Validation | None) -> None:
-        if validation is None:
-            return
-        if run.stage.monitor == "none":
-            self._note(validation)
-            return
-        score = validation.loss
-        if run.stage.monitor == "calibrated_loss":
-            score = validation.calibrated_loss
-        shown = contextlib.nullcontext() if run.average is None else run.average.applied()
-        with shown:
-            if run.best.update(score):
+    def _judge(self, run: StageRun) -> Validation | None:
+        """Validates the average of the weights, where there is one, and keeps it if it is best."""
+        with contextlib.nullcontext() if run.average is None else run.average.applied():
+            validation = self.validate(run)
+            if validation is None:
+                return None
+            score = validation.loss
+            if run.stage.monitor == "calibrated_loss":
+                score = validation.calibrated_loss
+            if run.stage.monitor == "none" or run.best.update(score):
                 self._note(validation)
+        return validation
 
     def _note(self, validation: Validation | None) -> None:
         if validation is not None:
