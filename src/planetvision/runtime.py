@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from planetvision.config import Precision
 from planetvision.errors import SettingsError
 
@@ -191,8 +189,8 @@ def derive_seed(*parts: int | str) -> int:
         >>> derive_seed(0, "split") == derive_seed(1, "split")
         False
     """
-    # NumPy's integers are the same seeds as Python's.
-    plain = (part.item() if isinstance(part, np.generic) else part for part in parts)
+    # NumPy's integers are the same seeds as Python's; the command line starts without NumPy.
+    plain = (part.item() if hasattr(part, "item") else part for part in parts)
     text = "/".join(f"{type(part).__name__}:{part}" for part in plain)
     digest = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
@@ -206,6 +204,7 @@ def seeded(seed: int, *, device: torch.device | None = None) -> Iterator[None]:
         seed: A seed in [0, 2**63), such as `derive_seed` gives.
         device: A CUDA device whose generator is seeded too.
     """
+    import numpy as np
     import torch
 
     python_state = random.getstate()

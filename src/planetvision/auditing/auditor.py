@@ -88,16 +88,17 @@ def audit(
     kept = [row for row in range(len(catalog)) if row not in errors]
     if not kept:
         raise DataError(f"None of the {len(catalog)} images of {catalog.origin} can be read.")
+    readable = survey.select(kept)
     prepared = prepare_surveyed(
         catalog.select(kept),
-        survey.select(kept),
+        readable,
         unreadable=tuple(errors.values()),
         group_duplicates=group_duplicates,
         num_parts=3 if test_fraction > 0 else 2,
     )
     duplicates = prepared.duplicates
     if not group_duplicates:
-        duplicates = find_duplicates(survey.select(kept).descriptors)
+        duplicates = find_duplicates(readable.descriptors)
     catalog = prepared.catalog
     remarks: list[str] = []
     try:

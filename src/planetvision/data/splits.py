@@ -263,23 +263,22 @@ def _identify_rows(catalog: Catalog) -> list[tuple[str, str]]:
 
     First comes its content where that is known, and then its path below the folder of all.
     """
-    names = catalog.names
-    paths = [
+    names = [
         os.path.abspath(name)  # noqa: PTH100 - Path.absolute keeps ".."
-        for name, source in zip(names, catalog.sources, strict=True)
         if isinstance(source, str | os.PathLike)
+        else name
+        for name, source in zip(catalog.names, catalog.sources, strict=True)
     ]
     try:
-        root = os.path.commonpath(paths) if paths else ""
-    except ValueError:  # several drives
+        root = os.path.commonpath([name for name in names if os.path.isabs(name)])  # noqa: PTH117
+    except ValueError:  # several drives, or no paths at all
         root = ""
-    below = iter(PurePath(path).relative_to(root).as_posix() if root else path for path in paths)
-    known = [
-        next(below) if isinstance(source, str | os.PathLike) else name
-        for name, source in zip(names, catalog.sources, strict=True)
+    below = [
+        PurePath(name).relative_to(root).as_posix() if root and os.path.isabs(name) else name  # noqa: PTH117
+        for name in names
     ]
     hashes = catalog.hashes or ("",) * len(catalog)
-    return [(value or name, name) for value, name in zip(hashes, known, strict=True)]
+    return [(value or name, name) for value, name in zip(hashes, below, strict=True)]
 
 
 def _count_classes(catalog: Catalog) -> dict[Label, npt.NDArray[np.float64]]:
