@@ -207,6 +207,8 @@ def test_run_of_a_list_goes_on_with_the_same_list(
         resume_run(tmp_path / "run")
     run = train_run(classifier, disc_paths, tmp_path / "run", labels=disc_labels, resume=True)
     assert run.evaluation is not None
+    with pytest.raises(CheckpointError, match="it is finished"):
+        resume_run(run.folder)
 
 
 def test_folder_without_a_run_cannot_go_on(tmp_path: Path) -> None:

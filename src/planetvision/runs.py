@@ -150,17 +150,17 @@ def resume_run(
             "the folder of a run that was cut off.",
             path=str(target),
         ) from cause
-    if data is None:
-        raise CheckpointError(
-            f"The run '{target}' was given its images as a list, which is not written down. Call "
-            "train_run(classifier, images, folder, labels=..., resume=True) with the same.",
-            path=str(target),
-        )
     if not can_resume(target):
         done = (target / "model" / "config.json").is_file()
         raise CheckpointError(
             f"The run '{target}' cannot go on: "
             + ("it is finished." if done else "it was cut off before its first stage. Start anew."),
+            path=str(target),
+        )
+    if data is None:
+        raise CheckpointError(
+            f"The run '{target}' was given its images as a list, which is not written down. Call "
+            "train_run(classifier, images, folder, labels=..., resume=True) with the same.",
             path=str(target),
         )
     classifier = PlanetClassifier.from_settings({**settings, "progress": progress})
