@@ -41,9 +41,9 @@ from planetvision.evaluation.metrics import wilson_interval
 from planetvision.inference.predictor import compute_logits, load_views
 from planetvision.network import PlanetNet, create_network
 from planetvision.render import write_dataset
-from planetvision.runtime import tune_allocator
 from planetvision.training import RECIPES
 from planetvision.training.trainer import Trainer
+from planetvision.tuning import tune_machine
 
 BACKBONE = "efficientnet_lite0"
 # The last three blocks on stored views of each image, to the end: the validation part is saturated,
@@ -290,7 +290,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, default=Path("fine_tuning.json"))
     arguments = parser.parse_args()
-    tune_allocator()
+    tune_machine()
     results: dict[str, Any] = {}
     if arguments.json.exists():
         results = json.loads(arguments.json.read_text())

@@ -2,7 +2,7 @@
 
 All train on one split of a folder from the same pretrained weights, each in a process of its own
 (`training_row.py`). `classic` is run plainly, as published scripts are: no stored features, no
-cache of decoded images, the system's memory allocator.
+cache of decoded images, none of the levers of `planetvision.tuning`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def measure_apart(name: str, table: Path, options: Sequence[str]) -> Row:
         return {"skipped": "not registered"}
     script, result = Path(__file__).with_name("training_row.py"), table.with_suffix(".json")
     command = [sys.executable, str(script), str(table), name, "--json", str(result), *options]
-    plain = {"PLANETVISION_ALLOCATOR": "system"} if name == PLAIN else {}
+    plain = {"PLANETVISION_TUNING": "none"} if name == PLAIN else {}
     subprocess.run(command, env={**os.environ, **plain}, check=True)
     row: Row = json.loads(result.read_text())
     return row

@@ -17,6 +17,7 @@ ROOMS = (
     "config",
     "files",
     "runtime",
+    "tuning",
     "geometry",
     "augment",
     "render",

@@ -296,6 +296,7 @@ def test_numbers_of_numpy_train_as_plain_ones_and_are_saved(
         ({"recipe": "balance"}, "Unknown recipe 'balance'. Did you mean 'balanced'"),
         ({"val_fraction": 0.6, "test_fraction": 0.5}, "leave nothing to train on"),
         ({"precision": "fp16"}, "needs a CUDA device"),
+        ({"tuning": "turbo"}, "`tuning` must be 'auto', 'all', 'none' or levers"),
         ({"device": "cuda:7"}, "`device` is 'cuda:7'"),
         ({"framing": "crop"}, "`framing` must be one of"),
         ({"tta": "flips"}, "`tta` must be one of 'none', 'body', got 'flips'"),
@@ -307,6 +308,51 @@ def test_each_wrong_setting_is_named(
     with pytest.raises(SettingsError) as caught:
         make(**arguments).fit(disc_folder)
     assert message in str(caught.value)
+
+
+def test_settings_hold_paths_that_another_folder_finds(
+    make: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = make(weights="own.pth", cache="./decoded").to_settings()
+    assert found["weights"] == str(tmp_path / "own.pth")
+    assert found["cache"] == str(tmp_path / "decoded")
+    words = make(weights="none", cache="disk").to_settings()
+    assert (words["weights"], words["cache"]) == ("none", "disk")
+
+
+def test_prediction_is_in_the_precision_that_was_asked_for(
+    trained: PlanetClassifier, disc_paths: list[str], tmp_path: Path
+) -> None:
+    folder = trained.save(tmp_path / "model")
+    found = {
+        precision: PlanetClassifier.load(folder, device="cpu", precision=precision).predict_proba(
+            disc_paths
+        )
+        for precision in ("auto", "fp32", "bf16")
+    }
+    np.testing.assert_array_equal(found["auto"], found["fp32"])
+    assert 0 < np.abs(found["bf16"] - found["fp32"]).max() < 0.1
+
+
+def test_loading_refuses_a_precision_that_the_device_does_not_have(
+    trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    folder = trained.save(tmp_path / "model")
+    with pytest.raises(SettingsError, match="'fp16' needs a CUDA device"):
+        PlanetClassifier.load(folder, device="cpu", precision="fp16")
+
+
+def test_loaded_network_has_the_memory_format_of_the_levers(
+    trained: PlanetClassifier, disc_paths: list[str], tmp_path: Path
+) -> None:
+    folder = trained.save(tmp_path / "model")
+    for tuning, expected in (("all", True), ("none", False)):
+        loaded = PlanetClassifier.load(folder, device="cpu", tuning=tuning)
+        assert loaded.network_.spec.channels_last is expected
+        np.testing.assert_allclose(
+            loaded.predict_proba(disc_paths), trained.predict_proba(disc_paths), atol=1e-5
+        )
 
 
 @pytest.fixture

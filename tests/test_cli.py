@@ -310,6 +310,7 @@ def test_demo_passes_its_options_on_and_names_what_to_look_at(
         (["--weights", "nowhere.pth"], "there is no file 'nowhere.pth'"),
         (["--batch-size", "0"], "`batch_size` must be"),
         (["--precision", "fp8"], "fp8"),
+        (["--tuning", "turbo"], "Known: allocator, threads, channels_last"),
         (["--colour", "red"], "--colour"),
     ],
 )

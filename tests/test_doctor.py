@@ -12,14 +12,15 @@ import torch
 
 from planetvision.backbones import timm_models
 from planetvision.doctor import examine
+from planetvision.tuning import LEVERS
 
 
 def test_examine_tells_versions_machine_weights_and_extras() -> None:
     facts = examine()
-    assert list(facts) == ["versions", "machine", "weights", "extras"]
+    assert list(facts) == ["versions", "machine", "levers", "weights", "extras"]
     assert facts["versions"]["torch"] == metadata.version("torch")
     assert facts["versions"]["planetvision"] == metadata.version("planetvision")
-    assert facts["machine"]["threads of torch"] == str(torch.get_num_threads())
+    assert facts["levers"]["number of threads"] == str(torch.get_num_threads())
     assert facts["machine"]["device 'auto'"] == ("cuda" if torch.cuda.is_available() else "cpu")
     assert facts["weights"]["tiny"] == "none exist: train from scratch"
     assert set(facts["extras"]) == {"offline", "parquet", "tensorboard", "fits", "pds"}
@@ -52,3 +53,29 @@ def test_missing_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> No
     assert examine()["extras"]["tensorboard"] == (
         'missing: pip install "planetvision[tensorboard]"'
     )
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"avx512_bf16": True}, "in hardware"),
+        ({"avx512_bf16": False, "sve_bf16": True}, "in hardware"),
+        ({"avx512_f": True}, "emulated"),
+        (None, "unknown"),
+    ],
+)
+def test_levers_tell_whether_the_processor_has_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, bool] | None, expected: str
+) -> None:
+    if found is None:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert examine()["levers"]["bf16 on the CPU"].startswith(expected)
+
+
+def test_levers_that_are_off_are_shown_as_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert examine()["levers"]["channels_last"].startswith("on: ")
+    monkeypatch.setenv("PLANETVISION_TUNING", "none")
+    levers = examine()["levers"]
+    assert all(levers[name].startswith("off: ") for name in LEVERS)

@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from planetvision.errors import SettingsError
 from planetvision.runtime import (
     create_accelerator,
     derive_seed,
-    get_num_workers,
     resolve_device,
     resolve_precision,
     seeded,
@@ -231,26 +229,3 @@ def test_accelerator_that_fails_inside_leaves_no_state() -> None:
     assert all(not holder._shared_state for holder in HOLDERS)
     with create_accelerator("no", CPU) as accelerator:
         assert accelerator.mixed_precision == "no"
-
-
-@pytest.mark.parametrize(
-    ("requested", "num_images", "cores", "expected"),
-    [
-        (3, 1, 2, 3),
-        (0, 10_000, 64, 0),
-        (None, 255, 64, 0),
-        (None, 10_000, 2, 0),
-        (None, 10_000, 4, 2),
-        (None, 10_000, 64, 8),
-    ],
-)
-def test_get_num_workers_follows_request_images_and_cores(
-    monkeypatch: pytest.MonkeyPatch,
-    requested: int | None,
-    num_images: int,
-    cores: int,
-    expected: int,
-) -> None:
-    affinity: Any = lambda pid: set(range(cores))  # noqa: E731
-    monkeypatch.setattr(os, "sched_getaffinity", affinity, raising=False)
-    assert get_num_workers(requested, num_images) == expected

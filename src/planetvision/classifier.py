@@ -14,11 +14,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from planetvision.config import Framing, Precision, Recipe, Stretch, Tta
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
-from planetvision.data.cache import DEFAULT_CACHE_GIGABYTES
+from planetvision.data.cache import CACHES, DEFAULT_CACHE_GIGABYTES
 from planetvision.data.catalog import ClassMap, make_plain, map_labels
 from planetvision.errors import DataError, NotFittedError, SettingsError, count, itemize
 from planetvision.explain import EXPLAINERS
-from planetvision.runtime import resolve_device
+from planetvision.runtime import resolve_device, resolve_precision
 from planetvision.training.plan import OnError, create_plan
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ __all__ = ["PlanetClassifier"]
 
 logger = logging.getLogger(__name__)
 
+# Arguments that are a path unless they are one of these words.
+_PATHS = {"weights": ("pretrained", "none"), "cache": CACHES}
 # Reading has warned of the first two, and of the last the comparison with the network says more.
 _TOLD_ELSEWHERE = ("unreadable", "bit_depth", "easy")
 
@@ -78,8 +80,11 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         on_error: What `fit` does with files that cannot be read: `raise` names them all and stops,
             `skip` names them in a warning and goes on.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: `auto`, `fp32`, `fp16` or `bf16`.
+        precision: `auto`, `fp32`, `fp16` or `bf16`: the arithmetic of training and, unless it is
+            `auto`, of prediction, which is in `fp32` otherwise.
         num_workers: Loader processes; None lets the machine decide.
+        tuning: The levers of the machine that are on: `all`, `none`, `allocator`, `threads` and
+            `channels_last` joined by `+`, or `auto`, what `PLANETVISION_TUNING` says, else `all`.
         random_state: The seed of split, weights, order and augmentation.
         progress: Whether to show progress bars.
 
@@ -132,6 +137,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         device: str = "auto",
         precision: Precision = "auto",
         num_workers: int | None = None,
+        tuning: str = "auto",
         random_state: int = 0,
         progress: bool = False,
     ) -> None:
@@ -158,6 +164,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         self.device = device
         self.precision = precision
         self.num_workers = num_workers
+        self.tuning = tuning
         self.random_state = random_state
         self.progress = progress
 
@@ -239,6 +246,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             weights=self.weights,
             input_spec=spec,
             seed=self.random_state,
+            tuning=self.tuning,
         )
         plan.warn_of_random_features()
         train, val = create_datasets(
@@ -253,6 +261,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             seed=self.random_state,
             num_workers=self.num_workers,
             compile=bool(self.compile),
+            tuning=self.tuning,
             max_minutes=self.max_minutes,
             checkpoints=checkpoints,
             callbacks=tuple(callbacks),
@@ -289,11 +298,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         return predict_catalog(
             self._network(),
             read_inputs(X),
-            classes=self.classes_.tolist(),
-            device=self._device(),
-            batch_size=int(self.batch_size or 32),
-            num_workers=self.num_workers,
-            progress=self.progress,
+            **self._running(),
         )
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
@@ -365,11 +370,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         evaluation = evaluate_catalog(
             network,
             self._test_part() if X is None else self._read_test(X, y, columns, class_map),
-            classes=self.classes_.tolist(),
-            device=self._device(),
-            batch_size=int(self.batch_size or 32),
-            num_workers=self.num_workers,
-            progress=self.progress,
+            **self._running(),
         )
         if X is None:
             kept = ("accuracy", "n", "accuracy_ci95", "macro_f1")
@@ -427,12 +428,21 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         return save_model(model, path, overwrite=overwrite)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, device: str = "auto") -> PlanetClassifier:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        tuning: str = "auto",
+    ) -> PlanetClassifier:
         """Returns the classifier that `save` wrote; needs no network and no pretrained weights.
 
         Args:
             path: The model's folder.
             device: Where it shall run.
+            precision: In which arithmetic; `auto` is `fp32`.
+            tuning: The levers of the machine that are on.
 
         Raises:
             ModelFormatError: If a part is missing or damaged, or a newer version wrote it.
@@ -440,9 +450,10 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         """
         from planetvision.storage import load_model
 
-        resolve_device(device)
-        model = load_model(path)
-        settings = {**model.settings, "recipe": model.recipe, "device": device}
+        resolve_precision(precision, resolve_device(device))
+        running = {"device": device, "precision": precision, "tuning": tuning}
+        model = load_model(path, tuning=tuning)
+        settings = {**model.settings, "recipe": model.recipe, **running}
         classifier = cls.from_settings(settings)
         classifier.network_ = model.network
         classifier.recipe_ = model.recipe
@@ -459,7 +470,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         for name, value in values.items():
             if isinstance(value, Recipe):
                 values[name] = value.to_dict()
-            elif isinstance(value, os.PathLike):
+            elif isinstance(value, os.PathLike) or (name in _PATHS and value not in _PATHS[name]):
                 values[name] = os.path.abspath(value)  # noqa: PTH100 - Path.absolute keeps ".."
             elif isinstance(value, np.generic):  # as a grid search hands them over
                 values[name] = value.item()
@@ -493,6 +504,18 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
 
     def _device(self) -> torch.device:
         return resolve_device(self.device)
+
+    def _running(self) -> dict[str, Any]:
+        """How prediction runs."""
+        return {
+            "classes": self.classes_.tolist(),
+            "device": self._device(),
+            "batch_size": int(self.batch_size or 32),
+            "num_workers": self.num_workers,
+            "precision": self.precision,
+            "tuning": self.tuning,
+            "progress": self.progress,
+        }
 
     def _test_part(self) -> Catalog:
         test = self.split_.part("test") if hasattr(self, "split_") else None
@@ -595,6 +618,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             "device",
             "precision",
             "num_workers",
+            "tuning",
             "progress",
             "weights",
             "cache",

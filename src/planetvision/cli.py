@@ -94,6 +94,10 @@ Out = Annotated[Path, typer.Option(help="A new or empty folder for the results."
 GroupDuplicates = Annotated[bool, typer.Option(help="Keep near-copies of an image in one part.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files in the output folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Arithmetic = Annotated[Precision, typer.Option("--precision", help="Arithmetic of the network.")]
+Tuning = Annotated[
+    str, typer.Option(help="Levers of this machine, joined by +; all, none; see `doctor`.")
+]
 Data = Annotated[
     Path,
     typer.Argument(
@@ -211,8 +215,9 @@ def train(
     weights: Annotated[str, typer.Option(help="pretrained, none, or a file.")] = "pretrained",
     seed: Annotated[int, typer.Option(help="The seed of everything.")] = 0,
     device: Device = "auto",
-    precision: Annotated[Precision, typer.Option(help="Arithmetic.")] = Precision.auto,
+    precision: Arithmetic = Precision.auto,
     num_workers: Annotated[Optional[int], typer.Option(help="Loader processes.")] = None,  # noqa: UP045
+    tuning: Tuning = "auto",
     on_error: Annotated[
         OnError, typer.Option(help="What to do about files that cannot be read.")
     ] = OnError.stop,
@@ -275,6 +280,7 @@ def train(
                 device=device,
                 precision=precision.value,
                 num_workers=num_workers,
+                tuning=tuning,
                 random_state=seed,
                 progress=not quiet,
             )
@@ -304,11 +310,21 @@ def evaluate(
     column: Columns = None,
     class_map: ClassMap = None,
     device: Device = "auto",
+    precision: Arithmetic = Precision.auto,
+    tuning: Tuning = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Judge a model on labelled images."""
-    classifier = _load(model, out, device=device, overwrite=overwrite, quiet=quiet)
+    classifier = _load(
+        model,
+        out,
+        device=device,
+        precision=precision.value,
+        tuning=tuning,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
     evaluation = classifier.evaluate(
         data,
         columns=_parse_pairs(column, "--column"),
@@ -326,11 +342,21 @@ def predict(
     inputs: Inputs,
     out: Out,
     device: Device = "auto",
+    precision: Arithmetic = Precision.auto,
+    tuning: Tuning = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Say what images show; writes predictions.csv, annotated/ and collage.png."""
-    classifier = _load(model, out, device=device, overwrite=overwrite, quiet=quiet)
+    classifier = _load(
+        model,
+        out,
+        device=device,
+        precision=precision.value,
+        tuning=tuning,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
     from planetvision.results.predictions import format_share
 
     predictions = classifier.predict(inputs if len(inputs) > 1 else inputs[0])
@@ -555,12 +581,13 @@ def _families() -> dict[str, Any]:
     return {registry.family: registry for registry in registries}
 
 
-def _load(model: Path, out: Path, *, device: str, overwrite: bool, quiet: bool) -> Any:
+def _load(model: Path, out: Path, *, overwrite: bool, quiet: bool, **running: Any) -> Any:
+    """Returns the model that is to run in this way, once its output folder proves free."""
     from planetvision.classifier import PlanetClassifier
     from planetvision.files import check_output
 
     check_output(out, overwrite=overwrite)
-    return PlanetClassifier.load(model, device=device).set_params(progress=not quiet)
+    return PlanetClassifier.load(model, **running).set_params(progress=not quiet)
 
 
 def _check_run(

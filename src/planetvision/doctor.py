@@ -7,6 +7,14 @@ import platform
 from importlib import metadata, util
 from pathlib import Path
 
+from planetvision.tuning import (
+    LEVERS,
+    get_num_cores,
+    get_num_workers,
+    resolve_tuning,
+    tune_machine,
+)
+
 __all__ = ["examine"]
 
 _PACKAGES = (
@@ -37,6 +45,7 @@ def examine() -> dict[str, dict[str, str]]:
     return {
         "versions": _versions(),
         "machine": _machine(),
+        "levers": _levers(),
         "weights": _weights(),
         "extras": {
             name: "installed"
@@ -60,22 +69,54 @@ def _versions() -> dict[str, str]:
 def _machine() -> dict[str, str]:
     import torch
 
-    from planetvision.runtime import resolve_device, resolve_precision, tune_allocator
+    from planetvision.runtime import resolve_device, resolve_precision
 
     device = resolve_device("auto")
     facts = {
         "system": platform.platform(terse=True),
-        "cores": str(os.cpu_count()),
-        "threads of torch": str(torch.get_num_threads()),
+        "cores": f"{get_num_cores()} of {os.cpu_count()}",
         "device 'auto'": str(device),
         "precision 'auto'": {"no": "fp32"}.get(
             resolve_precision("auto", device), resolve_precision("auto", device)
         ),
-        "allocator": "tuned" if tune_allocator() else "the system's defaults",
     }
     for index in range(torch.cuda.device_count()):
         facts[f"cuda:{index}"] = torch.cuda.get_device_name(index)
     return facts
+
+
+def _levers() -> dict[str, str]:
+    """What is done to make this machine fast; see `planetvision.tuning`."""
+    import torch
+
+    on = resolve_tuning()
+    pulled = tune_machine()
+    facts = {}
+    for name, summary in LEVERS.items():
+        state = "on" if name in on else "off"
+        if name in on and name not in pulled:
+            state = {"allocator": "not on this system", "threads": "not needed"}.get(name, "on")
+        facts[name] = f"{state}: {summary}"
+    facts["number of threads"] = str(torch.get_num_threads())
+    facts["loader processes"] = f"{get_num_workers(None, 1000)} for 1000 images"
+    in_hardware = _has_bfloat16()
+    facts["bf16 on the CPU"] = {
+        True: "in hardware: precision='bf16' makes prediction faster",
+        False: "emulated: precision='bf16' is slower",
+        None: "unknown",
+    }[in_hardware]
+    return facts
+
+
+def _has_bfloat16() -> bool | None:
+    """Returns whether the processor itself has bfloat16; None where PyTorch cannot say."""
+    import torch
+
+    get = getattr(torch.cpu, "get_capabilities", None)
+    if get is None:
+        return None
+    found = get()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
 
 def _weights() -> dict[str, str]:

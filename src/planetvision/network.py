@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from planetvision.backbones.shapes import pool_features
 from planetvision.backbones.weights import load_weights
 from planetvision.config import InputSpec
 from planetvision.heads import HEADS
+from planetvision.tuning import resolve_tuning
 
 __all__ = ["PlanetNet", "Weights", "create_network"]
 
@@ -149,6 +151,7 @@ def create_network(
     weights: Weights = "pretrained",
     input_spec: InputSpec | None = None,
     seed: int | None = None,
+    tuning: str = "auto",
 ) -> PlanetNet:
     """Returns a new network.
 
@@ -160,6 +163,7 @@ def create_network(
         weights: `pretrained`, `none` for random ones, or a file with the backbone's weights.
         input_spec: What the backbone is shown, where it differs from its spec.
         seed: The seed of the random weights; None leaves PyTorch's generator as it is.
+        tuning: The levers of the machine that are on; `channels_last` is for the network.
 
     Raises:
         UnknownNameError: If backbone or head is unknown.
@@ -176,8 +180,11 @@ def create_network(
                 head_options=head_options,
                 weights=weights,
                 input_spec=input_spec,
+                tuning=tuning,
             )
     spec = BACKBONES.get(backbone) if isinstance(backbone, str) else backbone
+    if "channels_last" not in resolve_tuning(tuning):
+        spec = replace(spec, channels_last=False)
     shown = input_spec or spec.input
     pretrained = weights == "pretrained" and bool(spec.weights)
     module = spec.create(pretrained=pretrained, image_size=shown.image_size)

@@ -1,14 +1,10 @@
-"""The machine: device, precision, memory allocator, seeds, and Accelerate's process-wide state."""
+"""The machine: device, precision, seeds, and Accelerate's process-wide state."""
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import hashlib
-import logging
 import os
 import random
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
@@ -22,51 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "create_accelerator",
+    "create_autocast",
     "derive_seed",
-    "get_num_workers",
     "is_main_process",
     "resolve_device",
     "resolve_precision",
     "seeded",
-    "tune_allocator",
 ]
 
-logger = logging.getLogger(__name__)
-
 MixedPrecision = Literal["no", "fp16", "bf16"]
-
-# Parameters of glibc's mallopt(3), from <malloc.h>.
-_M_TRIM_THRESHOLD = -1
-_M_TOP_PAD = -2
-_M_MMAP_MAX = -4
-_TOP_PAD_BYTES = 256 * 2**20
-
-
-@functools.cache
-def tune_allocator() -> bool:
-    """Keeps freed memory in the process on Linux with glibc, and says whether it did.
-
-    PyTorch on CPU frees and allocates the same large blocks in every step; by default glibc gives
-    each back to the system, and the page faults cost more than the arithmetic (see
-    benchmarks/allocator.py). The environment variable `PLANETVISION_ALLOCATOR=system` keeps
-    glibc's defaults. Calls after the first do nothing.
-
-    References:
-        mallopt(3), Linux manual page.
-    """
-    if os.environ.get("PLANETVISION_ALLOCATOR") == "system" or not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:  # musl has none
-        return False
-    settings = (
-        (_M_MMAP_MAX, 0),
-        (_M_TRIM_THRESHOLD, 2**31 - 1),
-        (_M_TOP_PAD, _TOP_PAD_BYTES),
-    )
-    # Not `all(...)` of a generator: each setting helps by itself, so none is left out.
-    accepted = [mallopt(parameter, value) == 1 for parameter, value in settings]
-    return all(accepted)
 
 
 def resolve_device(device: str) -> torch.device:
@@ -132,6 +92,19 @@ def resolve_precision(precision: Precision, device: torch.device) -> MixedPrecis
     raise SettingsError(
         f"`precision` must be one of 'auto', 'fp32', 'fp16', 'bf16', got {precision!r}."
     )
+
+
+def create_autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """Returns the block in which a forward pass runs in this precision; `auto` is fp32 here.
+
+    Raises:
+        SettingsError: As `resolve_precision` does.
+    """
+    import torch
+
+    mixed = "no" if precision == "auto" else resolve_precision(precision, device)
+    dtype = torch.float16 if mixed == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=mixed != "no")
 
 
 @contextmanager
@@ -227,16 +200,3 @@ def seeded(seed: int, *, device: torch.device | None = None) -> Iterator[None]:
         torch.random.set_rng_state(torch_state)
         if device is not None and cuda_state is not None:
             torch.cuda.set_rng_state(cuda_state, device)
-
-
-def get_num_workers(requested: int | None, num_images: int) -> int:
-    """Returns how many loader processes to start; None lets the machine decide.
-
-    A process costs more than it saves on few images, or where the network uses every core.
-    """
-    if requested is not None:
-        return requested
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if num_images < 256 or (cores or 1) <= 2:
-        return 0
-    return min(8, (cores or 1) // 2)

@@ -113,8 +113,12 @@ def save_model(
     return target
 
 
-def load_model(folder: str | os.PathLike[str]) -> SavedModel:
+def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> SavedModel:
     """Returns the model in a folder; needs no network and no pretrained weights.
+
+    Args:
+        folder: The folder.
+        tuning: As for `create_network`.
 
     Raises:
         ModelFormatError: If a part is missing or damaged, or the folder was written by a newer
@@ -132,6 +136,7 @@ def load_model(folder: str | os.PathLike[str]) -> SavedModel:
             weights="none",
             input_spec=InputSpec.from_dict(config["preprocessing"]),
             seed=0,
+            tuning=tuning,
         )
         model = SavedModel(
             network=network,

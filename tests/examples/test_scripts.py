@@ -45,14 +45,19 @@ def test_custom_backbone_learns_more_than_chance(tmp_path: Path) -> None:
     assert "Grad-CAM looked at blocks" in told
 
 
-def test_allocator_benchmark_prints_both_rates_and_their_ratio(tmp_path: Path) -> None:
-    options = ("--rounds", "1", "--batches", "1", "--batch-size", "2", "--threads", "1")
-    told = run_script("benchmarks/allocator.py", *options, folder=tmp_path)
-    rates = dict(re.findall(r"^median +(\w+) +([\d.]+) images/s$", told, flags=re.MULTILINE))
-    assert set(rates) == {"system", "tuned"}
-    ratio = re.search(r"^tuned / system: ([\d.]+)$", told, flags=re.MULTILINE)
-    assert ratio is not None
-    assert abs(float(ratio[1]) - float(rates["tuned"]) / float(rates["system"])) < 0.02
+def test_runtime_benchmark_prints_the_rates_of_each_lever_and_their_ratios(
+    tmp_path: Path,
+) -> None:
+    options = ("--rounds", "1", "--seconds", "0.1", "--batch-size", "2", "--image-size", "64")
+    some = ("--count", "4", "--only", "no lever", "1 workers")
+    told = run_script("benchmarks/runtime.py", *options, *some, folder=tmp_path)
+    rows = dict(re.findall(r"^\| ([^|]+) \| (.+) \|$", told, flags=re.MULTILINE))
+    assert set(rows) >= {"as it is", "no lever", "0 workers", "1 workers"}
+    forward, ratio, step, _, files, _ = (cell.strip() for cell in rows["no lever"].split("|"))
+    base = float(rows["as it is"].split("|")[0])
+    assert abs(float(ratio) - float(forward) / base) < 0.02
+    assert float(step) > 0
+    assert files == ""
 
 
 def test_disc_benchmark_prints_a_row_a_body_and_band(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from planetvision.data.survey import Survey, survey_catalog
 from planetvision.data.tables import ColumnMap
 from planetvision.errors import DataError, ImageError, WeightsError
 from planetvision.results.audit import Audit, Baseline
-from planetvision.runtime import resolve_device, tune_allocator
+from planetvision.runtime import resolve_device
+from planetvision.tuning import tune_machine
 
 __all__ = ["audit", "audit_catalog"]
 
@@ -197,7 +198,7 @@ def _compute_features(
     from planetvision.network import create_network
     from planetvision.training.features import ViewDataset, compute_features
 
-    tune_allocator()
+    tune_machine()
     place = resolve_device(device)
     network = create_network(
         backbone, num_classes=len(catalog.classes), weights=weights, input_spec=spec, seed=0

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from planetvision.config import Precision
 from planetvision.data.catalog import Catalog, Label
 from planetvision.errors import ConversionWarning, DataError, DataWarning, ExplanationError
 from planetvision.evaluation.metrics import compute_metrics
@@ -31,6 +32,8 @@ def evaluate_catalog(
     device: torch.device,
     batch_size: int = 32,
     num_workers: int | None = None,
+    precision: Precision = "fp32",
+    tuning: str = "auto",
     progress: bool = False,
 ) -> Evaluation:
     """Returns how good the network is on these images.
@@ -45,6 +48,8 @@ def evaluate_catalog(
         device: Where to run.
         batch_size: Images a forward pass.
         num_workers: Loader processes; None lets the machine decide.
+        precision: The arithmetic of the network, but for the maps; `auto` is `fp32`.
+        tuning: The levers of the machine that are on: see `planetvision.tuning`.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -58,6 +63,8 @@ def evaluate_catalog(
         catalog,
         batch_size=batch_size,
         num_workers=num_workers,
+        precision=precision,
+        tuning=tuning,
         progress=progress,
         **shared,
     )

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
 
 from planetvision.augment.framing import frame_views
-from planetvision.config import InputSpec
+from planetvision.config import InputSpec, Precision
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.images import ImageSource, decode_image
 from planetvision.data.loading import create_loader
@@ -19,7 +19,8 @@ from planetvision.data.survey import warn_of_conversion
 from planetvision.errors import ImageError
 from planetvision.network import PlanetNet
 from planetvision.results import Predictions
-from planetvision.runtime import get_num_workers, tune_allocator
+from planetvision.runtime import create_autocast
+from planetvision.tuning import get_num_workers, tune_machine
 
 __all__ = ["FramedImages", "Views", "compute_logits", "load_views", "predict_catalog"]
 
@@ -91,6 +92,8 @@ def predict_catalog(
     device: torch.device,
     batch_size: int = 32,
     num_workers: int | None = None,
+    precision: Precision = "fp32",
+    tuning: str = "auto",
     progress: bool = False,
 ) -> Predictions:
     """Returns the network's answer for each image; those that cannot be read carry an error.
@@ -102,9 +105,11 @@ def predict_catalog(
         device: Where to run.
         batch_size: Images a forward pass.
         num_workers: Loader processes; None lets the machine decide.
+        precision: The arithmetic of the network; `auto` is `fp32`.
+        tuning: The levers of the machine that are on: see `planetvision.tuning`.
         progress: Whether to show a progress bar.
     """
-    tune_allocator()
+    tune_machine(tuning)
     network.to(device).eval()
     workers = get_num_workers(num_workers, len(catalog))
     images = FramedImages(catalog.sources, network.input_spec)
@@ -125,7 +130,7 @@ def predict_catalog(
             if readable:
                 # Around the forward pass only: weights that are moved to a device in inference
                 # mode could never again take part in a gradient.
-                with torch.inference_mode():
+                with torch.inference_mode(), create_autocast(precision, device):
                     logits = compute_logits(network, readable)
                 probabilities[rows] = logits.softmax(dim=1).cpu().numpy()
             errors += [views.error for views in batch]

@@ -24,6 +24,7 @@ from planetvision.runtime import resolve_device, resolve_precision
 from planetvision.schedules import SCHEDULES
 from planetvision.training.recipes import RECIPES
 from planetvision.training.stages import check_optimizer
+from planetvision.tuning import resolve_tuning
 
 __all__ = ["OnError", "Plan", "Settings", "create_plan"]
 
@@ -57,6 +58,7 @@ class Settings(Protocol):
     device: str
     precision: Precision
     num_workers: int | None
+    tuning: str
     random_state: int
 
 
@@ -162,6 +164,7 @@ def create_plan(settings: Settings) -> Plan:
     device = attempt(lambda: resolve_device(settings.device))
     if device is not None:
         attempt(lambda: resolve_precision(settings.precision, device))
+    attempt(lambda: resolve_tuning(settings.tuning))
     attempt(lambda: check_fractions(settings.val_fraction, settings.test_fraction))
     attempt(lambda: check_cache(settings.cache, settings.cache_gigabytes))
     named = isinstance(settings.weights, str | os.PathLike)

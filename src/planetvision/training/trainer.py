@@ -25,11 +25,9 @@ from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.runtime import (
     create_accelerator,
     derive_seed,
-    get_num_workers,
     resolve_device,
     resolve_precision,
     seeded,
-    tune_allocator,
 )
 from planetvision.training.averaging import (
     BestWeights,
@@ -57,6 +55,7 @@ from planetvision.training.objective import Objective
 from planetvision.training.replay import Replay, find_frozen_part
 from planetvision.training.stage_run import StageRun, Validation
 from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler
+from planetvision.tuning import get_num_workers, resolve_tuning, tune_machine
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -90,6 +89,7 @@ class Trainer:
         store_features: Whether a stage with `views` runs what is frozen once. Without it each step
             runs the whole network on the same views, with the same results.
         compile: Whether steps that run the whole network are compiled by `torch.compile`.
+        tuning: The levers of the machine that are on: see `planetvision.tuning`.
         max_minutes: When this time is over, the stage ends after the step, and no other begins.
         checkpoints: The folder for what `fit(resume=...)` goes on from; None keeps nothing.
         callbacks: Hooks.
@@ -108,6 +108,7 @@ class Trainer:
         num_workers: int | None = None,
         store_features: bool = True,
         compile: bool = False,
+        tuning: str = "auto",
         max_minutes: float | None = None,
         checkpoints: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callback] = (),
@@ -122,6 +123,8 @@ class Trainer:
         self.num_workers = num_workers
         self.store_features = store_features
         self.compile = compile
+        resolve_tuning(tuning)
+        self.tuning = tuning
         self.max_minutes = max_minutes
         self.checkpoints = None if checkpoints is None else Checkpoints(checkpoints)
         self.callbacks = [*callbacks, *([ProgressBar()] if progress else [])]
@@ -170,7 +173,7 @@ class Trainer:
             CheckpointError: If there is no checkpoint, or it is of another training.
             SettingsError: If a stage asks for what the network or the data do not have.
         """
-        tune_allocator()
+        tune_machine(self.tuning)
         self._deadline = time.monotonic() + 60 * (self.max_minutes or math.inf)
         self.history = TrainingHistory()
         counts = count_classes(train, self.recipe)
@@ -555,6 +558,7 @@ class Trainer:
         if isinstance(self.network, PlanetNet):
             network["backbone"] = self.network.spec.name
             network["input"] = self.network.input_spec.to_dict()
+            network["channels_last"] = self.network.spec.channels_last
         return {
             "recipe": self.recipe.to_dict(),
             "scheduler": self.scheduler,
