@@ -6,7 +6,7 @@ import copy
 import math
 import pickle
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -582,3 +582,40 @@ def test_tensorboard_events_hold_the_history(
         assert [scalar.step for scalar in scalars] == [1, 2]
         written = [scalar.value for scalar in scalars]
         assert written == pytest.approx([getattr(record, name) for record in history], rel=1e-6)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[nn.Module]]:
+    """What is compiled meanwhile: traced by `torch.compile`, and run without a C++ compiler."""
+    modules: list[nn.Module] = []
+    compile_module = nn.Module.compile
+
+    def compile_by_tracing(module: nn.Module) -> None:
+        modules.append(module)
+        compile_module(module, backend="eager")
+
+    monkeypatch.setattr(nn.Module, "compile", compile_by_tracing)
+    yield modules
+    torch.compiler.reset()
+
+
+def test_compiled_steps_learn_the_same_and_leave_a_plain_network(
+    train: ImageDataset, val: ImageDataset, compiled: list[nn.Module]
+) -> None:
+    recipe = make_recipe(STAGES["fine-tune"])
+    plain, expected = run(recipe, train, val)
+    assert compiled == []
+    network, history = run(recipe, train, val, compile=True)
+    assert compiled == [network]
+    for found, record in zip(history, expected, strict=True):
+        assert found.train_loss == pytest.approx(record.train_loss, rel=1e-4)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], value, rtol=1e-3, atol=1e-5)
+    pickle.loads(pickle.dumps(network))
+
+
+def test_stored_features_are_not_compiled(
+    train: ImageDataset, val: ImageDataset, compiled: list[nn.Module]
+) -> None:
+    run(make_recipe(STAGES["views"]), train, val, compile=True)
+    assert compiled == []

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from planetvision.config import Recipe
 from planetvision.errors import CheckpointError, OutputError, TrainingWarning, itemize
 from planetvision.files import create_output_folder, write_atomically, write_json
+from planetvision.network import PlanetNet
 from planetvision.storage import list_versions
+from planetvision.training.inputs import TrainingData, describe_data
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "describe_training"]
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +168,38 @@ class Checkpoints:
                 self.folder,
                 "; ".join(changed),
             )
+
+
+def describe_training(
+    network: nn.Module,
+    recipe: Recipe,
+    *,
+    train: TrainingData,
+    val: TrainingData | None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Returns what must be the same for a training to go on from a checkpoint.
+
+    Args:
+        network: What is trained.
+        recipe: The stages.
+        train: The training images.
+        val: The validation images.
+        settings: What else the result depends on, as JSON can hold it.
+    """
+    shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
+    described: dict[str, Any] = {"parameters": shapes}
+    if isinstance(network, PlanetNet):
+        described["backbone"] = network.spec.name
+        described["input"] = network.input_spec.to_dict()
+        described["channels_last"] = network.spec.channels_last
+    return {
+        "recipe": recipe.to_dict(),
+        **settings,
+        "network": described,
+        "train": describe_data(train),
+        "val": None if val is None else describe_data(val),
+    }
 
 
 def _write(path: Path, state: Mapping[str, Any]) -> None:

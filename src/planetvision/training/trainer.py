@@ -8,17 +8,16 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
 from planetvision.calibration import fit_temperature, get_cross_entropy
 from planetvision.config import Precision, Recipe, Stage
-from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
+from planetvision.data.loading import ImageDataset
 from planetvision.errors import SettingsError, TrainingError
 from planetvision.network import PlanetNet
 from planetvision.results.history import EpochRecord, TrainingHistory
@@ -37,7 +36,7 @@ from planetvision.training.averaging import (
     load_learned,
 )
 from planetvision.training.callbacks import Callback, ProgressBar
-from planetvision.training.checkpoint import Checkpoints
+from planetvision.training.checkpoint import Checkpoints, describe_training
 from planetvision.training.features import (
     Extract,
     FeatureDataset,
@@ -45,14 +44,10 @@ from planetvision.training.features import (
     compute_features,
 )
 from planetvision.training.gradients import compute_gradients
-from planetvision.training.inputs import (
-    TrainingData,
-    count_classes,
-    describe_data,
-    prepare_data,
-)
+from planetvision.training.inputs import TrainingData, count_classes, prepare_data
 from planetvision.training.objective import Objective
 from planetvision.training.replay import Replay, find_frozen_part
+from planetvision.training.stage_data import create_stage_loader, create_views, store_views
 from planetvision.training.stage_run import StageRun, Validation
 from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler
 from planetvision.tuning import get_num_workers, resolve_tuning, tune_machine
@@ -178,7 +173,7 @@ class Trainer:
         self.history = TrainingHistory()
         counts = count_classes(train, self.recipe)
         self._class_counts = None if counts is None else counts.to(self.device)
-        settings = self._get_settings(train, val)
+        settings = self._describe(train, val)
         first, epoch_state = 0, None
         if resume is not None:
             self.checkpoints = Checkpoints(resume)
@@ -285,29 +280,28 @@ class Trainer:
         if isinstance(train, ImageDataset):
             workers = get_num_workers(self.num_workers, len(train))
         if stage.views:
-            views = self._create_views(stage, train, first_epoch)
-            train_data = views
+            train_data = views = create_views(stage, train, first_epoch=first_epoch)
             if self.store_features and (parts := self.split_network(stage)) is not None:
                 extract, module = parts
                 compute = partial(self._compute_features, extract, num_workers=workers)
                 epoch = max(first_epoch, len(self.history) + 1)
-                train_data, refresh = self._store(views, compute, epoch)
+                train_data, refresh = store_views(views, compute, epoch=epoch)
                 if isinstance(val, ImageDataset):
                     val_data = compute(ViewDataset(val, 1), description="validation features")
                 workers = 0
         if module is self.network and self.compile:
             module.compile()
-        sampler = None
-        if not isinstance(train_data, DataLoader):
-            seed = derive_seed(self.seed, "stage", stage.name)
-            sampler = EpochSampler(len(train_data), seed=seed)
-        train_loader = self._create_loader(stage, train_data, sampler, workers)
-        val_loader = None
-        if val_data is not None:
-            order = None
-            if not isinstance(val_data, DataLoader):
-                order = EpochSampler(len(val_data), shuffle=False)
-            val_loader = self._create_loader(stage, val_data, order, workers)
+        create_loader = partial(
+            create_stage_loader,
+            stage,
+            batch_size=(stage.batch_size or self.recipe.batch_size) * stage.accumulation_steps,
+            num_processes=self.accelerator.num_processes,
+            num_workers=workers,
+            pin_memory=self.device.type == "cuda",
+        )
+        seed = derive_seed(self.seed, "stage", stage.name)
+        train_loader, sampler = create_loader(train_data, seed=seed)
+        val_loader = None if val_data is None else create_loader(val_data, seed=None)[0]
         optimizer = create_optimizer(self.network, stage)
         module, optimizer, train_loader, val_loader = self.accelerator.prepare(
             module, optimizer, train_loader, val_loader
@@ -480,19 +474,6 @@ class Trainer:
         if validation is not None:
             self.val_loss, self.val_accuracy = validation.loss, validation.accuracy
 
-    def _create_views(self, stage: Stage, train: TrainingData, first_epoch: int) -> ViewDataset:
-        if not isinstance(train, ImageDataset):
-            raise SettingsError(
-                f"stage '{stage.name}': `views` needs an `ImageDataset`, got a "
-                f"{type(train).__name__}. Pass one, or views=0."
-            )
-        return ViewDataset(
-            train,
-            stage.views,
-            first_epoch=first_epoch,
-            refresh_epochs=stage.refresh_epochs,
-        )
-
     def _get_planet_net(self, stage: Stage) -> PlanetNet:
         if not isinstance(self.network, PlanetNet):
             raise SettingsError(
@@ -500,43 +481,6 @@ class Trainer:
                 f"{type(self.network).__name__}. Wrap the module in one, or pass views=0."
             )
         return self.network
-
-    def _create_loader(
-        self,
-        stage: Stage,
-        data: Dataset[Any] | DataLoader[Any],
-        sampler: EpochSampler | None,
-        num_workers: int,
-    ) -> DataLoader[Any]:
-        if isinstance(data, DataLoader) or sampler is None:
-            return data  # type: ignore[return-value] # a loader, since it has no sampler of ours
-        batch_size = (stage.batch_size or self.recipe.batch_size) * stage.accumulation_steps
-        processes = self.accelerator.num_processes
-        if batch_size % processes:
-            raise SettingsError(
-                f"stage '{stage.name}': the batch size {batch_size} cannot be shared out equally "
-                f"between {processes} processes. Pass a multiple of {processes}."
-            )
-        return create_loader(
-            data,
-            sampler,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            pin_memory=self.device.type == "cuda",
-        )
-
-    @staticmethod
-    def _store(
-        views: ViewDataset, compute: Callable[..., FeatureDataset], epoch: int
-    ) -> tuple[FeatureDataset, Callable[[int], None]]:
-        """Returns the stored views of an epoch, and what renews them."""
-        stored = compute(views, epoch=epoch, description="features")
-
-        def refresh(number: int) -> None:
-            if number > epoch and views.is_new_at(number):
-                stored.replace(compute(views, epoch=number, description="features"))
-
-        return stored, refresh
 
     def _compute_features(
         self, extract: Extract, views: ViewDataset, **options: Any
@@ -551,23 +495,16 @@ class Trainer:
             **options,
         )
 
-    def _get_settings(self, train: TrainingData, val: TrainingData | None) -> dict[str, Any]:
-        """Returns what must be the same for a training to go on."""
-        shapes = {name: list(value.shape) for name, value in self.network.state_dict().items()}
-        network: dict[str, Any] = {"parameters": shapes}
-        if isinstance(self.network, PlanetNet):
-            network["backbone"] = self.network.spec.name
-            network["input"] = self.network.input_spec.to_dict()
-            network["channels_last"] = self.network.spec.channels_last
-        return {
-            "recipe": self.recipe.to_dict(),
-            "scheduler": self.scheduler,
-            "seed": int(self.seed),
-            "precision": self.precision,
-            "network": network,
-            "train": describe_data(train),
-            "val": None if val is None else describe_data(val),
-        }
+    def _describe(self, train: TrainingData, val: TrainingData | None) -> dict[str, Any]:
+        return describe_training(
+            self.network,
+            self.recipe,
+            train=train,
+            val=val,
+            scheduler=self.scheduler,
+            seed=int(self.seed),
+            precision=self.precision,
+        )
 
     def _get_progress(self, stage: int) -> dict[str, Any]:
         return {
