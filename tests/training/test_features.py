@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Iterator
 
 import psutil
 import pytest
 import torch
+from accelerate import Accelerator
 
 from planetvision.config import InputSpec
 from planetvision.data.loading import ImageDataset
 from planetvision.network import create_network
+from planetvision.runtime import create_accelerator
 from planetvision.training.features import FeatureDataset, ViewDataset, compute_features
 
 SPEC = InputSpec(image_size=32)
@@ -21,6 +23,12 @@ def images(disc_paths: list[str]) -> ImageDataset:
     return ImageDataset(
         disc_paths[:5], [0, 1, 2, 0, 1], input_spec=SPEC, augmentation="light", seed=4
     )
+
+
+@pytest.fixture
+def accelerator() -> Iterator[Accelerator]:
+    with create_accelerator("no", torch.device("cpu")) as engine:
+        yield engine
 
 
 def test_views_are_the_plain_image_and_augmented_ones(images: ImageDataset) -> None:
@@ -48,15 +56,16 @@ def test_views_are_drawn_anew_after_so_many_epochs(images: ImageDataset) -> None
     assert torch.equal(renewed[0, 4][0], renewed[0, 6][0])  # the plain view
 
 
-def test_stored_features_are_those_of_each_view(images: ImageDataset) -> None:
+def test_stored_features_are_those_of_each_view(
+    images: ImageDataset, accelerator: Accelerator
+) -> None:
     network = create_network("tiny", num_classes=3, weights="none", input_spec=SPEC, seed=0).eval()
     views = ViewDataset(images, 3, refresh_epochs=1)
     stored = compute_features(
         lambda batch: (network.forward_features(batch),),
         views,
         epoch=2,
-        device=torch.device("cpu"),
-        autocast=contextlib.nullcontext,
+        accelerator=accelerator,
         batch_size=2,
     )
     with torch.no_grad():
@@ -72,6 +81,7 @@ def test_stored_maps_keep_their_memory_format_in_memory_and_in_a_file(
     layout: torch.memory_format,
     in_file: bool,
     images: ImageDataset,
+    accelerator: Accelerator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if in_file:
@@ -85,8 +95,7 @@ def test_stored_maps_keep_their_memory_format_in_memory_and_in_a_file(
     stored = compute_features(
         extract,
         ViewDataset(images, 1),
-        device=torch.device("cpu"),
-        autocast=contextlib.nullcontext,
+        accelerator=accelerator,
         batch_size=2,
     )
     maps, means, targets = stored.__getitems__([(3, 0), (1, 0)])

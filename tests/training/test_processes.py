@@ -31,9 +31,14 @@ train, val = (
     for rows in (range(0, 24, 2), range(1, 15, 2))
 )
 losses = []
+shown = []
+computed = {}
 
 
 class Keep(Callback):
+    def on_stage_begin(self, trainer, stage):
+        computed.setdefault(stage.name, sum(shown))
+
     def on_step_end(self, trainer, loss):
         losses.append(loss)
 
@@ -52,6 +57,8 @@ stages = (
     ),
 )
 network = create_network("tiny", num_classes=3, weights="none", input_spec=spec, seed=0)
+forward_features = network.forward_features
+network.forward_features = lambda images: shown.append(len(images)) or forward_features(images)
 trainer = Trainer(
     network,
     Recipe(name="test", stages=stages, batch_size=10 - len(sys.argv[3:]), augmentation="light"),
@@ -64,7 +71,7 @@ history = trainer.fit(train, val)
 if trainer.is_main_process and not list(out.glob("result.json")):
     records = [(one.train_loss, one.train_accuracy, one.val_accuracy) for one in history]
     weights = [float(weight.sum()) for weight in network.parameters()]
-    result = {"losses": losses, "records": records, "weights": weights}
+    result = {"losses": losses, "records": records, "weights": weights, "computed": computed}
     (out / "result.json").write_text(json.dumps(result))
 """
 
@@ -97,6 +104,8 @@ def test_two_processes_take_the_steps_of_one(disc_folder: Path, tmp_path: Path) 
     shared = run(tmp_path / "shared", disc_folder, *TORCHRUN)
     assert shared["losses"] == pytest.approx(alone["losses"], rel=1e-4)
     assert shared["weights"] == pytest.approx(alone["weights"], rel=1e-3, abs=1e-3)
+    # Two views of 12 images, and 7 images: half of them each.
+    assert (alone["computed"]["head"], shared["computed"]["head"]) == (24 + 7, 12 + 4)
     for here, there in zip(shared["records"], alone["records"], strict=True):
         assert here == pytest.approx(there, rel=1e-4)  # of 7 images: none is counted twice
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
@@ -24,7 +23,7 @@ from planetvision.data.survey import Survey, survey_catalog
 from planetvision.data.tables import ColumnMap
 from planetvision.errors import DataError, ImageError, WeightsError
 from planetvision.results.audit import Audit, Baseline
-from planetvision.runtime import resolve_device
+from planetvision.runtime import create_accelerator, resolve_device
 from planetvision.tuning import tune_machine
 
 __all__ = ["audit", "audit_catalog"]
@@ -205,11 +204,11 @@ def _compute_features(
     )
     images = ImageDataset(catalog.sources, input_spec=spec, hashes=catalog.hashes, cache=cache)
     network.to(place).eval()
-    stored = compute_features(
-        lambda batch: (network.forward_features(batch),),
-        ViewDataset(images, 1),
-        device=place,
-        autocast=contextlib.nullcontext,
-        progress=progress,
-    )
+    with create_accelerator("no", place) as accelerator:
+        stored = compute_features(
+            lambda batch: (network.forward_features(batch),),
+            ViewDataset(images, 1),
+            accelerator=accelerator,
+            progress=progress,
+        )
     return np.asarray(stored.features[0])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psutil
 import torch
@@ -15,6 +14,9 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 __all__ = ["Extract", "FeatureDataset", "ViewDataset", "compute_features"]
 
@@ -119,8 +121,7 @@ def compute_features(
     dataset: ViewDataset,
     *,
     epoch: int = 0,
-    device: torch.device,
-    autocast: Callable[[], AbstractContextManager[Any]],
+    accelerator: Accelerator,
     batch_size: int = 32,
     num_workers: int = 0,
     progress: bool = False,
@@ -128,42 +129,68 @@ def compute_features(
 ) -> FeatureDataset:
     """Returns what the frozen part of a network gives for each row of a dataset.
 
+    Several processes share the work out, and each has all rows in the end.
+
     Args:
         extract: From a batch of images to the tensors that are stored, the batch their first axis.
         dataset: The views.
         epoch: The number of the epoch whose views they are.
-        device: Where the network is.
-        autocast: A function that returns the context of the forward pass.
-        batch_size: Images a forward pass.
+        accelerator: The engine, on the device where the network is.
+        batch_size: Images a forward pass, of all processes together.
         num_workers: Loader processes.
         progress: Whether to show a progress bar.
         description: What the bar says.
     """
     sampler = EpochSampler(len(dataset), shuffle=False)
     sampler.set_draw(epoch)
-    loader = create_loader(
-        dataset,
-        sampler,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        pin_memory=device.type == "cuda",
+    processes = accelerator.num_processes
+    share = -(-min(batch_size, len(dataset)) // processes)  # a batch that is not full is padded
+    loader = accelerator.prepare_data_loader(
+        create_loader(
+            dataset,
+            sampler,
+            batch_size=processes * share,
+            num_workers=num_workers,
+            pin_memory=accelerator.device.type == "cuda",
+        )
     )
     features: list[torch.Tensor] = []
     targets = torch.empty(len(dataset), dtype=torch.int64)
     start = 0
     with tqdm(total=len(dataset), desc=description, unit="image", disable=not progress) as bar:
         for images, labels in loader:
-            with autocast():
-                outputs = extract(images.to(device, non_blocking=True))
+            with accelerator.autocast():
+                outputs = extract(images)
+            gathered, labels = _gather(accelerator, outputs, labels)
             if not features:
-                features = _allocate(outputs, len(dataset))
+                features = _allocate(gathered, len(dataset))
             rows = slice(start, start + len(labels))
-            for store, output in zip(features, outputs, strict=True):
+            for store, output in zip(features, gathered, strict=True):
                 store[rows] = output.cpu()
-            targets[rows] = labels
+            targets[rows] = labels.cpu()
             start = rows.stop
             bar.update(len(labels))
     return FeatureDataset(features, targets)
+
+
+def _gather(
+    accelerator: Accelerator, outputs: Sequence[torch.Tensor], labels: torch.Tensor
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Returns what all processes have of a batch, in its order and without padding."""
+    gathered, labels = accelerator.gather_for_metrics((tuple(outputs), labels))
+    pairs = zip(gathered, outputs, strict=True)
+    return [_keep_format(whole, like) for whole, like in pairs], labels
+
+
+def _keep_format(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Gathering makes tensors contiguous, whatever their memory format was."""
+    if _is_channels_last(like):
+        return tensor.contiguous(memory_format=torch.channels_last)
+    return tensor
+
+
+def _is_channels_last(tensor: torch.Tensor) -> bool:
+    return tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
 
 
 def _allocate(outputs: Sequence[torch.Tensor], num_rows: int) -> list[torch.Tensor]:
@@ -176,7 +203,7 @@ def _allocate(outputs: Sequence[torch.Tensor], num_rows: int) -> list[torch.Tens
 
 
 def _allocate_one(output: torch.Tensor, num_rows: int, *, in_file: bool) -> torch.Tensor:
-    last = output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last)
+    last = _is_channels_last(output)
     shape = (num_rows, *(output.permute(0, 2, 3, 1) if last else output).shape[1:])
     if in_file:
         # The file goes with the folder at once; the system keeps it for who has it mapped.

@@ -489,8 +489,7 @@ class Trainer:
         return compute_features(
             extract,
             views,
-            device=self.device,
-            autocast=self.accelerator.autocast,
+            accelerator=self.accelerator,
             progress=self.progress and self.is_main_process,
             **options,
         )
