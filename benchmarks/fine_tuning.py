@@ -62,6 +62,9 @@ BASE = Stage(
 EACH_EPOCH = replace(BASE, views=0, epochs=4)
 AVERAGED = replace(BASE, ema_decay=0.98, interpolation=0.5)
 STRONG = {"augmentation": "strong_body"}
+# After the first round, in which the rate was what mattered.
+FAST = replace(BASE, learning_rate=1e-3)
+FAST_AVERAGED = replace(FAST, ema_decay=0.9)
 
 Variant = tuple[Stage | None, dict[str, Any]]
 VARIANTS: dict[str, Variant] = {
@@ -90,6 +93,21 @@ VARIANTS: dict[str, Variant] = {
     "mixup": (replace(EACH_EPOCH, mixup=0.2), {}),
     "cutmix": (replace(EACH_EPOCH, cutmix=1.0), {}),
     "without a head first": (EACH_EPOCH, {"skip_head": True}),
+    "thirty times the rate": (replace(BASE, learning_rate=3e-3), {}),
+    "fast, average": (FAST_AVERAGED, {}),
+    "fast, half way back": (replace(FAST, interpolation=0.5), {}),
+    "fast, average, half way": (replace(FAST_AVERAGED, interpolation=0.5), {}),
+    "fast, strong views": (FAST, STRONG),
+    "fast, strong, average": (FAST_AVERAGED, STRONG),
+    "fast, last 5 blocks": (replace(FAST, trainable_blocks=5), {}),
+    "fast, last 5, layer decay 0.6": (
+        replace(FAST_AVERAGED, trainable_blocks=5, layer_decay=0.6),
+        {},
+    ),
+    "fast, label smoothing": (FAST, {"label_smoothing": 0.1}),
+    "fast, twice as long": (replace(FAST, epochs=4), {}),
+    "fast, new views each epoch": (replace(EACH_EPOCH, learning_rate=1e-3), {}),
+    "fast, mixup": (replace(EACH_EPOCH, learning_rate=1e-3, mixup=0.2), {}),
 }
 
 

@@ -10,16 +10,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from planetvision.config import Recipe, Stage
+from planetvision.config import InputSpec, Recipe, Stage
 from planetvision.data.loading import ImageDataset
-from planetvision.errors import CheckpointError, OutputError, TrainingError, TrainingWarning
+from planetvision.errors import (
+    CheckpointError,
+    OutputError,
+    OutputExistsError,
+    TrainingError,
+    TrainingWarning,
+)
 from planetvision.files import write_atomically
 from planetvision.network import PlanetNet
 from planetvision.results import EpochRecord
-from planetvision.training.callbacks import Callback
+from planetvision.training.callbacks import Callback, CSVLogger
 from planetvision.training.checkpoint import Checkpoints
 from planetvision.training.trainer import Trainer
 
@@ -263,10 +270,83 @@ def test_loss_that_is_not_finite_names_the_last_checkpoint(
     create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
 ) -> None:
     class Poison(Callback):
-        def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
-            if record.epoch == 2:
+        def on_step_end(self, trainer: Trainer, loss: float) -> None:
+            if len(trainer.history) == 2:
                 torch.nn.init.constant_(trainer.network.get_parameter("head.1.bias"), math.nan)
 
-    recipe = replace(RECIPE, stages=(replace(RECIPE.stages[0], ema_decay=None, patience=None),))
-    with pytest.raises(TrainingError, match=r"nan.* The last checkpoint, after epoch 2, is in "):
+    stage = replace(RECIPE.stages[0], ema_decay=None, patience=None)
+    recipe = replace(RECIPE, stages=(stage,), batch_size=24)  # an epoch is a step
+    said = r"A weight is nan in .* The last checkpoint, after epoch 2, is in "
+    with pytest.raises(TrainingError, match=said):
         make(create, recipe, checkpoints=tmp_path, callbacks=[Poison()]).fit(train, val)
+
+
+def test_full_disk_where_a_stage_begins_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.start({})
+    checkpoints.save_stage({"stage": 0})
+    checkpoints.save_epoch({"stage": 0, "history": [1]})
+
+    def fill(path: Path, write_it: Callable[[Path], object]) -> None:
+        raise OutputError(f"'{path}' cannot be written: No space left on device.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("planetvision.training.checkpoint.write_atomically", fill)
+        with pytest.warns(TrainingWarning, match="the one before is still there"):
+            checkpoints.save_stage({"stage": 1})
+    checkpoints.save_epoch({"stage": 1, "history": [1, 2]})
+    assert checkpoints.load({}) == ({"stage": 0}, {"stage": 0, "history": [1]})
+
+
+def test_hook_that_refuses_a_new_training_leaves_the_checkpoints_of_the_earlier(
+    create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.csv"
+    with pytest.raises(CutOff):
+        make(create, checkpoints=tmp_path / "c", callbacks=[CSVLogger(log), Cut(9)]).fit(train, val)
+    kept = (tmp_path / "c" / "epoch.pt").read_bytes()
+    with pytest.raises(OutputExistsError):
+        make(create, checkpoints=tmp_path / "c", callbacks=[CSVLogger(log)]).fit(train, val)
+    assert (tmp_path / "c" / "epoch.pt").read_bytes() == kept
+
+
+def test_log_of_a_training_that_was_cut_off_before_its_first_checkpoint_is_replaced(
+    create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
+) -> None:
+    class CutBeforeSaving(Callback):
+        def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+            raise CutOff
+
+    log = CSVLogger(tmp_path / "log.csv")
+    with pytest.raises(CutOff):
+        make(create, checkpoints=tmp_path / "c", callbacks=[log, CutBeforeSaving()]).fit(train, val)
+    assert (tmp_path / "log.csv").exists()
+    assert not (tmp_path / "c" / "epoch.pt").exists()
+    resumed = make(create, callbacks=[CSVLogger(tmp_path / "log.csv")])
+    history = resumed.fit(train, val, resume=tmp_path / "c")
+    assert resumed.is_resumed
+    assert (tmp_path / "log.csv").read_text().count("\n") == len(history) + 1
+
+
+@pytest.mark.parametrize("change", ["pixels", "seed", "framing"])
+def test_other_images_in_memory_are_other_data(create: Create, tmp_path: Path, change: str) -> None:
+    generator = np.random.default_rng(0)
+    arrays = [generator.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(6)]
+
+    def make_images(**changes: Any) -> ImageDataset:
+        images = changes.pop("images", arrays)
+        settings = {"input_spec": InputSpec(image_size=32), **changes}
+        return ImageDataset(images, [0, 1, 2] * 2, **settings)
+
+    others: dict[str, dict[str, Any]] = {
+        "pixels": {"images": [255 - array for array in arrays]},
+        "seed": {"seed": 9},
+        "framing": {"input_spec": InputSpec(image_size=32, framing="squash")},
+    }
+    recipe = replace(RECIPE, stages=(replace(RECIPE.stages[0], epochs=1, patience=None),))
+    make(create, recipe, checkpoints=tmp_path).fit(make_images())
+    make(create, recipe).fit(make_images(), resume=tmp_path)
+    with pytest.raises(CheckpointError, match=r"train\."):
+        make(create, recipe).fit(make_images(**others[change]), resume=tmp_path)

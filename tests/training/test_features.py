@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 
 import psutil
@@ -11,6 +13,7 @@ from accelerate import Accelerator
 
 from planetvision.config import InputSpec
 from planetvision.data.loading import ImageDataset
+from planetvision.errors import TrainingError
 from planetvision.network import create_network
 from planetvision.runtime import create_accelerator
 from planetvision.training.features import FeatureDataset, ViewDataset, compute_features
@@ -118,3 +121,19 @@ def test_items_and_batches_are_the_same_rows() -> None:
     assert (one.tolist(), int(target)) == ([2.0, 3.0], 6)
     dataset.replace(FeatureDataset([rows + 1], torch.tensor([1, 2, 3])))
     assert dataset[(0, 0)][0].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room cannot be reserved here")
+def test_stored_features_that_no_disk_holds_are_an_error_and_not_the_end_of_the_process(
+    images: ImageDataset, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(descriptor: int, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    free = psutil.virtual_memory()._replace(available=1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(os, "posix_fallocate", fill)
+    with pytest.raises(TrainingError, match=r"has no room for them \(No space left .* TMPDIR"):
+        compute_features(
+            lambda batch: (batch.float(),), ViewDataset(images, 1), accelerator=accelerator
+        )

@@ -13,16 +13,20 @@ import pytest
 
 SCRIPT = """
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 from planetvision.config import InputSpec, Recipe, Stage
 from planetvision.data.loading import ImageDataset
 from planetvision.network import create_network
 from planetvision.training.callbacks import Callback
+from planetvision.training.checkpoint import Checkpoints
 from planetvision.training.trainer import Trainer
 
 data, out = map(Path, sys.argv[1:3])
+mode = sys.argv[3]
 paths = sorted(data.glob("*/*.png"))
 spec = InputSpec(image_size=32)
 # Odd numbers: the last batch cannot be shared out equally.
@@ -56,43 +60,54 @@ stages = (
         batch_size=5,
     ),
 )
+
+
+class NotingTheWriter(Checkpoints):
+    def _save(self, name, state):
+        (out / f"writer-{os.getpid()}").touch()
+        return super()._save(name, state)
+
+
 network = create_network("tiny", num_classes=3, weights="none", input_spec=spec, seed=0)
 forward_features = network.forward_features
 network.forward_features = lambda images: shown.append(len(images)) or forward_features(images)
 trainer = Trainer(
     network,
-    Recipe(name="test", stages=stages, batch_size=10 - len(sys.argv[3:]), augmentation="light"),
+    Recipe(name="test", stages=stages, batch_size=9 if mode == "odd" else 10, augmentation="light"),
     device="cpu",
     num_workers=0,
     callbacks=[Keep()],
-    checkpoints=out / "checkpoint",
+    max_minutes=0.02 if mode == "late" else None,
 )
+trainer.checkpoints = NotingTheWriter(out / "checkpoint")
+if mode == "late" and not trainer.is_main_process:
+    time.sleep(1)
 history = trainer.fit(train, val)
-if trainer.is_main_process and not list(out.glob("result.json")):
+if trainer.is_main_process:
     records = [(one.train_loss, one.train_accuracy, one.val_accuracy) for one in history]
     weights = [float(weight.sum()) for weight in network.parameters()]
     result = {"losses": losses, "records": records, "weights": weights, "computed": computed}
-    (out / "result.json").write_text(json.dumps(result))
+    with (out / "result.json").open("x") as file:
+        json.dump(result, file)
 """
 
 
-def run(folder: Path, data: Path, *launcher: str, odd: str = "") -> Any:
+def run(folder: Path, data: Path, *launcher: str, mode: str = "whole") -> Any:
     folder.mkdir()
     script = folder / "script.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, *launcher, str(script), str(data), str(folder)]
     done = subprocess.run(
-        [*command, odd] if odd else command,
+        [sys.executable, *launcher, str(script), str(data), str(folder), mode],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    if odd:
+    if mode == "odd":
         return done.stderr
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in (folder / "checkpoint").iterdir()].count("stage.pt") == 1
+    assert len(list(folder.glob("writer-*"))) == 1
     return json.loads((folder / "result.json").read_text())
 
 
@@ -111,5 +126,12 @@ def test_two_processes_take_the_steps_of_one(disc_folder: Path, tmp_path: Path) 
 
 
 def test_batch_that_cannot_be_shared_out_is_refused(disc_folder: Path, tmp_path: Path) -> None:
-    said = run(tmp_path / "odd", disc_folder, *TORCHRUN, odd="odd")
+    said = run(tmp_path / "odd", disc_folder, *TORCHRUN, mode="odd")
     assert "the batch size 9 cannot be shared out equally between 2 processes" in said
+
+
+def test_processes_whose_time_is_over_at_different_moments_end_together(
+    disc_folder: Path, tmp_path: Path
+) -> None:
+    result = run(tmp_path / "late", disc_folder, *TORCHRUN, mode="late")
+    assert len(result["records"]) < 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, SubsetRandomSampler, TensorDataset
 
 from planetvision.config import Recipe, Stage
 from planetvision.data.loading import ImageDataset
@@ -298,3 +299,106 @@ def test_network_of_the_library_takes_a_plain_data_set_but_not_for_stored_views(
     assert math.isfinite(trainer.fit(Plain())[0].train_loss)
     with pytest.raises(SettingsError, match=r"`views` needs an `ImageDataset`, got a _?\w+"):
         Trainer(create(), make_recipe(replace(frozen, views=1)), device="cpu").fit(Plain())
+
+
+def test_validation_counts_the_images_that_the_sampler_of_a_loader_gives() -> None:
+    points = Points()
+    counted: list[int] = []
+
+    class Counting(Trainer):
+        def validate(self, run: StageRun) -> Validation | None:
+            assert run.val_loader is not None
+            run.module.register_forward_pre_hook(lambda _, given: counted.append(len(given[0])))
+            return super().validate(run)
+
+    rows = list(range(27))
+    loader = DataLoader(points, batch_size=8, sampler=SubsetRandomSampler(rows))
+    module = nn.Linear(5, 2)
+    stage = replace(OWN, epochs=1, learning_rate=1e-6)
+    trainer = Counting(module, make_recipe(stage), device="cpu")
+    trainer.fit(points, loader)
+    with torch.no_grad():
+        right = module(points.points).argmax(dim=1) == torch.tensor(points.targets)
+    assert trainer.val_accuracy == pytest.approx(right[rows].float().mean().item())
+    assert counted[:4] == [8, 8, 8, 3]
+
+
+def test_accumulation_with_a_loader_of_ones_own_is_refused() -> None:
+    loader = DataLoader(Points(), batch_size=10)
+    recipe = make_recipe(replace(OWN, accumulation_steps=4))
+    with pytest.raises(SettingsError, match="`accumulation_steps` is 4, and a loader's batches"):
+        Trainer(nn.Linear(5, 2), recipe, device="cpu").fit(loader)
+
+
+def test_accumulation_leaves_the_size_of_a_validation_batch(
+    create: Create, train: ImageDataset
+) -> None:
+    sizes: list[int] = []
+
+    class Watching(Trainer):
+        def validate(self, run: StageRun) -> Validation | None:
+            assert run.val_loader is not None
+            sizes.append(next(iter(run.val_loader))[1].shape[0])
+            return super().validate(run)
+
+    recipe = make_recipe(replace(STAGE, accumulation_steps=3), batch_size=4)
+    fit(create, recipe, train, train, kind=Watching)
+    assert set(sizes) == {4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "adamww"}, "Unknown optimizer 'adamww'. Did you mean 'adamw'"),
+        ({"optimizer": "torch:Muon"}, "cannot be built"),
+        ({"scheduler": "cosin"}, "Did you mean 'cosine'"),
+    ],
+)
+def test_settings_of_a_later_stage_are_checked_before_the_first(
+    changes: dict[str, Any], message: str
+) -> None:
+    module = nn.Linear(5, 2)
+    before = copy.deepcopy(module.state_dict())
+    stages = (replace(OWN, epochs=1), replace(OWN, name="later", **changes))
+    recipe = Recipe(name="test", stages=stages, augmentation="nothing")
+    with pytest.raises(SettingsError, match=message) as caught:
+        Trainer(module, recipe, device="cpu").fit(Points())
+    assert len(caught.value.problems) == 2
+    assert "augmentation" in caught.value.problems[0]
+    assert all(torch.equal(module.state_dict()[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("minutes", [0, -1, "10", True])
+def test_time_limit_that_is_none_is_refused(minutes: Any) -> None:
+    with pytest.raises(SettingsError, match="`max_minutes` must be a number over 0, or None"):
+        Trainer(nn.Linear(5, 2), make_recipe(OWN), device="cpu", max_minutes=minutes)
+
+
+def test_data_that_hold_nothing_are_refused(create: Create, train: ImageDataset) -> None:
+    empty = ImageDataset([], [], input_spec=train.input_spec)
+    unnamed = ImageDataset(train.sources, input_spec=train.input_spec)
+    trainer = Trainer(create(), make_recipe(), device="cpu")
+    with pytest.raises(SettingsError) as caught:
+        trainer.fit(unnamed, empty)
+    assert list(caught.value.problems) == [
+        "The training images have no targets. Pass the class index of each: "
+        "ImageDataset(sources, targets, ...).",
+        "The validation data hold no image. Pass None to train without.",
+    ]
+    loader = DataLoader(Points(), batch_size=64, drop_last=True)
+    with pytest.raises(SettingsError, match="The training data hold no batch"):
+        Trainer(nn.Linear(5, 2), make_recipe(OWN), device="cpu").fit(loader)
+
+
+def test_stored_views_need_images_to_validate_on(create: Create, train: ImageDataset) -> None:
+    recipe = make_recipe(replace(STAGE, trainable_blocks=0, views=1))
+    with pytest.raises(SettingsError, match=r"`views` \(all\) need an `ImageDataset` to validate"):
+        Trainer(create(), recipe, device="cpu").fit(train, Points())
+
+
+@pytest.mark.parametrize("name", ["backbone_rate", "layer_decay"])
+def test_rates_of_blocks_are_refused_for_a_module_of_ones_own(name: str) -> None:
+    changes: dict[str, Any] = {name: 0.5}
+    stage = replace(OWN, **changes)
+    with pytest.raises(SettingsError, match=f"`{name}` give the blocks of a `PlanetNet`"):
+        Trainer(nn.Linear(5, 2), make_recipe(stage), device="cpu").fit(Points())

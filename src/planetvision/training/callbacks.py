@@ -117,7 +117,7 @@ class CSVLogger(Callback):
         Raises:
             OutputExistsError: If there is a file, and the training is new.
         """
-        if self.path.exists() and not self.overwrite and not len(trainer.history):
+        if self.path.exists() and not self.overwrite and not trainer.is_resumed:
             raise OutputExistsError(
                 f"The log '{self.path}' exists. Name another file, or pass overwrite=True.",
                 path=str(self.path),

@@ -42,6 +42,7 @@ class Checkpoints:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
+        self._is_behind = False
 
     def start(self, settings: Mapping[str, Any]) -> None:
         """Begins a new training: what an earlier one left here is removed.
@@ -57,12 +58,17 @@ class Checkpoints:
 
     def save_stage(self, state: Mapping[str, Any]) -> None:
         """Writes where a stage begins; the epochs of the one before are done with."""
-        if self._save("stage.pt", state):
+        self._is_behind = not self._save("stage.pt", state)
+        if not self._is_behind:
             (self.folder / "epoch.pt").unlink(missing_ok=True)
 
     def save_epoch(self, state: Mapping[str, Any]) -> None:
-        """Writes what a stage has changed, after an epoch."""
-        self._save("epoch.pt", state)
+        """Writes what a stage has changed, after an epoch.
+
+        Where the beginning of the stage could not be written, the epochs of the one before stay.
+        """
+        if not self._is_behind:
+            self._save("epoch.pt", state)
 
     def load(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """Returns what `save_stage` and `save_epoch` wrote last.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +16,8 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
+from planetvision.errors import TrainingError
+from planetvision.training.sharing import gather_batch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -138,7 +142,7 @@ def compute_features(
         accelerator: The engine, on the device where the network is.
         batch_size: Images a forward pass, of all processes together.
         num_workers: Loader processes.
-        progress: Whether to show a progress bar.
+        progress: Whether to show a progress bar, on a terminal.
         description: What the bar says.
     """
     sampler = EpochSampler(len(dataset), shuffle=False)
@@ -154,10 +158,11 @@ def compute_features(
             pin_memory=accelerator.device.type == "cuda",
         )
     )
+    shown = progress and sys.stderr.isatty()  # a log file would keep every move of the bar
     features: list[torch.Tensor] = []
     targets = torch.empty(len(dataset), dtype=torch.int64)
     start = 0
-    with tqdm(total=len(dataset), desc=description, unit="image", disable=not progress) as bar:
+    with tqdm(total=len(dataset), desc=description, unit="image", disable=not shown) as bar:
         for images, labels in loader:
             with accelerator.autocast():
                 outputs = extract(images)
@@ -177,7 +182,7 @@ def _gather(
     accelerator: Accelerator, outputs: Sequence[torch.Tensor], labels: torch.Tensor
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
     """Returns what all processes have of a batch, in its order and without padding."""
-    gathered, labels = accelerator.gather_for_metrics((tuple(outputs), labels))
+    gathered, labels = gather_batch(accelerator, (tuple(outputs), labels))
     pairs = zip(gathered, outputs, strict=True)
     return [_keep_format(whole, like) for whole, like in pairs], labels
 
@@ -202,6 +207,22 @@ def _allocate(outputs: Sequence[torch.Tensor], num_rows: int) -> list[torch.Tens
     return [_allocate_one(output, num_rows, in_file=in_file) for output in outputs]
 
 
+def _reserve(file: Path, num_bytes: int) -> None:
+    """Takes the room on the disk: memory that maps what is not there ends the process."""
+    try:
+        with file.open("wb") as opened:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(opened.fileno(), 0, num_bytes)
+            else:
+                opened.truncate(num_bytes)
+    except OSError as cause:
+        raise TrainingError(
+            f"The stored features take {num_bytes / 1e9:.1f} GB, too much for the free memory, and "
+            f"'{file.parent.parent}' has no room for them ({cause.strerror}). Set the environment "
+            "variable TMPDIR to another folder, or choose fewer `views`."
+        ) from cause
+
+
 def _allocate_one(output: torch.Tensor, num_rows: int, *, in_file: bool) -> torch.Tensor:
     last = _is_channels_last(output)
     shape = (num_rows, *(output.permute(0, 2, 3, 1) if last else output).shape[1:])
@@ -210,12 +231,10 @@ def _allocate_one(output: torch.Tensor, num_rows: int, *, in_file: bool) -> torc
         with tempfile.TemporaryDirectory(
             prefix="planetvision-", ignore_cleanup_errors=True
         ) as folder:
-            flat = torch.from_file(
-                str(Path(folder, "features")),
-                shared=True,
-                size=torch.Size(shape).numel(),
-                dtype=output.dtype,
-            )
+            file = Path(folder, "features")
+            count = torch.Size(shape).numel()
+            _reserve(file, count * output.element_size())
+            flat = torch.from_file(str(file), shared=True, size=count, dtype=output.dtype)
         store = flat.reshape(shape)
     else:
         store = torch.empty(shape, dtype=output.dtype)

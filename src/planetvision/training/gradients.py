@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from planetvision.errors import TrainingError
+from planetvision.training.sharing import find_present
 from planetvision.training.stage_run import StageRun
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def compute_gradients(
         The mean loss, the number of right answers, and that of images, over all processes.
 
     Raises:
-        TrainingError: If a single image does not fit.
+        TrainingError: If a single image does not fit, or a batch in one of several processes.
     """
     while True:
         run.optimizer.zero_grad()
@@ -51,6 +53,13 @@ def compute_gradients(
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
+            if accelerator.num_processes > 1:  # the others are at work on the whole batch already
+                raise TrainingError(
+                    f"A batch does not fit into memory in one of several processes, in stage "
+                    f"'{run.stage.name}' ({error}). Choose a smaller batch_size, and pass "
+                    "accumulation_steps to keep the size of a step.",
+                    stage=run.stage.name,
+                ) from error
             _halve(run, len(targets), error)
 
 
@@ -61,7 +70,7 @@ def _add_up(
     targets: torch.Tensor,
 ) -> tuple[float, float, int]:
     objective = run.objective
-    present = _find_present(accelerator, targets)
+    present = find_present(accelerator, targets)
     mixed, soft = objective.mix(inputs, targets)
     weights = objective.get_weights(soft) * present
     total = accelerator.reduce(weights.sum(), "sum")
@@ -84,19 +93,6 @@ def _add_up(
     return loss_sum, correct, int(count)
 
 
-def _find_present(accelerator: Accelerator, targets: torch.Tensor) -> torch.Tensor:
-    """Returns 1 for each image of the batch, and 0 for those that fill up the last one.
-
-    Several processes share a batch in equal parts, for which Accelerate repeats images.
-    """
-    present = torch.ones(len(targets), device=targets.device)
-    state = accelerator.gradient_state
-    if accelerator.num_processes > 1 and state.end_of_dataloader and state.remainder > 0:
-        first = len(targets) * accelerator.process_index
-        present[max(0, state.remainder - first) :] = 0
-    return present
-
-
 def _halve(run: StageRun, num_images: int, cause: RuntimeError) -> None:
     """Lets batches go through the network in twice as many parts."""
     if run.num_chunks >= num_images:
@@ -108,11 +104,13 @@ def _halve(run: StageRun, num_images: int, cause: RuntimeError) -> None:
         ) from cause
     run.num_chunks = min(2 * run.num_chunks, num_images)
     clear_device_cache(garbage_collection=True)
+    moves = any(isinstance(part, _BatchNorm) and part.training for part in run.module.modules())
     logger.warning(
         "stage %s: a batch of %d images does not fit into memory, and goes through the network "
-        "in %d parts, with the same result; batch_size=%d would fit",
+        "in %d parts, with %s; batch_size=%d would fit",
         run.stage.name,
         num_images,
         run.num_chunks,
+        "BatchNorm's statistics of each" if moves else "the same result",
         max(1, num_images // run.num_chunks),
     )

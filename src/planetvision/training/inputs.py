@@ -9,8 +9,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from planetvision.config import Recipe
-from planetvision.data.images import describe_source
 from planetvision.data.loading import ImageDataset
+from planetvision.data.manifest import hash_sources
 from planetvision.errors import SettingsError
 
 __all__ = ["TrainingData", "count_classes", "describe_data", "prepare_data"]
@@ -74,7 +74,14 @@ def describe_data(data: TrainingData) -> dict[str, Any]:
     if not isinstance(data, ImageDataset):
         source: Any = data.dataset if isinstance(data, DataLoader) else data
         return {"kind": type(source).__name__, "images": len(source)}
+    hashes = data.hashes if all(data.hashes) else hash_sources(data.sources)
     digest = hashlib.sha256()
-    for source, known, target in zip(data.sources, data.hashes, data.targets, strict=True):
-        digest.update(f"{known or describe_source(source)} {target}\n".encode(errors="replace"))
-    return {"kind": "images", "images": len(data), "sha256": digest.hexdigest()}
+    for known, target in zip(hashes, data.targets, strict=True):
+        digest.update(f"{known} {target}\n".encode())
+    return {
+        "kind": "images",
+        "images": len(data),
+        "sha256": digest.hexdigest(),
+        "seed": int(data.seed),
+        "input": data.input_spec.to_dict(),
+    }

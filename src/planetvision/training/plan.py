@@ -11,7 +11,6 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from planetvision.augment import POLICIES
 from planetvision.backbones import BACKBONES, BackboneSpec
 from planetvision.config import Framing, InputSpec, Precision, Recipe, Stretch, Tta
 from planetvision.data.cache import check_cache
@@ -19,11 +18,9 @@ from planetvision.data.catalog import ClassMap
 from planetvision.data.splits import check_fractions
 from planetvision.errors import PlanetVisionError, SettingsError, WeightsWarning
 from planetvision.heads import HEADS
-from planetvision.losses import LOSSES
 from planetvision.runtime import resolve_device, resolve_precision
-from planetvision.schedules import SCHEDULES
+from planetvision.training.checks import find_recipe_problems, find_time_problems
 from planetvision.training.recipes import RECIPES
-from planetvision.training.stages import check_optimizer
 from planetvision.tuning import resolve_tuning
 
 __all__ = ["OnError", "Plan", "Settings", "create_plan"]
@@ -135,15 +132,7 @@ def create_plan(settings: Settings) -> Plan:
         recipe = attempt(lambda: replace(base, **changes)) or base
         options = recipe.head_options
         attempt(lambda: HEADS.get(head).check_options(options))
-        policy = base.augmentation if settings.augmentation is None else settings.augmentation
-        attempt(lambda: POLICIES.get(policy))
-        schedules = {settings.scheduler or stage.scheduler for stage in recipe.stages}
-        for schedule in sorted(schedules):
-            attempt(lambda name=schedule: SCHEDULES.get(name))  # type: ignore[misc]
-        loss, loss_options = recipe.loss, recipe.loss_options
-        attempt(lambda: LOSSES.get(loss).create(loss_options))
-        for stage in recipe.stages:
-            attempt(lambda stage=stage: check_optimizer(stage))  # type: ignore[misc]
+        problems += find_recipe_problems(recipe, scheduler=settings.scheduler)
     # Of an unknown backbone too: its size and framing may be wrong as well.
     shown = backbone.input if backbone is not None else InputSpec()
     size = settings.image_size
@@ -195,15 +184,7 @@ def _check_options(settings: Settings) -> list[str]:
         )
     if settings.on_error not in ("raise", "skip"):
         problems.append(f"`on_error` must be 'raise' or 'skip', got {settings.on_error!r}.")
-    if settings.max_minutes is not None and not (
-        isinstance(settings.max_minutes, int | float | np.integer | np.floating)
-        and not isinstance(settings.max_minutes, bool)
-        and settings.max_minutes > 0
-    ):
-        problems.append(
-            f"`max_minutes` must be a number over 0, or None, got {settings.max_minutes!r}. "
-            "Pass 10, for example."
-        )
+    problems += find_time_problems(settings.max_minutes)
     if not isinstance(settings.compile, bool | np.bool_):
         problems.append(f"`compile` must be True or False, got {settings.compile!r}. Pass False.")
     if settings.num_workers is not None and not (

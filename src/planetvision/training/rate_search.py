@@ -121,6 +121,7 @@ def find_learning_rate(
         device=str(trainer.device),
         seed=trainer.seed,
         num_workers=trainer.num_workers,
+        tuning=trainer.tuning,
         progress=trainer.progress,
     )
     search.precision = trainer.precision

@@ -83,6 +83,12 @@ def create_stage_loader(
         SettingsError: If a batch cannot be shared out equally.
     """
     if isinstance(data, DataLoader):
+        if stage.accumulation_steps > 1 and seed is not None:
+            raise SettingsError(
+                f"stage '{stage.name}': `accumulation_steps` is {stage.accumulation_steps}, and a "
+                "loader's batches are steps as they are. Pass the data set, or a loader with the "
+                "batch size of a step: what does not fit into memory goes through in parts."
+            )
         return data, None
     if batch_size % num_processes:
         raise SettingsError(

@@ -22,11 +22,20 @@ def apply_stage(network: nn.Module, stage: Stage) -> None:
     """Freezes and frees the parts of the network as the stage says.
 
     Raises:
-        SettingsError: If it is no `PlanetNet`, which knows its parts, and the stage freezes any.
+        SettingsError: If it is no `PlanetNet`, which knows its parts, and the stage freezes any or
+            gives them rates of their own.
     """
     if isinstance(network, PlanetNet):
         network.set_trainable(stage.trainable_blocks, freeze_batch_norm=stage.freeze_batch_norm)
-    elif stage.trainable_blocks is None:
+        return
+    rates = [name for name in ("backbone_rate", "layer_decay") if getattr(stage, name) != 1]
+    if rates:
+        raise SettingsError(
+            f"stage '{stage.name}': {' and '.join(f'`{name}`' for name in rates)} give the blocks "
+            f"of a `PlanetNet` other rates, and a {type(network).__name__} has none that are "
+            "known. Wrap it in a `PlanetNet`, or pass 1."
+        )
+    if stage.trainable_blocks is None:
         network.requires_grad_(True)
     else:
         raise SettingsError(
@@ -43,10 +52,11 @@ def check_optimizer(stage: Stage) -> None:
         UnknownNameError: If there is none of that name.
         SettingsError: If it does not take the options.
     """
-    weight = nn.Parameter(torch.zeros(1, 1))
-    group = {"params": [weight], "lr": stage.learning_rate, "weight_decay": stage.weight_decay}
+    weights = [nn.Parameter(torch.zeros(1, 1)), nn.Parameter(torch.zeros(1))]
     OPTIMIZERS.get(stage.optimizer).create(
-        [group], learning_rate=stage.learning_rate, options=stage.optimizer_options
+        _decay_groups(weights, stage.learning_rate, stage.weight_decay),
+        learning_rate=stage.learning_rate,
+        options=stage.optimizer_options,
     )
 
 

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from planetvision.calibration import fit_temperature, get_cross_entropy
 from planetvision.config import Precision, Recipe, Stage
 from planetvision.data.loading import ImageDataset
-from planetvision.errors import SettingsError, TrainingError
+from planetvision.errors import DataError, SettingsError, TrainingError
 from planetvision.network import PlanetNet
 from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.runtime import (
     create_accelerator,
     derive_seed,
+    is_main_process,
     resolve_device,
     resolve_precision,
     seeded,
@@ -37,6 +39,7 @@ from planetvision.training.averaging import (
 )
 from planetvision.training.callbacks import Callback, ProgressBar
 from planetvision.training.checkpoint import Checkpoints, describe_training
+from planetvision.training.checks import check_data, find_recipe_problems, find_time_problems
 from planetvision.training.features import (
     Extract,
     FeatureDataset,
@@ -47,6 +50,12 @@ from planetvision.training.gradients import compute_gradients
 from planetvision.training.inputs import TrainingData, count_classes, prepare_data
 from planetvision.training.objective import Objective
 from planetvision.training.replay import Replay, find_frozen_part
+from planetvision.training.sharing import (
+    agree_on_any,
+    check_shareable,
+    gather_batch,
+    warn_of_batch_statistics,
+)
 from planetvision.training.stage_data import create_stage_loader, create_views, store_views
 from planetvision.training.stage_run import StageRun, Validation
 from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler
@@ -69,7 +78,8 @@ class Trainer:
     Under `accelerate launch` or `torchrun` every process runs the same script, and the batches are
     shared out between them.
 
-    After `fit`, `val_loss` and `val_accuracy` are those of the weights that were kept.
+    After `fit`, `val_loss` and `val_accuracy` are those of the weights that were kept. While it
+    runs, `is_resumed` says whether it goes on from a checkpoint.
 
     Args:
         network: The network; it is trained in place. Any other module from images to logits will
@@ -119,6 +129,8 @@ class Trainer:
         self.store_features = store_features
         self.compile = compile
         resolve_tuning(tuning)
+        if problems := find_time_problems(max_minutes):
+            raise SettingsError.from_problems(problems)
         self.tuning = tuning
         self.max_minutes = max_minutes
         self.checkpoints = None if checkpoints is None else Checkpoints(checkpoints)
@@ -127,6 +139,7 @@ class Trainer:
         self.history = TrainingHistory()
         self.val_loss: float | None = None
         self.val_accuracy: float | None = None
+        self.is_resumed = False
         self._accelerator: Accelerator | None = None
         self._deadline = math.inf
         self._class_counts: torch.Tensor | None = None
@@ -141,7 +154,9 @@ class Trainer:
     @property
     def is_main_process(self) -> bool:
         """Whether this process is the one that writes and shows things."""
-        return self._accelerator is None or bool(self._accelerator.is_main_process)
+        if self._accelerator is None:
+            return is_main_process()
+        return bool(self._accelerator.is_main_process)
 
     def fit(
         self,
@@ -155,28 +170,37 @@ class Trainer:
         Args:
             train: The training images, to which the recipe's augmentation is applied; or another
                 dataset of images and class indices; or a loader of such batches, whose order is
-                its own.
+                its own. A loader must have at least one batch.
             val: The validation images; without them no stage ends early, and its last weights
                 are kept.
             resume: The folder of checkpoints of the same training, which goes on after the last
                 epoch that was written there. On CPU its result is that of a training that was
-                never cut off, to the bit.
+                never cut off, to the bit, unless a loader of the caller's draws its order from a
+                generator of its own.
 
         Raises:
             TrainingError: If the loss is no longer a finite number, or a single image does not fit
                 into memory.
             CheckpointError: If there is no checkpoint, or it is of another training.
-            SettingsError: If a stage asks for what the network or the data do not have.
+            SettingsError: If there is no such schedule, optimizer, loss or policy, all that are
+                wrong at once; or a stage asks for what the network or the data do not have.
         """
+        if problems := find_recipe_problems(self.recipe, scheduler=self.scheduler):
+            raise SettingsError.from_problems(problems)
+        check_data(train, val, self.recipe)
         tune_machine(self.tuning)
-        self._deadline = time.monotonic() + 60 * (self.max_minutes or math.inf)
+        self._deadline = math.inf
+        if self.max_minutes is not None:
+            self._deadline = time.monotonic() + 60 * self.max_minutes
         self.history = TrainingHistory()
         counts = count_classes(train, self.recipe)
         self._class_counts = None if counts is None else counts.to(self.device)
-        settings = self._describe(train, val)
         first, epoch_state = 0, None
+        self.is_resumed = resume is not None
         if resume is not None:
             self.checkpoints = Checkpoints(resume)
+        settings = {} if self.checkpoints is None else self._describe(train, val)
+        if self.checkpoints is not None and self.is_resumed:
             state, epoch_state = self.checkpoints.load(settings)
             first = state["stage"]
             self.network.load_state_dict(state["network"])
@@ -188,12 +212,13 @@ class Trainer:
             seeded(derive_seed(self.seed, "training"), device=self.device),
             create_accelerator(self.precision, self.device) as self._accelerator,
         ):
-            if self.checkpoints is not None and resume is None and self.is_main_process:
-                self.checkpoints.start(settings)
             try:
+                # The hooks first: what they refuse must not cost an earlier training its files.
                 self._call("on_fit_begin")
+                if self.checkpoints and not self.is_resumed and self.is_main_process:
+                    self.checkpoints.start(settings)
                 for index, stage in enumerate(self.recipe.stages[first:], start=first):
-                    if time.monotonic() > self._deadline:
+                    if self._is_over():
                         logger.warning("stage %s is left out: the time is over", stage.name)
                         break
                     if epoch_state is None:
@@ -277,8 +302,8 @@ class Trainer:
         val_data: Any = val
         refresh = None
         workers = 0
-        if isinstance(train, ImageDataset):
-            workers = get_num_workers(self.num_workers, len(train))
+        if not isinstance(train, DataLoader):
+            workers = get_num_workers(self.num_workers, len(train))  # type: ignore[arg-type]
         if stage.views:
             train_data = views = create_views(stage, train, first_epoch=first_epoch)
             if self.store_features and (parts := self.split_network(stage)) is not None:
@@ -294,14 +319,22 @@ class Trainer:
         create_loader = partial(
             create_stage_loader,
             stage,
-            batch_size=(stage.batch_size or self.recipe.batch_size) * stage.accumulation_steps,
             num_processes=self.accelerator.num_processes,
             num_workers=workers,
             pin_memory=self.device.type == "cuda",
         )
         seed = derive_seed(self.seed, "stage", stage.name)
-        train_loader, sampler = create_loader(train_data, seed=seed)
-        val_loader = None if val_data is None else create_loader(val_data, seed=None)[0]
+        batch_size = stage.batch_size or self.recipe.batch_size
+        step_size = batch_size * stage.accumulation_steps
+        train_loader, sampler = create_loader(train_data, batch_size=step_size, seed=seed)
+        val_loader = None
+        if val_data is not None:
+            # Nothing is said of the size of a batch that only is looked at.
+            even = batch_size + -batch_size % self.accelerator.num_processes
+            val_loader, _ = create_loader(val_data, batch_size=even, seed=None)
+        for loader in (train_loader, val_loader):
+            if loader is not None:
+                check_shareable(loader, self.accelerator)
         optimizer = create_optimizer(self.network, stage)
         module, optimizer, train_loader, val_loader = self.accelerator.prepare(
             module, optimizer, train_loader, val_loader
@@ -360,23 +393,32 @@ class Trainer:
         if run.refresh is not None:
             run.refresh(epoch)
         run.module.train()
+        warn_of_batch_statistics(run.module, self.accelerator)
         if run.sampler is not None:
             run.sampler.set_draw(epoch)
-        rate = run.optimizer.param_groups[0]["lr"]
+        rate = step_rate = run.optimizer.param_groups[0]["lr"]
+        step = 0
         total = torch.zeros(3, dtype=torch.float64)
         # A seed an epoch: a training that goes on from here draws what it would have drawn.
         with seeded(derive_seed(self.seed, "epoch", epoch), device=self.device):
             for step, (*inputs, targets) in enumerate(run.train_loader, start=1):
+                step_rate = run.optimizer.param_groups[0]["lr"]
                 loss, correct, count = self.train_step(run, inputs, targets)
                 total += torch.tensor([loss * count, correct, count], dtype=torch.float64)
-                self._check_finite("loss", loss, run, epoch, step)
+                self._check_finite("The loss", loss, run, epoch, step, step_rate)
                 self._call("on_step_end", loss)
-                if time.monotonic() > self._deadline:
+                if self._is_over():
                     break
+        if not step:
+            raise DataError("The loader of training images gave no batch. Pass drop_last=False.")
+        # The loss is that before the step, which may have ruined what it went through.
+        for weight in self.network.parameters():
+            if weight.requires_grad and not bool(torch.isfinite(weight).all()):
+                self._check_finite("A weight", math.nan, run, epoch, step, step_rate)
         run.num_epochs += 1
         validation = self._judge(run)
         if validation is not None:
-            self._check_finite("validation loss", validation.loss, run, epoch, step)
+            self._check_finite("The validation loss", validation.loss, run, epoch, step, step_rate)
         record = EpochRecord(
             stage=run.stage.name,
             epoch=epoch,
@@ -428,7 +470,7 @@ class Trainer:
         for *inputs, targets in run.val_loader:
             with self.accelerator.autocast():
                 logits = run.module(*inputs)
-            batches.append(self.accelerator.gather_for_metrics((logits.float(), targets)))
+            batches.append(gather_batch(self.accelerator, (logits.float(), targets)))
         logits, targets = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
         answers, truth = logits.double().numpy(), targets.numpy()
         loss = get_cross_entropy(answers, truth)
@@ -447,7 +489,7 @@ class Trainer:
         if run.best.should_stop:
             logger.info("stage %s: no better since %d epochs", run.stage.name, run.stage.patience)
             return False
-        if time.monotonic() > self._deadline:
+        if self._is_over():
             logger.warning(
                 "stage %s ends after %d of %d epochs: the time is over",
                 run.stage.name,
@@ -456,6 +498,12 @@ class Trainer:
             )
             return False
         return run.num_epochs < run.stage.epochs
+
+    def _is_over(self) -> bool:
+        """Whether the time is over in any process: they must stop at the same step."""
+        if math.isinf(self._deadline):
+            return False
+        return agree_on_any(self.accelerator, time.monotonic() > self._deadline)
 
     def _judge(self, run: StageRun) -> Validation | None:
         """Validates the average of the weights, where there is one, and keeps it if it is best."""
@@ -539,13 +587,14 @@ class Trainer:
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
-    def _check_finite(self, what: str, value: float, run: StageRun, epoch: int, step: int) -> None:
+    def _check_finite(
+        self, what: str, value: float, run: StageRun, epoch: int, step: int, rate: float
+    ) -> None:
         if math.isfinite(value):
             return
-        rate = run.optimizer.param_groups[0]["lr"]
         last = f" {self.checkpoints.describe()}" if self.checkpoints is not None else ""
         raise TrainingError(
-            f"The {what} is {value} in stage '{run.stage.name}', epoch {epoch}, step {step}, "
+            f"{what} is {value} in stage '{run.stage.name}', epoch {epoch}, step {step}, "
             f"at a learning rate of {rate:.3g}. Lower the learning rate, or pass "
             f"precision='fp32'.{last}",
             stage=run.stage.name,

@@ -1,0 +1,104 @@
+"""The settings of a training, checked before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from planetvision.augment import POLICIES
+from planetvision.config import Recipe
+from planetvision.data.loading import ImageDataset
+from planetvision.errors import PlanetVisionError, SettingsError
+from planetvision.losses import LOSSES
+from planetvision.schedules import SCHEDULES
+from planetvision.training.inputs import TrainingData
+from planetvision.training.stages import check_optimizer
+
+__all__ = ["check_data", "collect_problems", "find_recipe_problems", "find_time_problems"]
+
+
+def collect_problems(*checks: Callable[[], object]) -> list[str]:
+    """Runs the checks and returns what they complain of."""
+    problems: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except SettingsError as error:
+            problems.extend(error.problems)
+        except PlanetVisionError as error:
+            problems.append(str(error))
+    return problems
+
+
+def find_recipe_problems(recipe: Recipe, *, scheduler: str | None = None) -> list[str]:
+    """Returns what a recipe names that there is not, or that does not take its options.
+
+    Args:
+        recipe: The recipe; of its head nothing is said, which may be somebody's own.
+        scheduler: The schedule for all stages; None takes each stage's own.
+    """
+    schedules = sorted({scheduler or stage.scheduler for stage in recipe.stages})
+    return collect_problems(
+        lambda: POLICIES.get(recipe.augmentation),
+        *(lambda name=name: SCHEDULES.get(name) for name in schedules),
+        lambda: LOSSES.get(recipe.loss).create(recipe.loss_options),
+        *(lambda stage=stage: check_optimizer(stage) for stage in recipe.stages),
+    )
+
+
+def find_time_problems(max_minutes: object) -> list[str]:
+    """Returns what is wrong with a time limit."""
+    if max_minutes is None or (
+        isinstance(max_minutes, int | float | np.integer | np.floating)
+        and not isinstance(max_minutes, bool)
+        and max_minutes > 0
+    ):
+        return []
+    return [
+        f"`max_minutes` must be a number over 0, or None, got {max_minutes!r}. "
+        "Pass 10, for example."
+    ]
+
+
+def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) -> None:
+    """Checks that there is something to train and to validate on.
+
+    Raises:
+        SettingsError: If there is not, or a stage with `views` gets validation images that do not
+            pass what is frozen.
+    """
+    problems = []
+    for what, data, remedy in (
+        ("training", train, "Pass at least one image."),
+        ("validation", val, "Pass None to train without."),
+    ):
+        if data is None:
+            continue
+        kind = "batch" if isinstance(data, DataLoader) else "image"
+        if _get_length(data) == 0:
+            problems.append(f"The {what} data hold no {kind}. {remedy}")
+        elif isinstance(data, ImageDataset) and min(data.targets) < 0:
+            problems.append(
+                f"The {what} images have no targets. Pass the class index of each: "
+                "ImageDataset(sources, targets, ...)."
+            )
+    if val is not None and not isinstance(val, ImageDataset):
+        named = [stage.name for stage in recipe.stages if stage.views]
+        if named:
+            problems.append(
+                f"The stages with `views` ({', '.join(named)}) need an `ImageDataset` to validate "
+                f"on, got a {type(val).__name__}. Pass one, or views=0."
+            )
+    if problems:
+        raise SettingsError.from_problems(problems)
+
+
+def _get_length(data: Any) -> int | None:
+    """Returns how many items there are; None of what does not say."""
+    try:
+        return len(data)
+    except TypeError:  # a stream
+        return None
