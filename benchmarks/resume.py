@@ -111,7 +111,7 @@ def run_once(folder: Path, checkpoints: Path, whole_seconds: float, seed: int) -
     kills = 0
     while True:
         process = start(folder, checkpoints, seed % 3, (checkpoints / "stage.pt").exists())
-        wait = moments.uniform(0, 1.1 * whole_seconds) if kills < 3 else None
+        wait = moments.uniform(0, whole_seconds) if kills < 3 else None
         try:
             output, _ = process.communicate(timeout=wait)
         except subprocess.TimeoutExpired:
@@ -140,16 +140,17 @@ def main() -> None:
         expected, _ = start(root / "images", root / "whole", 0, False).communicate()
         seconds = time.perf_counter() - started
         print(f"never cut off: {seconds:.1f} s, {expected.strip()[:16]}", flush=True)
-        same = 0
+        same = killed = 0
         for seed in range(arguments.runs):
             found, kills = run_once(root / "images", root / str(seed), seconds, seed)
-            same += found == expected.strip()
+            same += kills > 0 and found == expected.strip()
+            killed += kills > 0
             print(f"run {seed:2}  killed {kills} times  {found[:16]}", flush=True)
             shutil.rmtree(root / str(seed), ignore_errors=True)
-        print(f"{same} of {arguments.runs} identical to the bit")
+        print(f"{same} of {killed} that were killed are identical to the bit")
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    if same < arguments.runs:
+    if same < killed:
         raise SystemExit(1)
 
 

@@ -423,6 +423,15 @@ def test_train_that_is_interrupted_says_how_to_go_on_and_does(
     assert result.code == 130
     assert f"Interrupted. Go on with: planetvision train --resume {folder}" in result.err
     assert not (folder / "model").exists()
+
+    def interrupt_reading(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("planetvision.data.preparation.prepare_catalog", interrupt_reading)
+        early = call(*train_arguments(disc_folder, folder), "--overwrite")
+    assert early.code == 130
+    assert "Interrupted before the first stage" in early.err  # the other run is not this one
     for wrong in (["--seed", 3], [disc_folder]):
         refused = call("train", "--resume", folder, *wrong)
         assert refused.code == 2

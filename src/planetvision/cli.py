@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from enum import Enum
@@ -244,6 +245,7 @@ def train(
     """Train a classifier; writes RUN/model, RUN/history.csv, RUN/split.csv and RUN/report."""
     from planetvision.runs import can_resume, resume_run, train_run
 
+    began = time.time()
     folder = _check_run(context, data, out, resume)
     callbacks = []
     if tensorboard:
@@ -293,7 +295,8 @@ def train(
                 overwrite=overwrite,
             )
     except KeyboardInterrupt:
-        if can_resume(folder):
+        # Of an earlier run that was to be overwritten nothing is said.
+        if can_resume(folder, written_since=0.0 if resume is not None else began):
             typer.echo(f"\nInterrupted. Go on with: planetvision train --resume {folder}", err=True)
         else:
             typer.echo("\nInterrupted before the first stage. Start anew.", err=True)
@@ -524,7 +527,8 @@ def list_entries(
     family: Annotated[
         Optional[str],  # noqa: UP045
         typer.Argument(
-            help="backbones, heads, augmentations, schedulers, recipes, explainers or decoders."
+            help="backbones, heads, augmentations, schedulers, optimizers, losses, recipes, "
+            "explainers or decoders."
         ),
     ] = None,
 ) -> None:

@@ -118,9 +118,15 @@ def train_run(
     return Run(folder=target, classifier=classifier, evaluation=evaluation)
 
 
-def can_resume(folder: str | os.PathLike[str]) -> bool:
-    """Returns whether the run in this folder was cut off and can go on."""
-    return Path(folder, _CHECKPOINTS, "stage.pt").is_file()
+def can_resume(folder: str | os.PathLike[str], *, written_since: float = 0.0) -> bool:
+    """Returns whether the run in this folder was cut off and can go on.
+
+    Args:
+        folder: The folder of the run.
+        written_since: Since when its checkpoint must have been written, as `time.time()` gives it.
+    """
+    checkpoint = Path(folder, _CHECKPOINTS, "stage.pt")
+    return checkpoint.is_file() and checkpoint.stat().st_mtime >= written_since
 
 
 def resume_run(
