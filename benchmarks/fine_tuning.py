@@ -62,9 +62,11 @@ BASE = Stage(
 EACH_EPOCH = replace(BASE, views=0, epochs=4)
 AVERAGED = replace(BASE, ema_decay=0.98, interpolation=0.5)
 STRONG = {"augmentation": "strong_body"}
-# After the first round, in which the rate was what mattered.
+# After the first round, in which the rate was what mattered; those of five blocks at the end came
+# after the second.
 FAST = replace(BASE, learning_rate=1e-3)
 FAST_AVERAGED = replace(FAST, ema_decay=0.9)
+FASTER = replace(BASE, learning_rate=3e-3)
 
 Variant = tuple[Stage | None, dict[str, Any]]
 VARIANTS: dict[str, Variant] = {
@@ -93,7 +95,7 @@ VARIANTS: dict[str, Variant] = {
     "mixup": (replace(EACH_EPOCH, mixup=0.2), {}),
     "cutmix": (replace(EACH_EPOCH, cutmix=1.0), {}),
     "without a head first": (EACH_EPOCH, {"skip_head": True}),
-    "thirty times the rate": (replace(BASE, learning_rate=3e-3), {}),
+    "thirty times the rate": (FASTER, {}),
     "fast, average": (FAST_AVERAGED, {}),
     "fast, half way back": (replace(FAST, interpolation=0.5), {}),
     "fast, average, half way": (replace(FAST_AVERAGED, interpolation=0.5), {}),
@@ -108,6 +110,10 @@ VARIANTS: dict[str, Variant] = {
     "fast, twice as long": (replace(FAST, epochs=4), {}),
     "fast, new views each epoch": (replace(EACH_EPOCH, learning_rate=1e-3), {}),
     "fast, mixup": (replace(EACH_EPOCH, learning_rate=1e-3, mixup=0.2), {}),
+    "fast, last 5, average": (replace(FAST_AVERAGED, trainable_blocks=5), {}),
+    "fast, last 5, strong views": (replace(FAST, trainable_blocks=5), STRONG),
+    "fast, last 5, twice as long": (replace(FAST, trainable_blocks=5, epochs=4), {}),
+    "thirty times, last 5 blocks": (replace(FASTER, trainable_blocks=5), {}),
 }
 
 
