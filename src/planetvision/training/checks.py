@@ -33,16 +33,19 @@ def collect_problems(*checks: Callable[[], object]) -> list[str]:
     return problems
 
 
-def find_recipe_problems(recipe: Recipe, *, scheduler: str | None = None) -> list[str]:
+def find_recipe_problems(
+    recipe: Recipe, *, augmentation: str | None = None, scheduler: str | None = None
+) -> list[str]:
     """Returns what a recipe names that there is not, or that does not take its options.
 
     Args:
         recipe: The recipe; of its head nothing is said, which may be somebody's own.
+        augmentation: The policy; None takes the recipe's.
         scheduler: The schedule for all stages; None takes each stage's own.
     """
     schedules = sorted({scheduler or stage.scheduler for stage in recipe.stages})
     return collect_problems(
-        lambda: POLICIES.get(recipe.augmentation),
+        lambda: POLICIES.get(recipe.augmentation if augmentation is None else augmentation),
         *(lambda name=name: SCHEDULES.get(name) for name in schedules),
         lambda: LOSSES.get(recipe.loss).create(recipe.loss_options),
         *(lambda stage=stage: check_optimizer(stage) for stage in recipe.stages),

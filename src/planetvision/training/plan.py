@@ -132,7 +132,9 @@ def create_plan(settings: Settings) -> Plan:
         recipe = attempt(lambda: replace(base, **changes)) or base
         options = recipe.head_options
         attempt(lambda: HEADS.get(head).check_options(options))
-        problems += find_recipe_problems(recipe, scheduler=settings.scheduler)
+        problems += find_recipe_problems(
+            recipe, augmentation=settings.augmentation, scheduler=settings.scheduler
+        )
     # Of an unknown backbone too: its size and framing may be wrong as well.
     shown = backbone.input if backbone is not None else InputSpec()
     size = settings.image_size
