@@ -55,7 +55,8 @@ def test_runtime_benchmark_prints_the_rates_of_each_lever_and_their_ratios(
     assert set(rows) >= {"as it is", "no lever", "0 workers", "1 workers"}
     forward, ratio, step, _, files, _ = (cell.strip() for cell in rows["no lever"].split("|"))
     base = float(rows["as it is"].split("|")[0])
-    assert abs(float(ratio) - float(forward) / base) < 0.02
+    rounding = 0.01 + 0.05 * (1 + float(ratio)) / base  # the rates have one decimal
+    assert abs(float(ratio) - float(forward) / base) < rounding
     assert float(step) > 0
     assert files == ""
 
