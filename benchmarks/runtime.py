@@ -56,7 +56,7 @@ def measure(options: dict[str, Any]) -> dict[str, float]:
     import torch
 
     from planetvision.network import create_network
-    from planetvision.runtime import create_autocast
+    from planetvision.runtime import create_autocast, resolve_precision
 
     if "threads" in options:
         torch.set_num_threads(options["threads"])
@@ -68,7 +68,7 @@ def measure(options: dict[str, Any]) -> dict[str, float]:
     count = options["batch_size"]
     images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8)
     targets = torch.arange(count) % 7
-    autocast = create_autocast(options.get("precision", "fp32"), device)
+    autocast = create_autocast(resolve_precision(options.get("precision", "fp32"), device), device)
     if options.get("compile"):
         network.compile()
 

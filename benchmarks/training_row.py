@@ -18,7 +18,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -42,7 +41,7 @@ from planetvision.evaluation.metrics import wilson_interval
 from planetvision.inference.predictor import compute_logits, load_views
 from planetvision.network import PlanetNet, create_network
 from planetvision.results.history import EpochRecord, TrainingHistory
-from planetvision.runtime import resolve_device, resolve_precision
+from planetvision.runtime import create_autocast, resolve_device, resolve_precision
 from planetvision.training.callbacks import Callback
 from planetvision.training.plan import create_plan
 from planetvision.training.stage_run import StageRun
@@ -275,25 +274,19 @@ def measure_stage(
     network.set_trainable(stage.trainable_blocks, freeze_batch_norm=stage.freeze_batch_norm)
     stored = stage.views and trainer.store_features
     extract, module = (trainer.split_network(stage) if stored else None) or (None, network)
-    precision = trainer.precision
-    autocast = partial(
-        torch.autocast,
-        device.type,
-        dtype=torch.float16 if precision == "fp16" else torch.bfloat16,
-        enabled=precision != "no",
-    )
+    autocast = create_autocast(trainer.precision, device)
     size = stage.batch_size or trainer.recipe.batch_size
     labels = torch.split(torch.tensor(targets, device=device), size)
     network.eval()
-    with torch.no_grad(), autocast():
+    with torch.no_grad(), autocast:
         inputs = [extract(part) if extract else (part,) for part in torch.split(frames, size)]
     learning = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=1e-5)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+    scaler = torch.amp.GradScaler(device.type, enabled=trainer.precision == "fp16")
 
     def step(batch: Sequence[torch.Tensor], label: torch.Tensor) -> None:
         optimizer.zero_grad()
-        with autocast():
+        with autocast:
             loss = cross_entropy(module(*batch).float(), label)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.step(optimizer)
@@ -307,7 +300,7 @@ def measure_stage(
 
     @torch.no_grad()
     def validate() -> None:
-        with autocast():
+        with autocast:
             for batch in inputs[:shown]:
                 module(*batch)
 

@@ -99,12 +99,11 @@ def _levers() -> dict[str, str]:
         facts[name] = f"{state}: {summary}"
     facts["number of threads"] = str(torch.get_num_threads())
     facts["loader processes"] = f"{get_num_workers(None, 1000)} for 1000 images"
-    in_hardware = _has_bfloat16()
     facts["bf16 on the CPU"] = {
         True: "in hardware: precision='bf16' makes prediction faster",
         False: "emulated: precision='bf16' is slower",
         None: "unknown",
-    }[in_hardware]
+    }[_has_bfloat16()]
     return facts
 
 

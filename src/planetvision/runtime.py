@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import os
 import random
@@ -94,17 +96,12 @@ def resolve_precision(precision: Precision, device: torch.device) -> MixedPrecis
     )
 
 
-def create_autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """Returns the block in which a forward pass runs in this precision; `auto` is fp32 here.
-
-    Raises:
-        SettingsError: As `resolve_precision` does.
-    """
+def create_autocast(precision: MixedPrecision, device: torch.device) -> torch.autocast:
+    """Returns the block in which forward passes run in this precision."""
     import torch
 
-    mixed = "no" if precision == "auto" else resolve_precision(precision, device)
-    dtype = torch.float16 if mixed == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, dtype=dtype, enabled=mixed != "no")
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "no")
 
 
 @contextmanager
@@ -129,12 +126,15 @@ def create_accelerator(precision: MixedPrecision, device: torch.device) -> Itera
     try:
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        yield Accelerator(
+        accelerator = Accelerator(
             cpu=device.type == "cpu",
             mixed_precision=precision,
             # A batch has the size that was asked for, whatever the number of processes.
             dataloader_config=DataLoaderConfiguration(split_batches=True),
         )
+        if accelerator.num_processes > 1:
+            _leave_processes_at_exit()
+        yield accelerator
     finally:
         for holder, state in zip(holders, kept, strict=True):
             holder._shared_state.clear()
@@ -144,6 +144,23 @@ def create_accelerator(precision: MixedPrecision, device: torch.device) -> Itera
         os.environ.pop(variable, None)
         if kept_variable is not None:
             os.environ[variable] = kept_variable
+
+
+@functools.cache
+def _leave_processes_at_exit() -> None:
+    """Has this process leave the group of those of its launcher before it ends.
+
+    The group stays for another fit till then. Its threads, left to themselves while the interpreter
+    is taken down, abort the process every few times ("terminate called without an active
+    exception"), and the launcher calls a training that is done a failure.
+    """
+    from torch import distributed
+
+    def leave() -> None:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+    atexit.register(leave)
 
 
 def is_main_process() -> bool:

@@ -19,7 +19,7 @@ LEVERS = {
     "threads": "PyTorch starts no more threads than the process may use cores",
     "channels_last": "convolutions work on channels-last memory, where the backbone is made for it",
 }
-VARIABLE = "PLANETVISION_TUNING"
+_VARIABLE = "PLANETVISION_TUNING"
 
 # Parameters of glibc's mallopt(3), from <malloc.h>.
 _M_TRIM_THRESHOLD = -1
@@ -44,8 +44,8 @@ def resolve_tuning(tuning: str = "auto") -> frozenset[str]:
     """
     said = f"`tuning` must be 'auto', 'all', 'none' or levers joined by '+', got {tuning!r}"
     if tuning == "auto":
-        tuning = os.environ.get(VARIABLE) or "all"
-        said = f"`{VARIABLE}` must be 'all', 'none' or levers joined by '+', got {tuning!r}"
+        tuning = os.environ.get(_VARIABLE) or "all"
+        said = f"`{_VARIABLE}` must be 'all', 'none' or levers joined by '+', got {tuning!r}"
     if tuning in ("all", "none"):
         return frozenset(LEVERS if tuning == "all" else ())
     names = frozenset(tuning.split("+")) if isinstance(tuning, str) else frozenset({""})

@@ -19,7 +19,7 @@ from planetvision.data.survey import warn_of_conversion
 from planetvision.errors import ImageError
 from planetvision.network import PlanetNet
 from planetvision.results import Predictions
-from planetvision.runtime import create_autocast
+from planetvision.runtime import create_autocast, resolve_precision
 from planetvision.tuning import get_num_workers, tune_machine
 
 __all__ = ["FramedImages", "Views", "compute_logits", "load_views", "predict_catalog"]
@@ -108,8 +108,13 @@ def predict_catalog(
         precision: The arithmetic of the network; `auto` is `fp32`.
         tuning: The levers of the machine that are on: see `planetvision.tuning`.
         progress: Whether to show a progress bar.
+
+    Raises:
+        SettingsError: If the device does not have the precision, or a lever is unknown.
     """
     tune_machine(tuning)
+    mixed = resolve_precision("fp32" if precision == "auto" else precision, device)
+    autocast = create_autocast(mixed, device)
     network.to(device).eval()
     workers = get_num_workers(num_workers, len(catalog))
     images = FramedImages(catalog.sources, network.input_spec)
@@ -130,7 +135,7 @@ def predict_catalog(
             if readable:
                 # Around the forward pass only: weights that are moved to a device in inference
                 # mode could never again take part in a gradient.
-                with torch.inference_mode(), create_autocast(precision, device):
+                with torch.inference_mode(), autocast:
                     logits = compute_logits(network, readable)
                 probabilities[rows] = logits.softmax(dim=1).cpu().numpy()
             errors += [views.error for views in batch]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from torch.utils.data import DataLoader
@@ -17,20 +18,20 @@ from planetvision.schedules import SCHEDULES
 from planetvision.training.inputs import TrainingData
 from planetvision.training.stages import check_optimizer
 
-__all__ = ["check_data", "collect_problems", "find_recipe_problems", "find_time_problems"]
+__all__ = ["attempt", "check_data", "find_recipe_problems", "find_time_problems"]
+
+T = TypeVar("T")
 
 
-def collect_problems(*checks: Callable[[], object]) -> list[str]:
-    """Runs the checks and returns what they complain of."""
-    problems: list[str] = []
-    for check in checks:
-        try:
-            check()
-        except SettingsError as error:
-            problems.extend(error.problems)
-        except PlanetVisionError as error:
-            problems.append(str(error))
-    return problems
+def attempt(check: Callable[[], T], problems: list[str]) -> T | None:
+    """Returns what the check gives; what it complains of is added to the problems instead."""
+    try:
+        return check()
+    except SettingsError as error:
+        problems.extend(error.problems)
+    except PlanetVisionError as error:
+        problems.append(str(error))
+    return None
 
 
 def find_recipe_problems(
@@ -43,13 +44,18 @@ def find_recipe_problems(
         augmentation: The policy; None takes the recipe's.
         scheduler: The schedule for all stages; None takes each stage's own.
     """
+    policy = recipe.augmentation if augmentation is None else augmentation
     schedules = sorted({scheduler or stage.scheduler for stage in recipe.stages})
-    return collect_problems(
-        lambda: POLICIES.get(recipe.augmentation if augmentation is None else augmentation),
-        *(lambda name=name: SCHEDULES.get(name) for name in schedules),
+    checks: list[Callable[[], object]] = [
+        partial(POLICIES.get, policy),
+        *(partial(SCHEDULES.get, name) for name in schedules),
         lambda: LOSSES.get(recipe.loss).create(recipe.loss_options),
-        *(lambda stage=stage: check_optimizer(stage) for stage in recipe.stages),
-    )
+        *(partial(check_optimizer, stage) for stage in recipe.stages),
+    ]
+    problems: list[str] = []
+    for check in checks:
+        attempt(check, problems)
+    return problems
 
 
 def find_time_problems(max_minutes: object) -> list[str]:
@@ -70,10 +76,21 @@ def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) ->
     """Checks that there is something to train and to validate on.
 
     Raises:
-        SettingsError: If there is not, or a stage with `views` gets validation images that do not
-            pass what is frozen.
+        SettingsError: If there is not, or a stage asks for what such data do not give.
     """
     problems = []
+    for stage in recipe.stages:
+        if stage.views and not isinstance(train, ImageDataset):
+            problems.append(
+                f"stage '{stage.name}': `views` needs an `ImageDataset`, got a "
+                f"{type(train).__name__}. Pass one, or views=0."
+            )
+        if stage.accumulation_steps > 1 and isinstance(train, DataLoader):
+            problems.append(
+                f"stage '{stage.name}': `accumulation_steps` is {stage.accumulation_steps}, and a "
+                "loader's batches are steps as they are. Pass the data set, or a loader with the "
+                "batch size of a step: what does not fit into memory goes through in parts."
+            )
     for what, data, remedy in (
         ("training", train, "Pass at least one image."),
         ("validation", val, "Pass None to train without."),

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from planetvision.errors import TrainingError
 from planetvision.training.sharing import find_present
 from planetvision.training.stage_run import StageRun
+from planetvision.training.stages import learns_batch_statistics
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -104,13 +104,14 @@ def _halve(run: StageRun, num_images: int, cause: RuntimeError) -> None:
         ) from cause
     run.num_chunks = min(2 * run.num_chunks, num_images)
     clear_device_cache(garbage_collection=True)
-    moves = any(isinstance(part, _BatchNorm) and part.training for part in run.module.modules())
     logger.warning(
         "stage %s: a batch of %d images does not fit into memory, and goes through the network "
         "in %d parts, with %s; batch_size=%d would fit",
         run.stage.name,
         num_images,
         run.num_chunks,
-        "BatchNorm's statistics of each" if moves else "the same result",
+        "BatchNorm's statistics of each"
+        if learns_batch_statistics(run.module)
+        else "the same result",
         max(1, num_images // run.num_chunks),
     )

@@ -16,10 +16,10 @@ from planetvision.config import Framing, InputSpec, Precision, Recipe, Stretch, 
 from planetvision.data.cache import check_cache
 from planetvision.data.catalog import ClassMap
 from planetvision.data.splits import check_fractions
-from planetvision.errors import PlanetVisionError, SettingsError, WeightsWarning
+from planetvision.errors import SettingsError, WeightsWarning
 from planetvision.heads import HEADS
 from planetvision.runtime import resolve_device, resolve_precision
-from planetvision.training.checks import find_recipe_problems, find_time_problems
+from planetvision.training import checks
 from planetvision.training.recipes import RECIPES
 from planetvision.tuning import resolve_tuning
 
@@ -106,13 +106,7 @@ def create_plan(settings: Settings) -> Plan:
     problems: list[str] = []
 
     def attempt(check: Callable[[], T]) -> T | None:
-        try:
-            return check()
-        except SettingsError as error:
-            problems.extend(error.problems)
-        except PlanetVisionError as error:
-            problems.append(str(error))
-        return None
+        return checks.attempt(check, problems)
 
     backbone = attempt(lambda: BACKBONES.get(settings.backbone))
     recipe = settings.recipe if isinstance(settings.recipe, Recipe) else None
@@ -132,7 +126,7 @@ def create_plan(settings: Settings) -> Plan:
         recipe = attempt(lambda: replace(base, **changes)) or base
         options = recipe.head_options
         attempt(lambda: HEADS.get(head).check_options(options))
-        problems += find_recipe_problems(
+        problems += checks.find_recipe_problems(
             recipe, augmentation=settings.augmentation, scheduler=settings.scheduler
         )
     # Of an unknown backbone too: its size and framing may be wrong as well.
@@ -186,7 +180,7 @@ def _check_options(settings: Settings) -> list[str]:
         )
     if settings.on_error not in ("raise", "skip"):
         problems.append(f"`on_error` must be 'raise' or 'skip', got {settings.on_error!r}.")
-    problems += find_time_problems(settings.max_minutes)
+    problems += checks.find_time_problems(settings.max_minutes)
     if not isinstance(settings.compile, bool | np.bool_):
         problems.append(f"`compile` must be True or False, got {settings.compile!r}. Pass False.")
     if settings.num_workers is not None and not (

@@ -134,7 +134,7 @@ def _balanced() -> Recipe:
 @register_recipe("best")
 def _best() -> Recipe:
     """What holds best outside of the training images in docs/concepts/fine-tuning.md: minutes."""
-    # Six views, twice as long and averages of the weights were tried on top of it, and lost.
+    # Longer, averages of the weights and, for one seed, more views were tried on top, and lost.
     return replace(_balanced(), name="best")
 
 

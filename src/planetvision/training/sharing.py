@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from planetvision.errors import SettingsError, TrainingWarning
+from planetvision.training.stages import learns_batch_statistics
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -78,8 +78,7 @@ def check_shareable(loader: DataLoader[Any], accelerator: Accelerator) -> None:
 
 def warn_of_batch_statistics(module: nn.Module, accelerator: Accelerator) -> None:
     """Warns where several processes would give other results than one."""
-    moves = any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
-    if accelerator.num_processes > 1 and moves:
+    if accelerator.num_processes > 1 and learns_batch_statistics(module):
         warnings.warn(
             "BatchNorm learns its statistics from each process's part of a batch, so the result "
             "differs from that of one process. Pass freeze_batch_norm=True, or convert the network "

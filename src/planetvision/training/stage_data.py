@@ -11,29 +11,20 @@ from planetvision.config import Stage
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
 from planetvision.errors import SettingsError
 from planetvision.training.features import FeatureDataset, ViewDataset
-from planetvision.training.inputs import TrainingData
 
 __all__ = ["Refresh", "create_stage_loader", "create_views", "store_views"]
 
 Refresh: TypeAlias = "Callable[[int], None]"
 
 
-def create_views(stage: Stage, train: TrainingData, *, first_epoch: int) -> ViewDataset:
+def create_views(stage: Stage, train: ImageDataset, *, first_epoch: int) -> ViewDataset:
     """Returns the views that a stage sees of its training images.
 
     Args:
         stage: The stage.
         train: The images.
         first_epoch: The number of the stage's first epoch.
-
-    Raises:
-        SettingsError: If they are no `ImageDataset`, which alone can draw views.
     """
-    if not isinstance(train, ImageDataset):
-        raise SettingsError(
-            f"stage '{stage.name}': `views` needs an `ImageDataset`, got a "
-            f"{type(train).__name__}. Pass one, or views=0."
-        )
     return ViewDataset(
         train, stage.views, first_epoch=first_epoch, refresh_epochs=stage.refresh_epochs
     )
@@ -83,12 +74,6 @@ def create_stage_loader(
         SettingsError: If a batch cannot be shared out equally.
     """
     if isinstance(data, DataLoader):
-        if stage.accumulation_steps > 1 and seed is not None:
-            raise SettingsError(
-                f"stage '{stage.name}': `accumulation_steps` is {stage.accumulation_steps}, and a "
-                "loader's batches are steps as they are. Pass the data set, or a loader with the "
-                "batch size of a step: what does not fit into memory goes through in parts."
-            )
         return data, None
     if batch_size % num_processes:
         raise SettingsError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import LambdaLR
 
 from planetvision.config import Stage
@@ -15,7 +16,13 @@ from planetvision.network import PlanetNet
 from planetvision.optimizers import OPTIMIZERS
 from planetvision.schedules import SCHEDULES
 
-__all__ = ["apply_stage", "check_optimizer", "create_optimizer", "create_scheduler"]
+__all__ = [
+    "apply_stage",
+    "check_optimizer",
+    "create_optimizer",
+    "create_scheduler",
+    "learns_batch_statistics",
+]
 
 
 def apply_stage(network: nn.Module, stage: Stage) -> None:
@@ -43,6 +50,11 @@ def apply_stage(network: nn.Module, stage: Stage) -> None:
             f"{type(network).__name__} has no head and blocks that are known. Wrap it in a "
             "`PlanetNet`, or pass trainable_blocks=None to train all of it."
         )
+
+
+def learns_batch_statistics(module: nn.Module) -> bool:
+    """Returns whether a BatchNorm layer's statistics move with the batches that go through."""
+    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
 
 
 def check_optimizer(stage: Stage) -> None:

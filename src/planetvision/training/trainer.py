@@ -305,6 +305,7 @@ class Trainer:
         if not isinstance(train, DataLoader):
             workers = get_num_workers(self.num_workers, len(train))  # type: ignore[arg-type]
         if stage.views:
+            assert isinstance(train, ImageDataset)  # `check_data` has seen to it
             train_data = views = create_views(stage, train, first_epoch=first_epoch)
             if self.store_features and (parts := self.split_network(stage)) is not None:
                 extract, module = parts
