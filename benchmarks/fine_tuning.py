@@ -38,7 +38,8 @@ from planetvision.data.catalog import Catalog
 from planetvision.data.loading import create_datasets
 from planetvision.data.preparation import prepare_catalog
 from planetvision.evaluation.metrics import wilson_interval
-from planetvision.inference.predictor import compute_logits, load_views
+from planetvision.inference.evidence import collect_evidence
+from planetvision.inference.predictor import load_views
 from planetvision.network import PlanetNet, create_network
 from planetvision.render import write_dataset
 from planetvision.training import RECIPES
@@ -157,7 +158,7 @@ class Yardstick:
         """Returns which answers are right, and the calibrated loss."""
         network.eval()
         batches = [self.views[start : start + 32] for start in range(0, len(self.views), 32)]
-        logits = torch.cat([compute_logits(network, batch) for batch in batches]).numpy()
+        logits = np.concatenate([collect_evidence(network, batch).logits for batch in batches])
         temperature = fit_temperature(logits, self.targets)
         loss = get_cross_entropy(logits, self.targets, temperature=temperature)
         right = logits.argmax(axis=1) == self.targets

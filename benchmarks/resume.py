@@ -130,7 +130,8 @@ def main() -> None:
         print(train(Path(folder), Path(checkpoints), int(workers), bool(rest)))
         return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=50, help="trainings that are killed")
+    parser.add_argument("--runs", type=int, default=50, help="trainings, most of them killed")
+    parser.add_argument("--seed", type=int, default=0, help="where the seeds of the runs begin")
     parser.add_argument("--count", type=int, default=24, help="images a class")
     arguments = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="planetvision-resume-"))
@@ -141,7 +142,7 @@ def main() -> None:
         seconds = time.perf_counter() - started
         print(f"never cut off: {seconds:.1f} s, {expected.strip()[:16]}", flush=True)
         same = killed = 0
-        for seed in range(arguments.runs):
+        for seed in range(arguments.seed, arguments.seed + arguments.runs):
             found, kills = run_once(root / "images", root / str(seed), seconds, seed)
             same += kills > 0 and found == expected.strip()
             killed += kills > 0

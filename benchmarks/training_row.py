@@ -2,8 +2,8 @@
 
 `classic` is run plainly, as published scripts are: no stored features and no cache of decoded
 images. The clock runs from reading the table to the trained network, and stands still while the
-benchmark asks the test part; imports come before it. The audit that `PlanetClassifier.fit` makes
-after its training is not part of it.
+benchmark asks the test part; imports come before it. What `PlanetClassifier.fit` does after
+its training, audit and calibration, is not part of it.
 
 After the training follows what the bare model needs for an epoch: the steps in a plain loop on
 tensors that lie in memory, and a forward pass of as many images as validate it.
@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 
 # Some of these are first imported while training otherwise, and would count as such.
 import accelerate  # noqa: F401
+import numpy as np
 import timm  # noqa: F401
 import torch
 from torch.nn.functional import cross_entropy
@@ -38,7 +39,8 @@ from planetvision.data.images import read_image
 from planetvision.data.loading import ImageDataset, create_datasets
 from planetvision.data.preparation import prepare_catalog
 from planetvision.evaluation.metrics import wilson_interval
-from planetvision.inference.predictor import compute_logits, load_views
+from planetvision.inference.evidence import collect_evidence
+from planetvision.inference.predictor import load_views
 from planetvision.network import PlanetNet, create_network
 from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.runtime import create_autocast, resolve_device, resolve_precision
@@ -137,7 +139,8 @@ def answer(network: PlanetNet, images: Sequence[torch.Tensor] | torch.Tensor) ->
     """Returns the class of each image by all its views, as prediction does."""
     network.eval()
     parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    return torch.cat([compute_logits(network, list(part)).argmax(dim=1) for part in parts])
+    logits = [collect_evidence(network, list(part)).logits for part in parts]
+    return torch.from_numpy(np.concatenate(logits).argmax(axis=1))
 
 
 def run_recipe(settings: PlanetClassifier, table: Path, *, epochs: int | None) -> Row:

@@ -94,7 +94,8 @@ def test_score_joins_each_answer_with_its_label(
     for row in frame.to_dict(orient="records"):
         assert by_path[row["original"]] == row["label"]
         assert Path(row["original"]).parent.name == row["true_label"]
-        assert row["right"] == (row["label"] == row["true_label"])
+        assert row["right"] == (row["top_label"] == row["true_label"])
+        assert row["label"] in (row["top_label"], "unknown")
     folder = result.save(tmp_path / "out")
     assert pd.read_csv(folder / "blind.csv")["name"].tolist() == frame["name"].tolist()
     stored = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

@@ -169,6 +169,9 @@ def test_predict_goes_on_past_a_broken_file_and_ends_with_1(
         "path",
         "label",
         "confidence",
+        "known",
+        "novelty",
+        "top_label",
         "second_label",
         "second_confidence",
         "p_blue",
@@ -285,6 +288,7 @@ def test_demo_passes_its_options_on_and_names_what_to_look_at(
             evaluation=trained.evaluate(),
             predictions=trained.predict(disc_paths[:4]),
             fresh_right=3,
+            others_unknown=0,
             seconds=12.3,
         )
 

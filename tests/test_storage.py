@@ -134,6 +134,7 @@ def test_folder_holds_safetensors_and_json_alone(model_folder: Path) -> None:
     assert sorted(path.name for path in model_folder.iterdir()) == [
         "config.json",
         "model.safetensors",
+        "trust.safetensors",
     ]
     config = json.loads((model_folder / "config.json").read_text())
     assert config["format_version"] == FORMAT_VERSION
@@ -204,7 +205,7 @@ def test_missing_part_is_named(folder: Path, part: str) -> None:
 
 def test_newer_format_says_to_update(folder: Path) -> None:
     change_config(folder, format_version=FORMAT_VERSION + 1, versions={"planetvision": "9.9"})
-    with pytest.raises(ModelFormatError, match=r"format version 2, written by planetvision 9\.9"):
+    with pytest.raises(ModelFormatError, match=r"format version 3, written by planetvision 9\.9"):
         load_model(folder)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from planetvision.heads import list_heads, register_head
     from planetvision.losses import list_losses, register_loss
     from planetvision.network import PlanetNet
+    from planetvision.novelty import list_novelty_scores, register_novelty_score
     from planetvision.optimizers import list_optimizers, register_optimizer
     from planetvision.render import render_body, write_dataset
     from planetvision.results import (
@@ -83,6 +84,7 @@ _HOMES = {
     "list_explainers": "explain",
     "list_heads": "heads",
     "list_losses": "losses",
+    "list_novelty_scores": "novelty",
     "list_optimizers": "optimizers",
     "list_recipes": "training",
     "list_schedulers": "schedules",
@@ -94,6 +96,7 @@ _HOMES = {
     "register_explainer": "explain",
     "register_head": "heads",
     "register_loss": "losses",
+    "register_novelty_score": "novelty",
     "register_optimizer": "optimizers",
     "register_recipe": "training",
     "register_scheduler": "schedules",
@@ -134,6 +137,7 @@ __all__ = [
     "list_explainers",
     "list_heads",
     "list_losses",
+    "list_novelty_scores",
     "list_optimizers",
     "list_recipes",
     "list_schedulers",
@@ -145,6 +149,7 @@ __all__ = [
     "register_explainer",
     "register_head",
     "register_loss",
+    "register_novelty_score",
     "register_optimizer",
     "register_recipe",
     "register_scheduler",

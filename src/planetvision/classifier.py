@@ -18,6 +18,7 @@ from planetvision.data.cache import CACHES, DEFAULT_CACHE_GIGABYTES
 from planetvision.data.catalog import ClassMap, make_plain, map_labels
 from planetvision.errors import DataError, NotFittedError, SettingsError, count, itemize
 from planetvision.explain import EXPLAINERS
+from planetvision.novelty import check_rejection_rate
 from planetvision.runtime import resolve_device, resolve_precision
 from planetvision.training.plan import OnError, create_plan
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from planetvision.data.preparation import Prepared
     from planetvision.data.tables import ColumnMap
+    from planetvision.inference import Trust
     from planetvision.network import PlanetNet
     from planetvision.results import (
         Audit,
@@ -37,6 +39,11 @@ if TYPE_CHECKING:
     from planetvision.training.callbacks import Callback
 
 __all__ = ["PlanetClassifier"]
+
+_NO_TRUST = (
+    "The model cannot say 'unknown': it was saved before planetvision fitted a score of novelty, "
+    "got {name}={value}. Train it again, or leave that out."
+)
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +92,9 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         num_workers: Loader processes; None lets the machine decide.
         tuning: The levers of the machine that are on: `all`, `none`, `allocator`, `threads` and
             `channels_last` joined by `+`, or `auto`, what `PLANETVISION_TUNING` says, else `all`.
+        novelty_score: The registered score of how little an image is like those of the training.
+        rejection_rate: The share of images of known bodies that may be called `unknown`, in [0, 1);
+            0 calls nothing unknown. It can be changed after training, and for one call.
         random_state: The seed of split, weights, order and augmentation.
         progress: Whether to show progress bars.
 
@@ -96,6 +106,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         audit_: What is to be known of the data; its baselines learned from the training part and
             were asked about the validation part.
         network_: The trained `PlanetNet`.
+        trust_: The `Trust` that makes probabilities and novelty of its evidence; None in models
+            that were saved before there was any.
         recipe_: The recipe as it was run.
         weights_: Where the backbone's first weights came from.
         metrics_: What was measured on the way: numbers of images, validation loss and accuracy,
@@ -107,6 +119,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
     split_: Catalog
     audit_: Audit
     network_: PlanetNet
+    trust_: Trust | None
     recipe_: Recipe
     metrics_: dict[str, Any]
     weights_: str
@@ -138,6 +151,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         precision: Precision = "auto",
         num_workers: int | None = None,
         tuning: str = "auto",
+        novelty_score: str = "mahalanobis",
+        rejection_rate: float = 0.05,
         random_state: int = 0,
         progress: bool = False,
     ) -> None:
@@ -165,6 +180,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         self.precision = precision
         self.num_workers = num_workers
         self.tuning = tuning
+        self.novelty_score = novelty_score
+        self.rejection_rate = rejection_rate
         self.random_state = random_state
         self.progress = progress
 
@@ -180,6 +197,9 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         resume: bool = False,
     ) -> PlanetClassifier:
         """Trains on labelled images and returns the classifier.
+
+        When it is trained, the validation part says how sure it may be of its answers and what it
+        has to call unknown.
 
         Settings, files and split are checked before any training starts. Data that do not come in
         parts are split by class, group and seed into 70, 15 and 15 % (`val_fraction`,
@@ -220,6 +240,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         from planetvision.data.cache import create_cache
         from planetvision.data.loading import create_datasets
         from planetvision.data.preparation import prepare_catalog
+        from planetvision.inference import fit_trust
         from planetvision.network import create_network
         from planetvision.training.trainer import Trainer
 
@@ -268,7 +289,20 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             progress=self.progress,
         )
         history = trainer.fit(train, val, resume=checkpoints if resume else None)
+        trust = fit_trust(
+            network,
+            train,
+            val,
+            score=self.novelty_score,
+            device=self._device(),
+            batch_size=int(self.batch_size or 32),
+            num_workers=self.num_workers,
+            precision=self.precision,
+            seed=self.random_state,
+            progress=self.progress,
+        )
         self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
+        self.trust_ = trust
         self.classes_ = np.array(classes)
         self.weights_ = plan.weights_used
         self.metrics_ = {
@@ -280,24 +314,28 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         self.audit_ = self._audit(prepared)
         return self
 
-    def predict(self, X: Any) -> Predictions:
-        """Returns the answer for each image.
+    def predict(self, X: Any, *, rejection_rate: float | None = None) -> Predictions:
+        """Returns the answer for each image: a class, or `unknown`.
 
         Images that cannot be read have a row with their error, and the rest goes on.
 
         Args:
             X: A path, a folder, a glob pattern, an array (H, W, 3) of uint8, a Pillow image, the
                 bytes of a file, or a sequence of these.
+            rejection_rate: The share of images of known bodies that may be called unknown, 0 for
+                none; None takes the classifier's.
 
         Raises:
             NotFittedError: If there is no trained network.
             SourceNotFoundError: If a file, folder or pattern that stands alone does not exist.
+            SettingsError: If the rate is no share, or the model cannot say "unknown" at all.
         """
         from planetvision.inference import predict_catalog
 
         return predict_catalog(
             self._network(),
             read_inputs(X),
+            **self._judging(rejection_rate),
             **self._running(),
         )
 
@@ -319,6 +357,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
     ) -> float:
         """Returns the accuracy on labelled images, in [0, 1].
 
+        The most probable class counts, also where the answer is `unknown`.
+
         Args:
             X: As for `fit`.
             y: As for `fit`.
@@ -336,7 +376,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         self._raise_failed(predictions)
         right = [
             answer == label
-            for answer, label in zip(predictions.labels, catalog.labels or (), strict=True)
+            for answer, label in zip(predictions.top_labels, catalog.labels or (), strict=True)
         ]
         return float(np.average(np.array(right, dtype=np.float64), weights=weights))
 
@@ -347,10 +387,13 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         *,
         columns: ColumnMap | None = None,
         class_map: ClassMap | None = None,
+        others: Any = None,
+        rejection_rate: float | None = None,
     ) -> Evaluation:
         """Returns how good the classifier is, with intervals.
 
-        Classes that the model does not know are left out with a warning.
+        Classes that the model does not know are left out with a warning, and their images count as
+        others.
 
         Args:
             X: As for `fit`; of a folder with a `test/` part, that part alone is used. None takes
@@ -359,17 +402,25 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             columns: As for `fit`.
             class_map: The model's names of classes that these data call otherwise. For classes
                 that it does not name, the classifier's own class map holds.
+            others: Images that show none of the classes, as for `predict`: how many of them are
+                called unknown, and how well novelty tells them apart, is part of the result.
+            rejection_rate: As for `predict`.
 
         Raises:
             NotFittedError: If there is no trained network, or no test part was kept.
+            SettingsError: As for `predict`; and if there are `others` and no score of novelty.
             DataError: If the model knows none of the classes, or no image can be read.
         """
         from planetvision.evaluation.evaluator import evaluate_catalog
 
         network = self._network()
+        if others is not None and self.trust_ is None:
+            raise SettingsError(_NO_TRUST.format(name="others", value="images"))
         evaluation = evaluate_catalog(
             network,
             self._test_part() if X is None else self._read_test(X, y, columns, class_map),
+            others=None if others is None else read_inputs(others),
+            **self._judging(rejection_rate),
             **self._running(),
         )
         if X is None:
@@ -383,15 +434,18 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         *,
         method: str = "gradcam",
         target: Label | None = None,
+        rejection_rate: float | None = None,
     ) -> Explanations:
         """Returns where in each image the network found the evidence for a class.
 
         Args:
             X: As for `predict`.
             method: A registered explainer.
-            target: The class to explain; None explains the answer.
+            target: The class to explain; None explains the most probable one.
+            rejection_rate: As for `predict`.
 
         Raises:
+            SettingsError: As for `predict`.
             ExplanationError: If the method cannot explain this network.
         """
         from planetvision.explain.explainer import explain_catalog
@@ -404,6 +458,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             device=self._device(),
             method=method,
             target=target,
+            **self._judging(rejection_rate),
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -421,6 +476,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             head=self.recipe_.head,
             head_options=self.recipe_.head_options,
             recipe=self.recipe_,
+            trust=self.trust_,
             settings=self._portable_settings(),
             weights=self.weights_,
             metrics=self.metrics_,
@@ -457,6 +513,7 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         classifier = cls.from_settings(settings)
         classifier.network_ = model.network
         classifier.recipe_ = model.recipe
+        classifier.trust_ = model.trust
         classifier.classes_ = np.array(model.classes)
         classifier.metrics_ = dict(model.metrics)
         classifier.weights_ = model.weights
@@ -504,6 +561,14 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
 
     def _device(self) -> torch.device:
         return resolve_device(self.device)
+
+    def _judging(self, rejection_rate: float | None) -> dict[str, Any]:
+        """How evidence becomes an answer."""
+        trust = getattr(self, "trust_", None)
+        if trust is None and rejection_rate:
+            raise SettingsError(_NO_TRUST.format(name="rejection_rate", value=rejection_rate))
+        rate = self.rejection_rate if rejection_rate is None else rejection_rate
+        return {"trust": trust, "rejection_rate": check_rejection_rate(rate)}
 
     def _running(self) -> dict[str, Any]:
         """How prediction runs."""

@@ -125,6 +125,13 @@ ClassMap = Annotated[
 StretchOption = Annotated[
     Stretch, typer.Option(help="How images of more than 8 bits a channel are brought to 8.")
 ]
+RejectionRate = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(
+        help="The share of images of known bodies that may be called unknown, 0 for none; by "
+        "default as the model was trained."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress bars.")]
 
 
@@ -167,8 +174,10 @@ def demo(
     )
     typer.echo("")
     _show_evaluation(result.evaluation)
+    others = sum(Path(path).parent.name == "others" for path in result.predictions.paths)
     typer.echo(
-        f"\nfresh images: {result.fresh_right} of {len(result.predictions)} right; "
+        f"\nfresh images: {result.fresh_right} of {len(result.predictions) - others} right; "
+        f"of {others} other things {result.others_unknown} called unknown; "
         f"the whole took {result.seconds:.0f} s"
     )
     typer.echo("\nLook at:")
@@ -229,6 +238,13 @@ def train(
         str, typer.Option(help="Where decoded images are kept: memory, disk, a folder, or off.")
     ] = "memory",
     cache_gigabytes: Annotated[float, typer.Option(help="The most that is kept.")] = 2.0,
+    novelty_score: Annotated[
+        str, typer.Option(help="See `planetvision list novelty_scores`.")
+    ] = "mahalanobis",
+    rejection_rate: Annotated[
+        float,
+        typer.Option(help="The share of images of known bodies that may be called unknown."),
+    ] = 0.05,
     max_minutes: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="How long the stages may take in all."),
@@ -277,6 +293,8 @@ def train(
                 group_duplicates=group_duplicates,
                 cache=cache,
                 cache_gigabytes=cache_gigabytes,
+                novelty_score=novelty_score,
+                rejection_rate=rejection_rate,
                 max_minutes=max_minutes,
                 compile=compile,
                 device=device,
@@ -310,6 +328,14 @@ def evaluate(
     model: Model,
     data: Data,
     out: Out,
+    others: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            help="Images, a folder or a pattern that show none of the classes: how many of them "
+            "are called unknown? May be repeated."
+        ),
+    ] = None,
+    rejection_rate: RejectionRate = None,
     column: Columns = None,
     class_map: ClassMap = None,
     device: Device = "auto",
@@ -332,6 +358,8 @@ def evaluate(
         data,
         columns=_parse_pairs(column, "--column"),
         class_map=_parse_pairs(class_map, "--class"),
+        others=None if not others else others if len(others) > 1 else others[0],
+        rejection_rate=rejection_rate,
     )
     evaluation.save(out, overwrite=overwrite)
     _show_evaluation(evaluation)
@@ -344,6 +372,7 @@ def predict(
     model: Model,
     inputs: Inputs,
     out: Out,
+    rejection_rate: RejectionRate = None,
     device: Device = "auto",
     precision: Arithmetic = Precision.auto,
     tuning: Tuning = "auto",
@@ -362,11 +391,15 @@ def predict(
     )
     from planetvision.results.predictions import format_share
 
-    predictions = classifier.predict(inputs if len(inputs) > 1 else inputs[0])
+    predictions = classifier.predict(
+        inputs if len(inputs) > 1 else inputs[0], rejection_rate=rejection_rate
+    )
     predictions.save(out, overwrite=overwrite)
     _show_rows(
         [
             (row.path, str(row.label), format_share(row.confidence))
+            if row.known
+            else (row.path, str(row.label), row.remark)
             for row in predictions
             if not row.error
         ]
@@ -383,8 +416,9 @@ def explain(
     method: Annotated[str, typer.Option(help="See `planetvision list explainers`.")] = "gradcam",
     target: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="The class to explain; by default the answer."),
+        typer.Option(help="The class to explain; by default the most probable one."),
     ] = None,
+    rejection_rate: RejectionRate = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -397,6 +431,7 @@ def explain(
         inputs if len(inputs) > 1 else inputs[0],
         method=method,
         target=classes.get(target, target) if target is not None else None,
+        rejection_rate=rejection_rate,
     )
     folder = explanations.save(out, overwrite=overwrite)
     _show_rows([(row.path, str(row.target), row.method) for row in explanations if not row.error])
@@ -528,7 +563,7 @@ def list_entries(
         Optional[str],  # noqa: UP045
         typer.Argument(
             help="backbones, heads, augmentations, schedulers, optimizers, losses, recipes, "
-            "explainers or decoders."
+            "novelty_scores, explainers or decoders."
         ),
     ] = None,
 ) -> None:
@@ -567,6 +602,7 @@ def _families() -> dict[str, Any]:
     from planetvision.explain import EXPLAINERS
     from planetvision.heads import HEADS
     from planetvision.losses import LOSSES
+    from planetvision.novelty import NOVELTY_SCORES
     from planetvision.optimizers import OPTIMIZERS
     from planetvision.schedules import SCHEDULES
     from planetvision.training import RECIPES
@@ -579,6 +615,7 @@ def _families() -> dict[str, Any]:
         OPTIMIZERS,
         LOSSES,
         RECIPES,
+        NOVELTY_SCORES,
         EXPLAINERS,
         DECODERS,
     )
@@ -649,6 +686,8 @@ def _show_evaluation(evaluation: Any) -> None:
         shares = ["-" if values[key] is None else f"{values[key]:.3f}" for key in _SHARES]
         rows.append((name, str(right), str(values["support"]), *shares))
     _show_table(rows)
+    for remark in evaluation.remarks:
+        typer.echo(remark)
 
 
 _SHARES = ("precision", "recall", "f1")

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from planetvision.classifier import PlanetClassifier
 from planetvision.files import create_output_folder
-from planetvision.render import write_dataset
-from planetvision.results import Evaluation, Predictions
+from planetvision.render import NON_PLANETS, write_dataset, write_non_planets
+from planetvision.results import UNKNOWN, Evaluation, Predictions
 from planetvision.runs import train_run
 
 __all__ = ["DemoResult", "run_demo"]
 
 _FRESH_IMAGES = 21
+_OTHERS = len(NON_PLANETS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,9 @@ class DemoResult:
         folder: Where it lies.
         backbone: The backbone that was trained.
         evaluation: How good it is on the test part.
-        predictions: What it said of images drawn afterwards.
-        fresh_right: How many of those answers were right.
+        predictions: What it said of images drawn afterwards: of the bodies, then of other things.
+        fresh_right: How many of the bodies it named.
+        others_unknown: How many of the other things it called unknown.
         seconds: How long the whole took.
     """
 
@@ -37,6 +39,7 @@ class DemoResult:
     evaluation: Evaluation
     predictions: Predictions
     fresh_right: int
+    others_unknown: int
     seconds: float
 
 
@@ -94,7 +97,10 @@ def run_demo(
         overwrite=overwrite,
     )
     assert run.evaluation is not None  # the data are split here, so there is a test part
-    say(f"3/4 drawing {_FRESH_IMAGES} fresh images and predicting them -> {target / 'predictions'}")
+    say(
+        f"3/4 drawing {_FRESH_IMAGES} fresh images and {_OTHERS} of other things, and predicting "
+        f"them -> {target / 'predictions'}"
+    )
     fresh = write_dataset(
         target / "fresh",
         count=_FRESH_IMAGES,
@@ -102,17 +108,25 @@ def run_demo(
         seed=seed + 1,
         overwrite=overwrite,
     )
-    predictions = classifier.predict(fresh)
+    others = write_non_planets(
+        target / "others",
+        count=_OTHERS,
+        image_size=image_size,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    predictions = classifier.predict([*fresh, *others])
     predictions.save(target / "predictions", overwrite=overwrite)
     say(f"4/4 explaining one answer a body -> {target / 'explanations'}")
     one_each = list({path.parent.name: path for path in fresh}.values())
     classifier.explain(one_each).save(target / "explanations", overwrite=overwrite)
-    answers = zip(predictions.labels, fresh, strict=True)
+    answers = zip(predictions.labels, fresh, strict=False)
     return DemoResult(
         folder=target,
         backbone=backbone,
         evaluation=run.evaluation,
         predictions=predictions,
         fresh_right=sum(label == path.parent.name for label, path in answers),
+        others_unknown=predictions.labels[len(fresh) :].count(UNKNOWN),
         seconds=time.perf_counter() - started,
     )

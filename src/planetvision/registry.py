@@ -99,7 +99,8 @@ class Registry(Generic[SpecT]):
     @property
     def noun(self) -> str:
         """The family in the singular, for messages."""
-        return self.family.removesuffix("es" if self.family.endswith("sses") else "s")
+        singular = self.family.removesuffix("es" if self.family.endswith("sses") else "s")
+        return singular.replace("_", " ")
 
     def add(self, spec: SpecT, *, replace: bool = False) -> SpecT:
         """Adds an entry and returns it.
@@ -116,7 +117,7 @@ class Registry(Generic[SpecT]):
         if not name.isidentifier() or name != name.lower():
             raise SettingsError(
                 f"A {self.noun} name must be lower-case letters, digits and underscores, "
-                f"got {name!r}. Use a name such as 'my_{self.noun}'."
+                f"got {name!r}. Use a name such as 'my_{self.noun.replace(' ', '_')}'."
             )
         if name in self._entries and not replace:
             raise DuplicateNameError(

@@ -6,9 +6,11 @@ import atexit
 import functools
 import hashlib
 import os
+import platform
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
 from planetvision.config import Precision
@@ -23,10 +25,13 @@ __all__ = [
     "create_autocast",
     "derive_seed",
     "is_main_process",
+    "list_versions",
     "resolve_device",
     "resolve_precision",
     "seeded",
 ]
+
+_RECORDED = ("planetvision", "torch", "torchvision", "timm", "numpy", "pillow")
 
 MixedPrecision = Literal["no", "fp16", "bf16"]
 
@@ -161,6 +166,17 @@ def _leave_processes_at_exit() -> None:
             distributed.destroy_process_group()
 
     atexit.register(leave)
+
+
+def list_versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for name in _RECORDED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def is_main_process() -> bool:

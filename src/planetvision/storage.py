@@ -1,13 +1,11 @@
-"""A model on disk: a folder with `model.safetensors` and `config.json`, never pickle."""
+"""A model on disk: a folder of safetensors and JSON, never pickle."""
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +17,24 @@ from planetvision.config import InputSpec, Recipe
 from planetvision.data.catalog import Label
 from planetvision.errors import ModelFormatError, SettingsError, itemize
 from planetvision.files import create_output_folder, write_atomically, write_json
+from planetvision.inference.trust import Trust
 from planetvision.network import PlanetNet, create_network
+from planetvision.runtime import list_versions
 
 __all__ = [
     "CONFIG_FILE",
     "FORMAT_VERSION",
+    "TRUST_FILE",
     "WEIGHTS_FILE",
     "SavedModel",
     "load_model",
     "save_model",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-_RECORDED = ("planetvision", "torch", "torchvision", "timm", "numpy", "pillow")
+TRUST_FILE = "trust.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class SavedModel:
         head: The registered head.
         head_options: Its keyword arguments.
         recipe: How it was trained.
+        trust: What makes probabilities and novelty of its evidence; None in models that were saved
+            before there was any (format version 1).
         settings: The classifier's arguments.
         weights: Where the backbone's first weights came from.
         metrics: What was measured in training.
@@ -57,20 +60,11 @@ class SavedModel:
     head: str
     head_options: Mapping[str, Any]
     recipe: Recipe
+    trust: Trust | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-
-
-def list_versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in _RECORDED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def save_model(
@@ -100,6 +94,7 @@ def save_model(
         "head": {"name": model.head, "options": dict(model.head_options)},
         "preprocessing": network.input_spec.to_dict(),
         "recipe": model.recipe.to_dict(),
+        "trust": model.trust.to_dict() if model.trust else None,
         "settings": dict(model.settings),
         "metrics": dict(model.metrics),
         "versions": list_versions(),
@@ -109,6 +104,10 @@ def save_model(
         for name, value in network.state_dict().items()
     }
     write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path))
+    (target / TRUST_FILE).unlink(missing_ok=True)
+    if model.trust:
+        trusted = model.trust.to_tensors()
+        write_atomically(target / TRUST_FILE, lambda path: save_file(trusted, path))
     write_json(target / CONFIG_FILE, config)
     return target
 
@@ -144,6 +143,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
             head=config["head"]["name"],
             head_options=config["head"]["options"],
             recipe=Recipe.from_dict(config["recipe"]),
+            trust=_read_trust(config.get("trust"), root),
             settings=config["settings"],
             weights=config["backbone"]["weights"],
             metrics=config["metrics"],
@@ -195,6 +195,16 @@ def _read_config(root: Path) -> dict[str, Any]:
             path=str(root),
         )
     return dict(config)
+
+
+def _read_trust(fields: Mapping[str, Any] | None, root: Path) -> Trust | None:
+    if fields is None:
+        return None
+    try:
+        tensors = load_file(root / TRUST_FILE)
+    except (SafetensorError, OSError) as cause:
+        raise _damaged(root, f"{TRUST_FILE} cannot be read ({cause})") from cause
+    return Trust.from_parts(fields, tensors)
 
 
 def _fill(network: PlanetNet, root: Path) -> None:

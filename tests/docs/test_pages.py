@@ -15,6 +15,7 @@ from planetvision.backbones import BACKBONES
 from planetvision.cli import app
 from planetvision.explain import EXPLAINERS
 from planetvision.heads import HEADS
+from planetvision.novelty import NOVELTY_SCORES
 from planetvision.schedules import SCHEDULES
 from planetvision.training import RECIPES
 
@@ -56,6 +57,7 @@ def test_command_page_names_every_command_and_option() -> None:
         ("docs/how-to/backbones.md", BACKBONES),
         ("docs/how-to/train-on-your-folder.md", RECIPES),
         ("docs/how-to/results.md", EXPLAINERS),
+        ("docs/concepts/unknown.md", NOVELTY_SCORES),
         *[("CHANGELOG.md", one) for one in (BACKBONES, HEADS, POLICIES, SCHEDULES, RECIPES)],
     ],
 )

@@ -14,6 +14,7 @@ from sklearn import metrics as reference
 
 from planetvision.errors import DataError
 from planetvision.evaluation import compute_metrics, wilson_interval
+from planetvision.evaluation.metrics import compute_calibration_error, compute_rejection
 
 CLASSES = ["earth", "mars", "moon"]
 
@@ -174,3 +175,40 @@ def test_wilson_interval_of_a_higher_confidence_is_wider() -> None:
 
 def test_wilson_interval_without_trials_is_none() -> None:
     assert wilson_interval(0, 0) is None
+
+
+def test_calibration_error_has_the_value_worked_by_hand() -> None:
+    # Two bins of ten: confidence 0.85 and right in 3 of 4; 0.55 and right in 0 of 1.
+    probabilities = np.array([[0.85, 0.15]] * 4 + [[0.45, 0.55]])
+    targets = np.array([0, 0, 0, 1, 0])
+    expected = 4 / 5 * (0.85 - 0.75) + 1 / 5 * 0.55
+    assert compute_calibration_error(probabilities, targets, bins=10) == pytest.approx(expected)
+    assert compute_calibration_error(np.eye(2), np.array([0, 1])) == 0
+    assert compute_calibration_error(np.eye(2), np.array([1, 0])) == 1
+
+
+def test_top2_counts_the_first_two() -> None:
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.5, 0.3, 0.2]])
+    metrics = compute_metrics(["earth", "mars", "moon"], probabilities, classes=CLASSES)
+    assert (metrics["accuracy"], metrics["top2_accuracy"]) == pytest.approx((1 / 3, 2 / 3))
+
+
+def test_rejection_has_the_values_worked_by_hand() -> None:
+    right = np.array([True, True, False, True])
+    novelty = np.array([0.1, 0.5, 0.9, 1.5])
+    found = compute_rejection(right, novelty, np.array([0.8, 2.0, 3.0]), threshold=1.0)
+    assert (found["num_known"], found["coverage"]) == (4, 0.75)
+    assert found["accuracy_of_answered"] == pytest.approx(2 / 3)
+    assert found["coverage_ci95"] == wilson_interval(3, 4)
+    assert (found["num_others"], found["others_answered"]) == (3, pytest.approx(1 / 3))
+    # Of the twelve pairs the others are farther in ten: 0.8 is nearer than 0.9 and 1.5.
+    assert found["auroc"] == pytest.approx(10 / 12)
+    json.dumps(found, allow_nan=False)
+
+
+def test_rejection_without_a_threshold_or_others_answers_all() -> None:
+    found = compute_rejection(np.array([True]), np.array([9.0]), None, threshold=math.inf)
+    assert (found["threshold"], found["coverage"]) == (None, 1)
+    assert "auroc" not in found
+    nothing = compute_rejection(np.array([True]), np.array([9.0]), np.array([1.0]), threshold=0.5)
+    assert (nothing["coverage"], nothing["accuracy_of_answered"]) == (0, None)

@@ -17,7 +17,8 @@ from planetvision.classifier import PlanetClassifier
 from planetvision.data import Catalog
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.inference import predict_catalog
-from planetvision.inference.predictor import compute_logits, load_views
+from planetvision.inference.evidence import collect_evidence
+from planetvision.inference.predictor import load_views
 from planetvision.network import PlanetNet
 from planetvision.results import Predictions
 
@@ -58,9 +59,12 @@ def test_logits_of_several_views_are_their_mean(trained: PlanetClassifier) -> No
     pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     with torch.no_grad():
         one_by_one = trained.network_(pixels).double()
-        found = compute_logits(trained.network_, [pixels[:2], pixels[2:3], pixels[3:]])
-    parts = (one_by_one[:2], one_by_one[2:3], one_by_one[3:])
-    torch.testing.assert_close(found, torch.stack([part.mean(dim=0) for part in parts]))
+        features = trained.network_.forward_features(pixels).double()
+    found = collect_evidence(trained.network_, [pixels[:2], pixels[2:3], pixels[3:]])
+    for values, expected in ((found.logits, one_by_one), (found.features, features)):
+        parts = (expected[:2], expected[2:3], expected[3:])
+        means = torch.stack([part.mean(dim=0) for part in parts]).numpy()
+        np.testing.assert_allclose(values, means, rtol=1e-5, atol=1e-6)
 
 
 def test_prediction_with_the_body_as_a_second_view_weighs_both(

@@ -17,7 +17,7 @@ from planetvision.config import InputSpec
 from planetvision.data.cache import DecodedCache, create_cache_key, read_through
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.decoders import DECODERS
-from planetvision.data.images import ImageArray, ImageSource, read_image
+from planetvision.data.images import ImageSource, read_image
 from planetvision.runtime import derive_seed, seeded
 
 __all__ = ["EpochSampler", "ImageDataset", "create_datasets", "create_loader"]
@@ -73,7 +73,7 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
             ImageError: If the image cannot be read.
         """
         index, draw = key if isinstance(key, tuple) else (key, 0)
-        image = torch.from_numpy(self._read(index)).permute(2, 0, 1)
+        image = self.read(index)
         with seeded(derive_seed(self.seed, "augmentation", index, draw)):
             framed = self._get_transform()(image)
         return framed.contiguous(), self.targets[index]
@@ -90,16 +90,22 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
             cache=self.cache,
         )
 
-    def _read(self, index: int) -> ImageArray:
+    def read(self, index: int) -> torch.Tensor:
+        """Returns the decoded image, uint8 of shape (3, H, W), not yet augmented or framed.
+
+        Raises:
+            ImageError: If it cannot be read.
+        """
         spec = self.input_spec
         key = create_cache_key(self.hashes[index], min_size=spec.decode_size, stretch=spec.stretch)
-        return read_through(
+        array = read_through(
             self.cache,
             key,
             lambda: read_image(
                 self.sources[index], min_size=spec.decode_size, stretch=spec.stretch
             ),
         )
+        return torch.from_numpy(array).permute(2, 0, 1)
 
     def _get_transform(self) -> ImageTransform:
         if self._transform is None:

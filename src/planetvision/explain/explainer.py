@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 
 from planetvision.backbones.layers import evaluating
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.survey import warn_of_conversion
 from planetvision.errors import SettingsError
 from planetvision.explain.registry import EXPLAINERS, Explainer
-from planetvision.inference.predictor import compute_logits, load_views
+from planetvision.inference import Trust
+from planetvision.inference.evidence import collect_evidence
+from planetvision.inference.predictor import load_views
 from planetvision.network import PlanetNet
-from planetvision.results import Explanation, Explanations
+from planetvision.results import UNKNOWN, Explanation, Explanations
 
 __all__ = ["explain_catalog"]
 
@@ -28,6 +32,8 @@ def explain_catalog(
     device: torch.device,
     method: str = "gradcam",
     target: Label | None = None,
+    trust: Trust | None = None,
+    rejection_rate: float = 0.0,
     batch_size: int = 16,
 ) -> Explanations:
     """Returns one explanation an image; those that cannot be read carry an error.
@@ -42,6 +48,8 @@ def explain_catalog(
         device: Where to run.
         method: The registered explainer.
         target: The class to explain; None explains the most probable one of each image.
+        trust: As for `predict_catalog`.
+        rejection_rate: As for `predict_catalog`.
         batch_size: Images a pass.
 
     Raises:
@@ -54,6 +62,7 @@ def explain_catalog(
             f"`target` must be one of the model's classes ({', '.join(map(str, classes))}), "
             f"got {target!r}."
         )
+    threshold = trust.get_threshold(rejection_rate) if trust else math.inf
     network.to(device)
     items: list[Explanation] = []
     is_stretched: list[bool] = []
@@ -63,7 +72,9 @@ def explain_catalog(
             sources = catalog.sources[start : start + batch_size]
             loaded = [load_views(source, network.input_spec) for source in sources]
             readable = [views.pixels.to(device) for views in loaded if views.pixels is not None]
-            answers = iter(_explain_images(network, readable, explainer, classes, target))
+            answers = iter(
+                _explain_images(network, readable, explainer, classes, target, trust, threshold)
+            )
             is_stretched += [views.is_stretched for views in loaded]
             for name, views in zip(catalog.names[start:], loaded, strict=False):
                 shared: dict[str, Any] = {"path": name, "method": method, "layers": layers}
@@ -94,13 +105,21 @@ def _explain_images(
     explainer: Explainer,
     classes: Sequence[Label],
     target: Label | None,
+    trust: Trust | None,
+    threshold: float,
 ) -> list[dict[str, Any]]:
     """Returns the fields of `Explanation` that the network decides, for each image."""
     if not images:
         return []
-    with torch.no_grad():
-        confidences, answers = compute_logits(network, images).softmax(dim=1).max(dim=1)
-    targets = answers if target is None else torch.full_like(answers, classes.index(target))
+    evidence = collect_evidence(network, images)
+    probabilities = softmax(evidence.logits, axis=1)
+    known = np.ones(len(images), dtype=bool)
+    if trust is not None:
+        probabilities = trust.calibrate(evidence.logits)
+        known = trust.get_novelty(evidence) <= threshold
+    answers = probabilities.argmax(axis=1)
+    wanted = answers if target is None else np.full(len(answers), classes.index(target))
+    targets = torch.from_numpy(wanted).to(images[0].device)
     framed = torch.stack([views[0] for views in images])
     maps = explainer(network, framed, targets).detach().float().cpu()
     peaks = maps.amax(dim=(1, 2), keepdim=True)
@@ -108,11 +127,17 @@ def _explain_images(
     return [
         {
             "heatmap": heatmap,
-            "label": classes[answer],
+            "label": classes[answer] if is_known else UNKNOWN,
+            "known": is_known,
             "confidence": confidence,
-            "target": classes[wanted],
+            "target": classes[explained],
         }
-        for heatmap, answer, confidence, wanted in zip(
-            heatmaps, answers.tolist(), confidences.tolist(), targets.tolist(), strict=True
+        for heatmap, answer, is_known, confidence, explained in zip(
+            heatmaps,
+            answers.tolist(),
+            known.tolist(),
+            probabilities.max(axis=1).tolist(),
+            wanted.tolist(),
+            strict=True,
         )
     ]

@@ -1,5 +1,6 @@
-"""Inference: a network and images become `Predictions`."""
+"""Inference: a network and images become `Predictions`, which say what they do not know."""
 
 from planetvision.inference.predictor import predict_catalog
+from planetvision.inference.trust import Trust, fit_trust
 
-__all__ = ["predict_catalog"]
+__all__ = ["Trust", "fit_trust", "predict_catalog"]

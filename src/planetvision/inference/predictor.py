@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
 
@@ -17,12 +19,14 @@ from planetvision.data.images import ImageSource, decode_image
 from planetvision.data.loading import create_loader
 from planetvision.data.survey import warn_of_conversion
 from planetvision.errors import ImageError
+from planetvision.inference.evidence import collect_evidence
+from planetvision.inference.trust import Trust
 from planetvision.network import PlanetNet
 from planetvision.results import Predictions
 from planetvision.runtime import create_autocast, resolve_precision
 from planetvision.tuning import get_num_workers, tune_machine
 
-__all__ = ["FramedImages", "Views", "compute_logits", "load_views", "predict_catalog"]
+__all__ = ["FramedImages", "Views", "load_views", "predict_catalog"]
 
 
 class Views(NamedTuple):
@@ -50,22 +54,6 @@ def load_views(source: ImageSource, spec: InputSpec) -> Views:
     return Views(frame_views(image, spec).contiguous(), is_stretched=decoded.is_stretched)
 
 
-def compute_logits(network: PlanetNet, images: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Returns the logits of each image: the mean over its views.
-
-    The softmax of a mean of logits is the normalised geometric mean of the views' probabilities.
-
-    Convention: float64 of shape (len(images), num_classes).
-
-    Args:
-        network: The network, in evaluation mode.
-        images: The views of each image, uint8 of shape (V, 3, S, S), on the network's device.
-    """
-    logits = network(torch.cat(list(images))).double()
-    means = [views.mean(dim=0) for views in logits.split([len(views) for views in images])]
-    return torch.stack(means)
-
-
 class FramedImages(Dataset[Views]):
     """The images of a catalog as the network is shown them, or the reason why not."""
 
@@ -90,6 +78,8 @@ def predict_catalog(
     *,
     classes: Sequence[Label],
     device: torch.device,
+    trust: Trust | None = None,
+    rejection_rate: float = 0.0,
     batch_size: int = 32,
     num_workers: int | None = None,
     precision: Precision = "fp32",
@@ -103,6 +93,9 @@ def predict_catalog(
         catalog: The images.
         classes: The label of each logit.
         device: Where to run.
+        trust: What makes probabilities and novelty of its evidence; None gives the plain softmax,
+            and nothing is unknown.
+        rejection_rate: The share of images of known bodies that may be called unknown.
         batch_size: Images a forward pass.
         num_workers: Loader processes; None lets the machine decide.
         precision: The arithmetic of the network; `auto` is `fp32`.
@@ -110,8 +103,10 @@ def predict_catalog(
         progress: Whether to show a progress bar.
 
     Raises:
-        SettingsError: If the device does not have the precision, or a lever is unknown.
+        SettingsError: If the device does not have the precision, a lever is unknown, or the
+            rejection rate is no share.
     """
+    threshold = trust.get_threshold(rejection_rate) if trust else math.inf
     tune_machine(tuning)
     mixed = resolve_precision("fp32" if precision == "auto" else precision, device)
     autocast = create_autocast(mixed, device)
@@ -122,6 +117,7 @@ def predict_catalog(
         images, SequentialSampler(images), batch_size=batch_size, num_workers=workers
     )
     probabilities = np.full((len(catalog), len(classes)), np.nan)
+    novelty = np.full(len(catalog), np.nan)
     errors: list[str] = []
     is_stretched: list[bool] = []
     with tqdm(total=len(catalog), desc="predicting", unit="image", disable=not progress) as bar:
@@ -136,8 +132,12 @@ def predict_catalog(
                 # Around the forward pass only: weights that are moved to a device in inference
                 # mode could never again take part in a gradient.
                 with torch.inference_mode(), autocast:
-                    logits = compute_logits(network, readable)
-                probabilities[rows] = logits.softmax(dim=1).cpu().numpy()
+                    evidence = collect_evidence(network, readable)
+                if trust is None:
+                    probabilities[rows] = softmax(evidence.logits, axis=1)
+                else:
+                    probabilities[rows] = trust.calibrate(evidence.logits)
+                    novelty[rows] = trust.get_novelty(evidence)
             errors += [views.error for views in batch]
             is_stretched += [views.is_stretched for views in batch]
             bar.update(len(batch))
@@ -148,4 +148,7 @@ def predict_catalog(
         classes=tuple(classes),
         probabilities=probabilities,
         errors=tuple(errors),
+        novelty=novelty if trust else None,
+        threshold=threshold,
+        temperature=trust.temperature if trust else 1.0,
     )

@@ -7,14 +7,24 @@ from a random direction.
 
 from planetvision.render.bodies import BODIES, Body, Ring
 from planetvision.render.dataset import render_dataset, write_dataset
+from planetvision.render.non_planets import (
+    NON_PLANETS,
+    render_non_planet,
+    render_non_planets,
+    write_non_planets,
+)
 from planetvision.render.scene import RenderedImage, render_body
 
 __all__ = [
     "BODIES",
+    "NON_PLANETS",
     "Body",
     "RenderedImage",
     "Ring",
     "render_body",
     "render_dataset",
+    "render_non_planet",
+    "render_non_planets",
     "write_dataset",
+    "write_non_planets",
 ]

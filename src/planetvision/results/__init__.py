@@ -5,9 +5,10 @@ from planetvision.results.blind import BlindResult
 from planetvision.results.evaluation import Evaluation
 from planetvision.results.explanations import Explanation, Explanations
 from planetvision.results.history import EpochRecord, TrainingHistory
-from planetvision.results.predictions import Prediction, Predictions
+from planetvision.results.predictions import UNKNOWN, Prediction, Predictions
 
 __all__ = [
+    "UNKNOWN",
     "Audit",
     "Baseline",
     "BlindResult",

@@ -37,7 +37,11 @@ class BlindResult:
         return f"blind test: {self.evaluation}"
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a row an image: `name,original,true_label,label,confidence,right,error`."""
+        """Returns a row an image.
+
+        Its columns are `name`, `original`, `true_label`, `label`, `confidence`, `top_label`,
+        `right` (whether the most probable class is the true one) and `error`.
+        """
         rows = list(zip(self.evaluation.predictions, self.evaluation.labels, strict=True))
         return create_table(
             {
@@ -46,7 +50,8 @@ class BlindResult:
                 "true_label": [label for _, label in rows],
                 "label": [answer.label for answer, _ in rows],
                 "confidence": [answer.confidence for answer, _ in rows],
-                "right": [answer.label == label for answer, label in rows],
+                "top_label": [answer.top_label for answer, _ in rows],
+                "right": [answer.top_label == label for answer, label in rows],
                 "error": [answer.error for answer, _ in rows],
             }
         )

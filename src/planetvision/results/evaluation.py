@@ -21,6 +21,7 @@ from planetvision.figures import (
     save_figure,
     save_image,
 )
+from planetvision.figures.style import Tone
 from planetvision.files import create_output_folder, write_json, write_table
 from planetvision.results.explanations import Explanations
 from planetvision.results.predictions import Prediction, Predictions, format_share
@@ -46,25 +47,30 @@ class Evaluation:
         predictions: What the model said of each image.
         labels: What each image shows.
         explanations: Grad-CAM of some of the images; None where the backbone yields none.
+        others: What the model said of images that show none of its classes; None without any.
     """
 
     metrics: Mapping[str, Any]
     predictions: Predictions
     labels: tuple[Label, ...]
     explanations: Explanations | None = None
+    others: Predictions | None = None
 
     @property
     def accuracy(self) -> float:
-        """The share of right answers, in [0, 1]."""
+        """The share of images whose most probable class is right, in [0, 1].
+
+        Whether they were called unknown is another question: see `metrics["rejection"]`.
+        """
         return float(self.metrics["accuracy"])
 
     @property
     def misclassified(self) -> list[tuple[Prediction, Label]]:
-        """Wrong answers with the true label, the most confident first."""
+        """Images whose most probable class is wrong, with the true label, the surest first."""
         wrong = [
             (prediction, label)
             for prediction, label in zip(self.predictions, self.labels, strict=True)
-            if not prediction.error and prediction.label != label
+            if not prediction.error and prediction.top_label != label
         ]
         return sorted(wrong, key=lambda pair: -pair[0].confidence)
 
@@ -75,6 +81,33 @@ class Evaluation:
         text = f"accuracy {share} ({right} of {n}; 95 % interval {low} to {high})"
         failed = len(self.predictions.failed)
         return f"{text}; {count(failed, 'image')} could not be read" if failed else text
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be said of confidence and of the answer `unknown`, a sentence each."""
+        found = [f"calibration error (ECE) {format_share(self.metrics['ece'])}"]
+        if "uncalibrated" in self.metrics:
+            before = format_share(self.metrics["uncalibrated"]["ece"])
+            found[0] += f", before calibration {before}"
+        rejection = self.metrics.get("rejection")
+        if rejection is None:
+            return found
+        if rejection["threshold"] is not None and rejection["num_known"]:
+            answered = round(rejection["coverage"] * rejection["num_known"])
+            found.append(
+                f"answered with a class: {answered} of {rejection['num_known']} "
+                f"({_format_interval(rejection['coverage'], rejection['coverage_ci95'])}), "
+                f"of which right: {_format_share(rejection['accuracy_of_answered'])}"
+            )
+        if "num_others" in rejection:
+            number = count(rejection["num_others"], "image")
+            interval = rejection["others_answered_ci95"]
+            share = _format_interval(rejection["others_answered"], interval)
+            found.append(
+                f"of {number} of something else answered with a class: {share}; "
+                f"novelty tells them apart with an AUROC of {rejection['auroc']:.3f}"
+            )
+        return found
 
     def to_frame(self) -> pd.DataFrame:
         """Returns the classification report: precision, recall, F1 and support, a row a class.
@@ -92,7 +125,8 @@ class Evaluation:
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Writes numbers and figures, and returns the folder.
 
-        `metrics.json`, `classification_report.csv`, `predictions.csv`, `confusion_matrix.png`,
+        `metrics.json`, `classification_report.csv`, `predictions.csv`, `others.csv` where there are
+        images of none of the classes, `confusion_matrix.png`,
         `confusion_matrix_normalized.png`, `per_class_accuracy.png`, `prediction_grid.png`,
         `gradcam_grid.png` where there are explanations, and `misclassified.png` where there are
         wrong answers.
@@ -112,6 +146,9 @@ class Evaluation:
         table = self.predictions.to_frame()
         table.insert(1, "true_label", list(self.labels))
         write_table(folder / "predictions.csv", table)
+        (folder / "others.csv").unlink(missing_ok=True)
+        if self.others is not None:
+            write_table(folder / "others.csv", self.others.to_frame())
         self._save_plots(folder)
         self._save_pictures(folder)
         return folder
@@ -162,7 +199,9 @@ class Evaluation:
         return sample_rows(self.predictions, self.labels, limit)
 
     def draw_tiles(self, pairs: Sequence[tuple[Prediction, Label]]) -> Iterator[Tile]:
-        """Returns a picture of each answer, marked right or wrong; those not readable are left out.
+        """Returns a picture of each answer, marked right or wrong unless it is `unknown`.
+
+        Images that cannot be read are left out.
 
         Args:
             pairs: Answers of this evaluation, each with the true label.
@@ -173,10 +212,23 @@ class Evaluation:
                 image = read_image(sources[prediction.path], stretch="linear", min_size=_READ_SIZE)
             except ImageError:
                 continue
-            right = prediction.label == label
-            lines = () if right else (f"is {label}",)
+            right = prediction.top_label == label
+            nearest = () if prediction.known else (prediction.remark,)
+            truth = () if right else (f"is {label}",)
+            tone: Tone = "neutral"
+            if prediction.known:
+                tone = "good" if right else "bad"
             name = Path(prediction.path).name
-            yield Tile(image, prediction.answer, (*lines, name), "good" if right else "bad")
+            yield Tile(image, prediction.answer, (*nearest, *truth, name), tone)
+
+
+def _format_share(value: float | None) -> str:
+    return "none" if value is None else format_share(value)
+
+
+def _format_interval(value: float, interval: Sequence[float]) -> str:
+    low, high = map(format_share, interval)
+    return f"{format_share(value)}; 95 % interval {low} to {high}"
 
 
 def sample_rows(predictions: Predictions, labels: Sequence[Label], limit: int) -> list[int]:

@@ -38,12 +38,14 @@ class Explanation:
         image: What the network was shown, uint8 of shape (S, S, 3).
         heatmap: The raw map of the layer, float32 of shape (h, w), in [0, 1] with its largest
             value at 1; all 0 where nothing spoke for the class.
-        label: The most probable class; None if the image could not be read.
+        label: The answer: the most probable class, or `unknown`; None if the image could not be
+            read.
         confidence: Its probability.
         target: The class that the map explains.
         method: The registered explainer.
         layers: The layers it looked at.
         error: Why the image could not be read; empty if it could.
+        known: Whether the answer is one of the classes.
     """
 
     path: str
@@ -55,11 +57,12 @@ class Explanation:
     method: str
     layers: tuple[str, ...]
     error: str = ""
+    known: bool = True
 
     @property
     def answer(self) -> str:
-        """The label with its probability, for pictures."""
-        return f"{self.label}  {format_share(self.confidence)}"
+        """The label, with its probability if it is a class, for pictures."""
+        return f"{self.label}  {format_share(self.confidence)}" if self.known else str(self.label)
 
     @property
     def overlay(self) -> ImageArray:

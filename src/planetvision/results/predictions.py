@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,17 @@ from planetvision.files import create_output_folder, create_table, write_table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Prediction", "Predictions", "format_share", "name_pictures"]
+__all__ = [
+    "UNKNOWN",
+    "Prediction",
+    "Predictions",
+    "format_share",
+    "join_predictions",
+    "name_pictures",
+]
+
+UNKNOWN = "unknown"
+"""The label of an image that shows none of the classes, as far as the model can tell."""
 
 _MAX_COLLAGE_TILES = 48
 _READ_SIZE = 1024
@@ -32,12 +43,18 @@ class Prediction:
 
     Args:
         path: The image's path, or its kind and index.
-        label: The most probable class; None if the image could not be read.
-        confidence: Its probability, in [0, 1]; NaN if the image could not be read.
+        label: The answer: the most probable class, or `unknown`; None if the image could not be
+            read.
+        confidence: The probability of the most probable class, in [0, 1], given that the image
+            shows one of the classes; NaN if the image could not be read.
         second_label: The next class.
         second_confidence: Its probability.
         probabilities: The probability of each class.
         error: Why the image could not be read; empty if it could.
+        top_label: The most probable class, also where the answer is `unknown`.
+        novelty: How little the image is like those that the model knows: 0 is typical of them, and
+            most are under 1; None if the model has no score of it.
+        known: Whether its novelty is under the threshold.
     """
 
     path: str
@@ -47,11 +64,21 @@ class Prediction:
     second_confidence: float
     probabilities: Mapping[Label, float]
     error: str = ""
+    top_label: Label | None = None
+    novelty: float | None = None
+    known: bool = True
 
     @property
     def answer(self) -> str:
-        """The label with its probability, for pictures."""
-        return f"{self.label}  {format_share(self.confidence)}"
+        """The label, with its probability if it is a class, for pictures."""
+        return f"{self.label}  {format_share(self.confidence)}" if self.known else str(self.label)
+
+    @property
+    def remark(self) -> str:
+        """The next class with its probability, or the nearest of what is unknown, for pictures."""
+        if not self.known:
+            return f"nearest: {self.top_label}  {format_share(self.confidence)}"
+        return f"next: {self.second_label}  {format_share(self.second_confidence)}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,6 +95,10 @@ class Predictions(Sequence[Prediction]):
         probabilities: float64 of shape (N, C), rows that sum to 1; NaN rows for images that could
             not be read.
         errors: Why each image could not be read; empty strings for those that could.
+        novelty: The novelty of each image, (N,); NaN for those that could not be read. None where
+            the model has no score of it.
+        threshold: The novelty over which an image is unknown; infinite if none is.
+        temperature: What the logits were divided by.
     """
 
     paths: tuple[str, ...]
@@ -75,6 +106,9 @@ class Predictions(Sequence[Prediction]):
     classes: tuple[Label, ...]
     probabilities: npt.NDArray[np.float64]
     errors: tuple[str, ...]
+    novelty: npt.NDArray[np.float64] | None = None
+    threshold: float = math.inf
+    temperature: float = 1.0
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -91,12 +125,17 @@ class Predictions(Sequence[Prediction]):
                 second_confidence=float("nan"),
                 probabilities={label: float("nan") for label in self.classes},
                 error=self.errors[index],
+                known=False,
             )
         row = self.probabilities[index]
         first, second = np.argsort(-row, kind="stable")[:2]
+        known = bool(self.known[index])
         return Prediction(
             path=self.paths[index],
-            label=self.classes[first],
+            label=self.classes[first] if known else UNKNOWN,
+            top_label=self.classes[first],
+            novelty=None if self.novelty is None else float(self.novelty[index]),
+            known=known,
             confidence=float(row[first]),
             second_label=self.classes[second],
             second_confidence=float(row[second]),
@@ -116,8 +155,21 @@ class Predictions(Sequence[Prediction]):
 
     @property
     def labels(self) -> list[Label | None]:
-        """The most probable class of each image; None where it could not be read."""
+        """The answer for each image, a class or `unknown`; None where it could not be read."""
         return [prediction.label for prediction in self]
+
+    @property
+    def top_labels(self) -> list[Label | None]:
+        """The most probable class of each image; None where it could not be read."""
+        return [prediction.top_label for prediction in self]
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Whether each image could be read and is not over the threshold, (N,)."""
+        readable = np.array([not error for error in self.errors], dtype=bool)
+        if self.novelty is None or self.threshold == math.inf:
+            return readable
+        return readable & (self.novelty <= self.threshold)
 
     @property
     def failed(self) -> list[Prediction]:
@@ -127,14 +179,17 @@ class Predictions(Sequence[Prediction]):
     def to_frame(self) -> pd.DataFrame:
         """Returns a table with a row an image.
 
-        Its columns are `path`, `label`, `confidence`, `second_label`, `second_confidence`,
-        `p_<class>` for each class, and `error`.
+        Its columns are `path`, `label`, `confidence`, `known`, `novelty`, `top_label`,
+        `second_label`, `second_confidence`, `p_<class>` for each class, and `error`.
         """
         rows = list(self)
         table: dict[str, Sequence[Any]] = {
             "path": [row.path for row in rows],
             "label": [row.label for row in rows],
             "confidence": [row.confidence for row in rows],
+            "known": [row.known for row in rows],
+            "novelty": [row.novelty for row in rows],
+            "top_label": [row.top_label for row in rows],
             "second_label": [row.second_label for row in rows],
             "second_confidence": [row.second_confidence for row in rows],
         }
@@ -176,17 +231,34 @@ class Predictions(Sequence[Prediction]):
                 image = read_image(source, stretch="linear", min_size=_READ_SIZE)
             except ImageError:  # it was there when it was predicted, and is gone now
                 continue
-            second_share = format_share(prediction.second_confidence)
-            second = f"next: {prediction.second_label}  {second_share}"
-            picture = annotate_image(image, title=prediction.answer, lines=(second,))
+            picture = annotate_image(image, title=prediction.answer, lines=(prediction.remark,))
             save_image(picture, pictures / name)
             if len(tiles) < _MAX_COLLAGE_TILES:
-                tiles.append(Tile(image, prediction.answer, (Path(prediction.path).name,)))
+                nearest = () if prediction.known else (prediction.remark,)
+                lines = (*nearest, Path(prediction.path).name)
+                tiles.append(Tile(image, prediction.answer, lines))
         if tiles:
             shown = f"{len(tiles)} of {len(self)}" if len(tiles) < len(self) else str(len(self))
             heading = f"{shown} image{'' if len(self) == 1 else 's'}"
             save_image(draw_collage(tiles, heading=heading), folder / "collage.png")
         return folder
+
+
+def join_predictions(parts: Sequence[Predictions]) -> Predictions:
+    """Returns the answers of one model for several lots of images as one.
+
+    Args:
+        parts: At least one, with the same classes, threshold and temperature.
+    """
+    novelties = [part.novelty for part in parts if part.novelty is not None]
+    return replace(
+        parts[0],
+        paths=tuple(path for part in parts for path in part.paths),
+        sources=tuple(source for part in parts for source in part.sources),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        errors=tuple(error for part in parts for error in part.errors),
+        novelty=np.concatenate(novelties) if len(novelties) == len(parts) else None,
+    )
 
 
 def format_share(value: float) -> str:

@@ -17,7 +17,7 @@ from planetvision.config import Recipe
 from planetvision.errors import CheckpointError, OutputError, TrainingWarning, itemize
 from planetvision.files import create_output_folder, write_atomically, write_json
 from planetvision.network import PlanetNet
-from planetvision.storage import list_versions
+from planetvision.runtime import list_versions
 from planetvision.training.inputs import TrainingData, describe_data
 
 __all__ = ["Checkpoints", "describe_training"]

@@ -18,6 +18,7 @@ from planetvision.data.catalog import ClassMap
 from planetvision.data.splits import check_fractions
 from planetvision.errors import SettingsError, WeightsWarning
 from planetvision.heads import HEADS
+from planetvision.novelty import NOVELTY_SCORES, check_rejection_rate
 from planetvision.runtime import resolve_device, resolve_precision
 from planetvision.training import checks
 from planetvision.training.recipes import RECIPES
@@ -56,6 +57,8 @@ class Settings(Protocol):
     precision: Precision
     num_workers: int | None
     tuning: str
+    novelty_score: str
+    rejection_rate: float
     random_state: int
 
 
@@ -150,6 +153,8 @@ def create_plan(settings: Settings) -> Plan:
     if device is not None:
         attempt(lambda: resolve_precision(settings.precision, device))
     attempt(lambda: resolve_tuning(settings.tuning))
+    attempt(lambda: NOVELTY_SCORES.get(settings.novelty_score))
+    attempt(lambda: check_rejection_rate(settings.rejection_rate))
     attempt(lambda: check_fractions(settings.val_fraction, settings.test_fraction))
     attempt(lambda: check_cache(settings.cache, settings.cache_gigabytes))
     named = isinstance(settings.weights, str | os.PathLike)

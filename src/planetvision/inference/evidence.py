@@ -1,0 +1,122 @@
+"""What a network gives for images, each seen in one view or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, SequentialSampler
+from tqdm import tqdm
+
+from planetvision.augment.framing import frame_views
+from planetvision.config import Precision
+from planetvision.data.loading import ImageDataset, create_loader
+from planetvision.network import PlanetNet
+from planetvision.novelty import Evidence
+from planetvision.runtime import create_autocast, resolve_precision
+from planetvision.tuning import get_num_workers
+
+__all__ = ["ViewedImages", "collect_evidence", "collect_images"]
+
+
+class ViewedImages(Dataset[torch.Tensor]):
+    """Images as prediction shows them to the network: their views, uint8 of shape (V, 3, S, S).
+
+    Args:
+        images: The images.
+        rows: Which of them; None is all.
+        augmented: Whether the policy of the images is applied before.
+    """
+
+    def __init__(
+        self, images: ImageDataset, rows: Sequence[int] | None = None, *, augmented: bool = False
+    ) -> None:
+        self.images = images
+        self.rows = range(len(images)) if rows is None else rows
+        self.augmented = augmented
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> torch.Tensor:
+        index = self.rows[row]
+        image = self.images[index][0] if self.augmented else self.images.read(index)
+        return frame_views(image, self.images.input_spec).contiguous()
+
+    def __getitems__(self, rows: Sequence[int]) -> list[torch.Tensor]:
+        """Returns a batch as a list: images may have one view or two."""
+        return [self[row] for row in rows]
+
+    @property
+    def targets(self) -> list[int]:
+        """The class index of each image; -1 where there is none."""
+        return [self.images.targets[index] for index in self.rows]
+
+
+@torch.no_grad()
+def collect_evidence(network: PlanetNet, images: Sequence[torch.Tensor]) -> Evidence:
+    """Returns features and logits of each image: the mean over its views.
+
+    The softmax of a mean of logits is the normalised geometric mean of the views' probabilities.
+
+    Args:
+        network: The network, in evaluation mode.
+        images: The views of each image, uint8 of shape (V, 3, S, S), on the network's device.
+    """
+    features = network.forward_features(torch.cat(list(images)))
+    logits = network.head(features)
+    counts = [len(views) for views in images]
+    means = [
+        torch.stack([views.mean(dim=0) for views in values.double().split(counts)]).cpu().numpy()
+        for values in (features, logits)
+    ]
+    return Evidence(features=means[0], logits=means[1])
+
+
+def collect_images(
+    network: PlanetNet,
+    images: ViewedImages,
+    *,
+    device: torch.device,
+    batch_size: int = 32,
+    num_workers: int | None = None,
+    precision: Precision = "fp32",
+    progress: bool = False,
+) -> Evidence:
+    """Returns features, logits and targets of all images.
+
+    Args:
+        network: The network; it is left in evaluation mode on `device`.
+        images: At least one.
+        device: Where to run.
+        batch_size: Images a forward pass.
+        num_workers: Loader processes; None lets the machine decide.
+        precision: The arithmetic of the network; `auto` is `fp32`.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ImageError: If one of them cannot be read.
+    """
+    network.to(device).eval()
+    mixed = resolve_precision("fp32" if precision == "auto" else precision, device)
+    autocast = create_autocast(mixed, device)
+    loader = create_loader(
+        images,
+        SequentialSampler(images),
+        batch_size=batch_size,
+        num_workers=get_num_workers(num_workers, len(images)),
+    )
+    parts: list[Evidence] = []
+    with tqdm(total=len(images), desc="calibrating", unit="image", disable=not progress) as bar:
+        for batch in loader:
+            # Around the forward pass only: weights that are moved to a device in inference mode
+            # could never again take part in a gradient.
+            with torch.inference_mode(), autocast:
+                parts.append(collect_evidence(network, [views.to(device) for views in batch]))
+            bar.update(len(batch))
+    return Evidence(
+        features=np.concatenate([part.features for part in parts]),
+        logits=np.concatenate([part.logits for part in parts]),
+        targets=np.array(images.targets, dtype=np.int64),
+    )

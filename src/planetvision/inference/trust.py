@@ -1,0 +1,191 @@
+"""`Trust`: how sure a trained network may be of its answers, and what it has to call unknown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from planetvision.calibration import fit_temperature, get_error_after
+from planetvision.config import Precision
+from planetvision.data.loading import ImageDataset
+from planetvision.inference.evidence import ViewedImages, collect_images
+from planetvision.network import PlanetNet
+from planetvision.novelty import NOVELTY_SCORES, Evidence, State, check_rejection_rate
+from planetvision.render import render_non_planets
+from planetvision.results.sampling import take_in_turn
+
+__all__ = ["POLICY", "Trust", "fit_trust"]
+
+# Of more images features and distances are known no better, and a model's folder grows.
+_MAX_KNOWN = 2000
+_NUM_OTHERS = 600
+_OTHERS_SIZE = 224
+# The policy whose views stand for images of the same bodies from elsewhere.
+POLICY = "strong_body"
+# Where the scale of novelty has its one.
+_TYPICAL_SHARE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trust:
+    """What turns a network's evidence into probabilities and novelty.
+
+    Novelty is on a scale of its own, whatever the score: 0 is the median of the images that it was
+    calibrated on, and 95 % of them are below 1.
+
+    Args:
+        temperature: What logits are divided by before the softmax.
+        score: The registered score of novelty.
+        state: The arrays of the score.
+        raw_novelties: What the score gave for the images it was calibrated on, sorted, (M,).
+        num_images: How many validation images that was, each once as it is and once augmented.
+    """
+
+    temperature: float
+    score: str
+    state: State
+    raw_novelties: npt.NDArray[np.float64]
+    num_images: int
+
+    def calibrate(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Returns the probabilities of logits, both (N, C)."""
+        from scipy.special import softmax
+
+        probabilities: npt.NDArray[np.float64] = softmax(logits / self.temperature, axis=1)
+        return probabilities
+
+    def get_novelty(self, images: Evidence) -> npt.NDArray[np.float64]:
+        """Returns the novelty of each image, (N,)."""
+        raw = NOVELTY_SCORES.get(self.score).build().score(self.state, images)
+        return self._scale(np.asarray(raw, dtype=np.float64))
+
+    def get_threshold(self, rejection_rate: float) -> float:
+        """Returns the novelty over which an image is unknown.
+
+        It is the quantile of split conformal prediction: images like those it was calibrated on
+        are over it with at most that probability, if there are at least 1 / rate - 1 of them; of
+        fewer images it is their largest novelty.
+
+        Args:
+            rejection_rate: The share of images of known bodies that may be lost, in [0, 1); 0 calls
+                nothing unknown.
+
+        References:
+            Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World, 2005, chapter 2.
+        """
+        rate = check_rejection_rate(rejection_rate)
+        if rate == 0:
+            return math.inf
+        count = len(self.raw_novelties)
+        rank = min(math.ceil((count + 1) * (1 - rate)), count)
+        return float(self._scale(self.raw_novelties)[max(rank, 1) - 1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what is no tensor, as JSON can hold it."""
+        return {
+            "temperature": self.temperature,
+            "score": self.score,
+            "num_images": self.num_images,
+        }
+
+    def to_tensors(self) -> dict[str, torch.Tensor]:
+        """Returns the arrays by name."""
+        arrays = {"raw_novelties": self.raw_novelties}
+        arrays.update({f"state.{name}": np.asarray(value) for name, value in self.state.items()})
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()
+        }
+
+    @classmethod
+    def from_parts(cls, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Trust:
+        """Returns what `to_dict` and `to_tensors` described.
+
+        Raises:
+            KeyError: If a part is missing.
+        """
+        return cls(
+            temperature=float(fields["temperature"]),
+            score=NOVELTY_SCORES.get(fields["score"]).name,
+            state={
+                name.removeprefix("state."): value.numpy()
+                for name, value in tensors.items()
+                if name.startswith("state.")
+            },
+            raw_novelties=tensors["raw_novelties"].double().numpy(),
+            num_images=int(fields["num_images"]),
+        )
+
+    def _scale(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        middle, high = np.quantile(self.raw_novelties, [0.5, _TYPICAL_SHARE])
+        # All alike: any other image is infinitely far, and a number must be written all the same.
+        step = max(high - middle, 1e-9 * max(abs(middle), 1.0))
+        scaled: npt.NDArray[np.float64] = (raw - middle) / step
+        return scaled
+
+
+def fit_trust(
+    network: PlanetNet,
+    train: ImageDataset,
+    val: ImageDataset,
+    *,
+    score: str,
+    device: torch.device,
+    batch_size: int = 32,
+    num_workers: int | None = None,
+    precision: Precision = "fp32",
+    seed: int = 0,
+    progress: bool = False,
+) -> Trust:
+    """Returns how far a trained network can be trusted.
+
+    The temperature is fitted to the validation images; the score of novelty learns from the
+    training images as they are, and what it gives for the validation images, each as it is and
+    once more under the policy `strong_body`, is the scale that others are judged by.
+
+    Args:
+        network: The network; it is left in evaluation mode on `device`.
+        train: The images it learned from; of many, 2,000 from the classes in turn are used.
+        val: Those it did not; likewise.
+        score: The registered score of novelty.
+        device: Where to run.
+        batch_size: Images a forward pass.
+        num_workers: Loader processes; None lets the machine decide.
+        precision: The arithmetic of the network; `auto` is `fp32`.
+        seed: The seed of the augmentation and of the drawn pictures.
+        progress: Whether to show a progress bar.
+    """
+    spec = NOVELTY_SCORES.get(score)
+    running: dict[str, Any] = {
+        "device": device,
+        "batch_size": batch_size,
+        "num_workers": num_workers,
+        "precision": precision,
+        "progress": progress,
+    }
+    known_rows = take_in_turn(train.targets, _MAX_KNOWN)
+    val_rows = take_in_turn(val.targets, _MAX_KNOWN)
+    others = None
+    if spec.needs_others:
+        drawn = render_non_planets(count=_NUM_OTHERS, image_size=_OTHERS_SIZE, seed=seed)
+        pictures = ImageDataset(tuple(drawn), input_spec=network.input_spec)
+        others = collect_images(network, ViewedImages(pictures), **running)
+    scorer = spec.build()
+    state = scorer.fit(collect_images(network, ViewedImages(train, known_rows), **running), others)
+    plain = collect_images(network, ViewedImages(val, val_rows), **running)
+    elsewhere = ViewedImages(val.with_augmentation(POLICY), val_rows, augmented=True)
+    augmented = collect_images(network, elsewhere, **running)
+    targets = np.array([val.targets[index] for index in val_rows])
+    raw = np.concatenate([scorer.score(state, plain), scorer.score(state, augmented)])
+    return Trust(
+        temperature=fit_temperature(plain.logits, targets, doubt=get_error_after(len(targets))),
+        score=score,
+        state=state,
+        raw_novelties=np.sort(raw.astype(np.float64)),
+        num_images=len(val_rows),
+    )

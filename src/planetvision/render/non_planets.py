@@ -1,0 +1,354 @@
+"""Pictures of what is no planet: generic negatives for the answer "unknown"."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from planetvision.errors import SettingsError, UnknownNameError
+from planetvision.files import create_output_folder, write_atomically
+from planetvision.render.background import draw_background
+from planetvision.render.checks import check_integer
+from planetvision.render.photometry import Floats
+from planetvision.render.scene import MIN_IMAGE_SIZE
+from planetvision.runtime import derive_seed
+
+__all__ = ["NON_PLANETS", "render_non_planet", "render_non_planets", "write_non_planets"]
+
+Draw: TypeAlias = "Callable[[int, np.random.Generator], Floats]"
+
+
+def _pick_colour(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    return rng.uniform(0, 1, 3) ** 0.8
+
+
+def _draw_cloud(size: int, rng: np.random.Generator, power: float) -> Floats:
+    """Noise whose amplitude falls with that power of the frequency, from 0 to 1, (size, size)."""
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
+    frequency[0, 0] = 1
+    phases = np.exp(2j * math.pi * rng.uniform(0, 1, frequency.shape))
+    spectrum = phases * frequency**-power
+    spectrum[0, 0] = 0
+    field = np.fft.irfft2(spectrum, s=(size, size))
+    low, high = np.percentile(field, [1, 99])
+    scaled: Floats = ((field - low) / (high - low)).clip(0, 1).astype(np.float32)
+    return scaled
+
+
+def _draw_ramp(size: int) -> Floats:
+    """From 0 in the first row to 1 in the last, (size, size)."""
+    return np.repeat(np.linspace(0, 1, size, dtype=np.float32)[:, None], size, axis=1)
+
+
+def _blend(mask: Floats, rng: np.random.Generator) -> Floats:
+    """A ramp between two colours where the mask goes from 0 to 1."""
+    first, second = _pick_colour(rng), _pick_colour(rng)
+    return (first + (second - first) * mask[..., None]).astype(np.float32)
+
+
+def _draw_noise(size: int, rng: np.random.Generator) -> Floats:
+    """White or coloured noise, each channel by itself or all alike."""
+    power = rng.uniform(0, 1.2)
+    channels = [_draw_cloud(size, rng, power) for _ in range(3)]
+    if rng.random() < 0.5:
+        channels = channels[:1] * 3
+    return np.stack(channels, axis=-1)
+
+
+def _draw_texture(size: int, rng: np.random.Generator) -> Floats:
+    """Clouds, marble or wood: bands that a cloud bends."""
+    cloud = _draw_cloud(size, rng, rng.uniform(1.2, 2.2))
+    if rng.random() < 0.6:
+        place = np.linspace(0, 1, size, dtype=np.float32)
+        angle = rng.uniform(0, math.pi)
+        across = place[:, None] * math.sin(angle) + place[None] * math.cos(angle)
+        waves = across * rng.uniform(3, 25) + cloud * rng.uniform(0, 3)
+        cloud = (0.5 + 0.5 * np.sin(2 * math.pi * waves)).astype(np.float32)
+    return _blend(cloud, rng)
+
+
+def _draw_pattern(size: int, rng: np.random.Generator) -> Floats:
+    """Stripes, checks or dots."""
+    scale = rng.uniform(4, 30) / size
+    angle = rng.uniform(0, math.pi)
+    rows, columns = np.mgrid[:size, :size].astype(np.float32)
+    along = (columns * math.cos(angle) + rows * math.sin(angle)) * scale
+    across = (rows * math.cos(angle) - columns * math.sin(angle)) * scale
+    kind = rng.integers(3)
+    if kind == 0:
+        mask = np.floor(along) % 2
+    elif kind == 1:
+        mask = (np.floor(along) + np.floor(across)) % 2
+    else:
+        mask = (np.hypot(along % 1 - 0.5, across % 1 - 0.5) < rng.uniform(0.15, 0.45)) * 1.0
+    return _blend(np.asarray(mask, np.float32), rng)
+
+
+def _draw_leaves(size: int, rng: np.random.Generator) -> Floats:
+    """Dead leaves: shapes that cover each other, with the statistics of natural scenes."""
+    image = np.full((size, size, 3), _pick_colour(rng), np.float32)
+    smallest = rng.uniform(2, 8)
+    for _ in range(int(rng.uniform(60, 250))):
+        # Radii by a power law of -3 make the picture look alike at each scale.
+        radius = min(smallest * rng.uniform(1e-4, 1) ** -0.5, size / 2)
+        _add_shape(image, rng, rng.uniform(0, size, 2), radius)
+    return image
+
+
+def _draw_shapes(size: int, rng: np.random.Generator) -> Floats:
+    """One to six shapes on a plain or shaded ground."""
+    image = np.full((size, size, 3), _pick_colour(rng), np.float32)
+    if rng.random() < 0.5:
+        image = _blend(_draw_ramp(size), rng)
+    if rng.random() < 0.3:
+        image *= 0
+    for _ in range(int(rng.integers(1, 7))):
+        _add_shape(image, rng, rng.uniform(0, size, 2), rng.uniform(0.05, 0.4) * size)
+    return image
+
+
+def _add_shape(
+    image: Floats,
+    rng: np.random.Generator,
+    centre: npt.NDArray[np.float64],
+    radius: float,
+) -> None:
+    """Draws a polygon, an ellipse, a ring or a line over the image."""
+    colour = _pick_colour(rng).tolist()
+    column, row = (int(value) for value in centre)
+    kind = rng.integers(4)
+    if kind == 0:
+        corners = int(rng.integers(3, 8))
+        angles = np.sort(rng.uniform(0, 2 * math.pi, corners))
+        radii = radius * rng.uniform(0.5, 1.3, corners)
+        points = np.stack([column + radii * np.cos(angles), row + radii * np.sin(angles)], axis=-1)
+        cv2.fillPoly(image, [points.round().astype(np.int32)], colour, cv2.LINE_AA)
+    elif kind == 1:
+        axes = (max(1, int(radius)), max(1, int(radius * rng.uniform(0.2, 0.8))))
+        angle = float(rng.uniform(0, 180))
+        cv2.ellipse(image, (column, row), axes, angle, 0, 360, colour, -1, cv2.LINE_AA)
+    elif kind == 2:
+        width = max(1, int(radius * rng.uniform(0.1, 0.4)))
+        cv2.circle(image, (column, row), max(1, int(radius)), colour, width, cv2.LINE_AA)
+    else:
+        end = (column + int(rng.normal(0, radius)), row + int(rng.normal(0, radius)))
+        width = max(1, int(radius * rng.uniform(0.05, 0.3)))
+        cv2.line(image, (column, row), end, colour, width, cv2.LINE_AA)
+
+
+def _draw_stars(size: int, rng: np.random.Generator) -> Floats:
+    """A field of stars, with or without a nebula."""
+    sky = draw_background("stars", size, rng)
+    sky = np.asarray((sky * rng.uniform(1, 4)).clip(0, 1) ** (1 / 2.2), np.float32)
+    if rng.random() < 0.5:
+        cloud = _draw_cloud(size, rng, rng.uniform(1.4, 2.2)) ** rng.uniform(1.5, 4)
+        glow = cloud[..., None] * _pick_colour(rng) * rng.uniform(0.2, 1)
+        sky = np.asarray((sky + glow).clip(0, 1), np.float32)
+    return sky
+
+
+def _draw_galaxy(size: int, rng: np.random.Generator) -> Floats:
+    """A spiral or elliptical galaxy before stars."""
+    sky = draw_background("stars", size, rng).clip(0, 1) ** (1 / 2.2)
+    rows, columns = np.mgrid[:size, :size].astype(np.float32)
+    centre = size * rng.uniform(0.35, 0.65, 2)
+    angle, flat = rng.uniform(0, math.pi), rng.uniform(0.2, 1)
+    down, along = rows - centre[0], columns - centre[1]
+    x = along * math.cos(angle) + down * math.sin(angle)
+    y = (down * math.cos(angle) - along * math.sin(angle)) / flat
+    radius = np.hypot(x, y) / (size * rng.uniform(0.06, 0.2))
+    light = np.exp(-radius)
+    if rng.random() < 0.7:
+        arms = int(rng.integers(2, 5))
+        wind = rng.uniform(1, 3.5)
+        phase = arms * (np.arctan2(y, x) - wind * np.log(radius + 0.1))
+        light *= 1 + rng.uniform(0.4, 0.9) * np.cos(phase) * (1 - np.exp(-radius))
+        light *= 0.7 + 0.6 * _draw_cloud(size, rng, 1.5)
+    core = np.exp(-(radius**2) * 8)[..., None] * np.array([1.0, 0.9, 0.7])
+    arms_colour = 0.5 + 0.5 * _pick_colour(rng)
+    image = sky + 1.3 * light[..., None] * arms_colour + core
+    return np.asarray(image.clip(0, 1), np.float32)
+
+
+def _draw_ball(size: int, rng: np.random.Generator) -> Floats:
+    """A shaded ball with a pattern and a highlight, on a ground that is seldom black."""
+    ground = _GROUNDS[int(rng.integers(len(_GROUNDS)))](size, rng)
+    rows, columns = np.mgrid[:size, :size].astype(np.float32)
+    radius = size * rng.uniform(0.12, 0.42)
+    centre = rng.uniform(0.35, 0.65, 2) * size
+    y, x = (rows - centre[0]) / radius, (columns - centre[1]) / radius
+    z = np.sqrt((1 - x**2 - y**2).clip(0))
+    light = rng.normal(0, 1, 3)
+    light[2] = abs(light[2]) + 0.3
+    light /= np.linalg.norm(light)
+    lit = (x * light[0] + y * light[1] + z * light[2]).clip(0)
+    half = light + np.array([0.0, 0.0, 1.0])
+    half /= np.linalg.norm(half)
+    shine = (x * half[0] + y * half[1] + z * half[2]).clip(0) ** rng.uniform(20, 200)
+    surface = (_draw_pattern, _draw_texture, _draw_plain)[int(rng.integers(3))](size, rng)
+    ball = surface * (0.15 + 0.85 * lit[..., None]) + rng.uniform(0.2, 0.9) * shine[..., None]
+    inside = ((1 - np.hypot(x, y)) * radius).clip(0, 1)[..., None]
+    return np.asarray(ground * (1 - inside) + ball.clip(0, 1) * inside, np.float32)
+
+
+def _draw_plain(size: int, rng: np.random.Generator) -> Floats:
+    """One colour, or a ramp between two."""
+    first = np.full((size, size, 3), _pick_colour(rng), np.float32)
+    if rng.random() < 0.4:
+        return first
+    ramp = _draw_ramp(size)
+    return _blend(ramp if rng.random() < 0.5 else ramp.T, rng)
+
+
+def _draw_landscape(size: int, rng: np.random.Generator) -> Floats:
+    """A sky, and rough ground or hills before it, row behind row."""
+    image = _blend(_draw_ramp(size), rng)
+    rows = np.arange(size)[:, None]
+    height = size * rng.uniform(0.25, 0.7)
+    for _ in range(int(rng.integers(1, 5))):
+        skyline = height + size * 0.25 * (_draw_cloud(size, rng, 1.8)[0] - 0.5)
+        ground = _draw_texture(size, rng) * rng.uniform(0.5, 1)
+        image = np.where((rows > skyline[None])[..., None], ground, image)
+        height += size * rng.uniform(0.08, 0.25)
+    return image.astype(np.float32)
+
+
+_GROUNDS: tuple[Draw, ...] = (
+    _draw_plain,
+    _draw_texture,
+    _draw_landscape,
+    _draw_leaves,
+    _draw_stars,
+)
+
+NON_PLANETS: Mapping[str, Draw] = MappingProxyType(
+    {
+        "noise": _draw_noise,
+        "texture": _draw_texture,
+        "pattern": _draw_pattern,
+        "plain": _draw_plain,
+        "leaves": _draw_leaves,
+        "shapes": _draw_shapes,
+        "stars": _draw_stars,
+        "galaxy": _draw_galaxy,
+        "ball": _draw_ball,
+        "landscape": _draw_landscape,
+    }
+)
+"""What draws each kind: float32 in [0, 1] of shape (size, size, 3), of a size and a generator."""
+
+
+def render_non_planet(kind: str, *, image_size: int = 224, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """Returns a picture of what is no planet, uint8 of shape (image_size, image_size, 3).
+
+    Args:
+        kind: One of `NON_PLANETS`.
+        image_size: The height and width in pixels.
+        seed: The seed, any whole number.
+
+    Raises:
+        UnknownNameError: If there is no such kind.
+        SettingsError: If a number is out of range.
+    """
+    if kind not in NON_PLANETS:
+        raise UnknownNameError.among(
+            f"Unknown kind of non-planet {kind!r}.",
+            known=list(NON_PLANETS),
+            remedy=f"Known: {', '.join(NON_PLANETS)}.",
+            family="non_planets",
+            name=kind,
+        )
+    image_size = check_integer(
+        "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
+    )
+    seed = check_integer("seed", seed, at_least=None, remedy="Pass 0, for example.")
+    rng = np.random.default_rng(derive_seed("non-planet", kind, seed))
+    image = NON_PLANETS[kind](image_size, rng).astype(np.float64)
+    if rng.random() < 0.15:
+        image = np.repeat(image.mean(axis=-1, keepdims=True), 3, axis=-1)
+    if rng.random() < 0.3:
+        image = np.asarray(
+            cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2) * image_size / 224), np.float64
+        )
+    if rng.random() < 0.3:
+        image = image + rng.normal(0, rng.uniform(0.01, 0.06), image.shape)
+    pixels: npt.NDArray[np.uint8] = (image.clip(0, 1) * 255).round().astype(np.uint8)
+    return pixels
+
+
+def render_non_planets(
+    *,
+    count: int,
+    image_size: int = 224,
+    seed: int = 0,
+    kinds: Sequence[str] | None = None,
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Returns an iterator over pictures of what is no planet, one kind after the other in turn.
+
+    Args:
+        count: How many pictures.
+        image_size: Their height and width in pixels.
+        seed: The seed, any whole number.
+        kinds: Some of `NON_PLANETS`; None is all.
+
+    Raises:
+        UnknownNameError: If there is no such kind.
+        SettingsError: If a number is out of range, or `kinds` is empty.
+    """
+    count = check_integer("count", count, at_least=1, remedy="Pass 100, for example.")
+    seed = check_integer("seed", seed, at_least=None, remedy="Pass 0, for example.")
+    names = list(NON_PLANETS) if kinds is None else list(kinds)
+    if not names:
+        raise SettingsError("`kinds` must name at least one kind, got none. Pass None for all.")
+    return (
+        render_non_planet(
+            names[index % len(names)],
+            image_size=image_size,
+            seed=derive_seed(seed, index // len(names)),
+        )
+        for index in range(count)
+    )
+
+
+def write_non_planets(
+    folder: str | os.PathLike[str],
+    *,
+    count: int,
+    image_size: int = 224,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Writes the pictures of `render_non_planets` as PNG files and returns them, in that order.
+
+    Args:
+        folder: Where `<kind>_00000.png` and so on are written.
+        count: How many pictures there are in all.
+        image_size: Their height and width in pixels.
+        seed: The seed, any whole number.
+        overwrite: Whether files in a folder that is not empty may be replaced; files of other
+            names stay.
+
+    Raises:
+        SettingsError: If a number is out of range.
+        OutputExistsError: If the folder is a file, or is not empty and `overwrite` is false.
+        OutputError: If it cannot be written.
+    """
+    pictures = render_non_planets(count=count, image_size=image_size, seed=seed)
+    root = create_output_folder(folder, overwrite=overwrite)
+    kinds = list(NON_PLANETS)
+    paths = []
+    for index, picture in enumerate(pictures):
+        path = root / f"{kinds[index % len(kinds)]}_{index // len(kinds):05d}.png"
+        write_atomically(path, partial(Image.fromarray(picture).save, format="PNG"))
+        paths.append(path)
+    return paths
