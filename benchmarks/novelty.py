@@ -29,7 +29,7 @@ from planetvision.data import read_inputs, read_labelled
 from planetvision.data.loading import ImageDataset, create_datasets
 from planetvision.evaluation.metrics import compute_calibration_error, compute_cross_entropy
 from planetvision.inference.evidence import ViewedImages, collect_images
-from planetvision.inference.trust import POLICY, Trust
+from planetvision.inference.trust import NUM_OTHERS, POLICY, Trust
 from planetvision.novelty import NOVELTY_SCORES, Evidence
 from planetvision.render import BODIES, NON_PLANETS, render_dataset, render_non_planets
 from planetvision.runtime import resolve_device
@@ -79,6 +79,8 @@ def collect(classifier: PlanetClassifier, arguments: argparse.Namespace, seed: i
             count=each, image_size=IMAGE_SIZE, seed=2000 + seed, kinds=[kind]
         )
         lots[kind] = gather(list(pictures))
+    learned = render_non_planets(count=NUM_OTHERS, image_size=IMAGE_SIZE, seed=seed)
+    lots["learned"] = gather(list(learned))
     return lots
 
 
@@ -90,7 +92,7 @@ def join(lots: Lots, names: Sequence[str]) -> Evidence:
 
 
 def fit(score: str, lots: Lots, kinds: Sequence[str]) -> Trust:
-    """What `fit_trust` does, with the pictures of these kinds as what is not known."""
+    """What `fit_trust` does, with the pictures of these lots as what is not known."""
     scorer = NOVELTY_SCORES.get(score).build()
     state = scorer.fit(lots["train"], join(lots, kinds))
     raw = [scorer.score(state, lots[name]) for name in ("val", "augmented")]
@@ -125,7 +127,7 @@ def judge(score: str, lots: Lots, rate: float) -> Row:
             )
         )
     lost, accepted, auroc = (statistics.mean(values) for values in zip(*chosen, strict=True))
-    trust = fit(score, lots, kinds)
+    trust = fit(score, lots, ["learned"])  # what `PlanetClassifier.fit` gives it
     limit = trust.get_threshold(rate)
     test, photos, others = (trust.get_novelty(lots[name]) for name in ("test", "photos", "others"))
     return {

@@ -46,7 +46,7 @@ def run(folder: Path, out: Path, *, recipe: str) -> None:
     predictions.save(out / "predictions")
     for prediction in predictions:
         name = Path(prediction.path).name
-        print(f"{name}: {prediction.label}, {prediction.confidence:.1%}")
+        print(f"{name}: {prediction.answer}")
 
     loaded.explain(test_paths).save(out / "explanations")
 

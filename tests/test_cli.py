@@ -299,7 +299,11 @@ def test_demo_passes_its_options_on_and_names_what_to_look_at(
     assert seen == {
         "count": 9, "image_size": 64, "seed": 0, "overwrite": False, "progress": False
     }  # fmt: skip
-    assert "fresh images: 3 of 4 right; the whole took 12 s" in result.out
+    assert (
+        "fresh images: 3 of 4 right; of 0 other things 0 called unknown; the whole took"
+        in result.out
+    )
+    assert "12 s" in result.out
     assert str(tmp_path / "d" / "predictions" / "collage.png") in result.out
 
 

@@ -19,7 +19,8 @@ from planetvision.data.catalog import ClassMap, make_plain, map_labels
 from planetvision.errors import DataError, NotFittedError, SettingsError, count, itemize
 from planetvision.explain import EXPLAINERS
 from planetvision.novelty import check_rejection_rate
-from planetvision.runtime import resolve_device, resolve_precision
+from planetvision.results import UNKNOWN
+from planetvision.runtime import is_main_process, resolve_device, resolve_precision
 from planetvision.training.plan import OnError, create_plan
 
 if TYPE_CHECKING:
@@ -259,6 +260,14 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         )
         catalog = self._split(prepared.catalog)
         classes = catalog.part("train").classes
+        if UNKNOWN in classes:
+            logger.warning(
+                "There is a class '%s', as the answer for images of none of the classes is called: "
+                "`known` tells the two apart, `label` does not. Rename the class, or leave it out: "
+                "class_map={'%s': None}.",
+                UNKNOWN,
+                UNKNOWN,
+            )
         network = create_network(
             self.backbone,
             num_classes=len(classes),
@@ -289,7 +298,18 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             progress=self.progress,
         )
         history = trainer.fit(train, val, resume=checkpoints if resume else None)
-        trust = fit_trust(
+        self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
+        self.trust_ = None
+        self.classes_ = np.array(classes)
+        self.weights_ = plan.weights_used
+        self.metrics_ = {
+            "num_train": len(train),
+            "num_val": len(val),
+            "val_loss": trainer.val_loss,
+            "val_accuracy": trainer.val_accuracy,
+        }
+        # Now that the rest is kept: a score of one's own may fail, and the training is not lost.
+        self.trust_ = fit_trust(
             network,
             train,
             val,
@@ -299,18 +319,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             num_workers=self.num_workers,
             precision=self.precision,
             seed=self.random_state,
-            progress=self.progress,
+            progress=self.progress and is_main_process(),
         )
-        self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
-        self.trust_ = trust
-        self.classes_ = np.array(classes)
-        self.weights_ = plan.weights_used
-        self.metrics_ = {
-            "num_train": len(train),
-            "num_val": len(val),
-            "val_loss": trainer.val_loss,
-            "val_accuracy": trainer.val_accuracy,
-        }
         self.audit_ = self._audit(prepared)
         return self
 

@@ -364,7 +364,7 @@ def evaluate(
     evaluation.save(out, overwrite=overwrite)
     _show_evaluation(evaluation)
     typer.echo(f"\nreport: {out}")
-    _finish(evaluation.predictions.failed)
+    _finish(evaluation.failed)
 
 
 @app.command()

@@ -104,11 +104,12 @@ def save_model(
         for name, value in network.state_dict().items()
     }
     write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path))
-    (target / TRUST_FILE).unlink(missing_ok=True)
     if model.trust:
         trusted = model.trust.to_tensors()
         write_atomically(target / TRUST_FILE, lambda path: save_file(trusted, path))
     write_json(target / CONFIG_FILE, config)
+    if not model.trust:
+        (target / TRUST_FILE).unlink(missing_ok=True)  # of the model that was there before
     return target
 
 
@@ -166,7 +167,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
 def _damaged(root: Path, what: str) -> ModelFormatError:
     return ModelFormatError(
         f"'{root}' does not hold a model that can be loaded: {what}. Save the model again, or copy "
-        f"the whole folder ({CONFIG_FILE} and {WEIGHTS_FILE}).",
+        f"the whole folder ({CONFIG_FILE}, {WEIGHTS_FILE} and {TRUST_FILE}).",
         path=str(root),
     )
 
@@ -204,7 +205,13 @@ def _read_trust(fields: Mapping[str, Any] | None, root: Path) -> Trust | None:
         tensors = load_file(root / TRUST_FILE)
     except (SafetensorError, OSError) as cause:
         raise _damaged(root, f"{TRUST_FILE} cannot be read ({cause})") from cause
-    return Trust.from_parts(fields, tensors)
+    try:
+        return Trust.from_parts(fields, tensors)
+    except (KeyError, ValueError, TypeError) as cause:
+        if isinstance(cause, SettingsError):
+            raise  # its score is not registered here
+        what = f"'trust' in {CONFIG_FILE} and {TRUST_FILE} do not fit ({cause})"
+        raise _damaged(root, what) from cause
 
 
 def _fill(network: PlanetNet, root: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,9 @@ def test_threshold_is_the_conformal_quantile() -> None:
     assert trust.get_threshold(0.001) == pytest.approx((99 - 50) / (94.1 - 50)), "the largest"
     assert trust.get_threshold(0) == math.inf
     assert trust.get_threshold(0.999) == pytest.approx((1 - 50) / (94.1 - 50)), "the smallest"
+    pairs = replace(trust, raw_novelties=np.arange(1.0, 101.0), num_images=50)
+    # 50 images with two values each: rank ceil(102 * 0.95) = 97; the quantiles are 50.5 and 95.05.
+    assert pairs.get_threshold(0.05) == pytest.approx((97 - 50.5) / (95.05 - 50.5))
 
 
 def test_no_more_than_the_rate_are_lost_of_images_like_those_it_was_calibrated_on() -> None:
@@ -61,6 +66,18 @@ def test_no_more_than_the_rate_are_lost_of_images_like_those_it_was_calibrated_o
         lost.append((images > trust.get_threshold(0.1)).mean())
     # 300 calibrations of 40: the mean is known to about 0.003.
     assert 0.07 < np.mean(lost) < 0.1 + 0.01
+
+
+@pytest.mark.parametrize("number", [19, 60])
+def test_bound_holds_for_views_of_an_image_that_are_all_alike(number: int) -> None:
+    generator = np.random.default_rng(1)
+    lost = []
+    for _ in range(2000):
+        trust = create_trust(np.repeat(generator.normal(0, 1, number), 2).tolist())
+        trust = replace(trust, num_images=number)
+        new = trust._scale(generator.normal(0, 1, 50))
+        lost.append((new > trust.get_threshold(0.05)).mean())
+    assert np.mean(lost) < 0.05 + 0.004
 
 
 def test_novelties_that_are_all_alike_still_give_numbers() -> None:
@@ -270,3 +287,105 @@ def test_fitting_it_leaves_the_network_as_it_was(trained: PlanetClassifier) -> N
     assert trained.trust_.num_images == len(trained.split_.part("val"))
     assert len(trained.trust_.raw_novelties) == 2 * trained.trust_.num_images
     assert torch.is_grad_enabled()
+
+
+@pytest.fixture
+def broken_score() -> Iterator[str]:
+    name = "broken_score_for_a_test"
+
+    @register_novelty_score(name)
+    class Broken:
+        """Not a number for the first image."""
+
+        def fit(self, known: Any, others: Any) -> dict[str, Any]:
+            return {}
+
+        def score(self, state: Any, images: Any) -> Any:
+            return np.where(np.arange(len(images)) == 0, np.nan, 1.0)
+
+    yield name
+    NOVELTY_SCORES.remove(name)
+
+
+def test_score_that_gives_no_number_is_refused_and_the_training_is_kept(
+    make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path, broken_score: str
+) -> None:
+    classifier = make(recipe=brief, novelty_score=broken_score)
+    with pytest.raises(SettingsError, match=r"'broken_score_for_a_test' must give one finite num"):
+        classifier.fit(disc_folder)
+    loaded = PlanetClassifier.load(classifier.save(tmp_path / "model"), device="cpu")
+    assert loaded.predict(disc_folder).known.all()
+
+
+def test_score_of_a_wrong_shape_is_refused(
+    trained: PlanetClassifier, disc_paths: list[str]
+) -> None:
+    assert trained.trust_ is not None
+    views = [load_views(path, trained.network_.input_spec)[0] for path in disc_paths[:2]]
+    evidence = collect_evidence(trained.network_, [item for item in views if item is not None])
+    name = "column_for_a_test"
+
+    @register_novelty_score(name)
+    class Column:
+        """A column."""
+
+        def fit(self, known: Any, others: Any) -> dict[str, Any]:
+            return {}
+
+        def score(self, state: Any, images: Any) -> Any:
+            return np.zeros((len(images), 1))
+
+    try:
+        with pytest.raises(SettingsError, match=r"gave the shape \(2, 1\) for 2 images"):
+            replace(trained.trust_, score=name).get_novelty(evidence)
+    finally:
+        NOVELTY_SCORES.remove(name)
+
+
+def test_arrays_of_any_shape_that_share_memory_come_back_as_they_were() -> None:
+    shared = np.arange(3.0)
+    trust = replace(create_trust([0.0, 1.0]), state={"a": shared, "b": shared, "c": np.array(2.5)})
+    again = Trust.from_parts(trust.to_dict(), trust.to_tensors())
+    assert again.state["c"].shape == ()
+    np.testing.assert_array_equal(again.state["b"], shared)
+
+
+def test_integer_classes_stay_integers_beside_unknown(
+    make: Any, brief: Recipe, disc_paths: list[str], strange: list[Any]
+) -> None:
+    labels = [row % 3 for row in range(len(disc_paths))]
+    classifier = make(recipe=brief).fit(disc_paths, labels)
+    predictions = classifier.predict([*disc_paths, *strange], rejection_rate=0.9)
+    assert UNKNOWN in predictions.labels
+    answers = np.asarray(predictions)
+    assert answers.dtype == object
+    assert {type(label) for label in answers} == {int, str}
+
+
+def test_others_that_cannot_be_read_are_counted_as_failed(
+    trained: PlanetClassifier, disc_folder: Path, strange: list[Any], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    evaluation = trained.evaluate(disc_folder, others=[*strange[:3], str(broken)])
+    assert evaluation.metrics["rejection"]["num_others"] == 3
+    assert [row.path for row in evaluation.failed] == [str(broken)]
+
+
+def test_class_called_unknown_is_told_of(
+    make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = Path(shutil.copytree(disc_folder, tmp_path / "data"))
+    (data / "red").rename(data / UNKNOWN)
+    with caplog.at_level(logging.WARNING, logger="planetvision"):
+        classifier = make(recipe=brief).fit(data)
+    assert "There is a class 'unknown'" in caplog.text
+    assert UNKNOWN in classifier.classes_
+
+
+def test_trust_that_does_not_fit_its_file_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    change_config(folder, trust={**config["trust"], "temperature": "warm"})
+    with pytest.raises(ModelFormatError, match=r"'trust' in config.json and trust.safetensors do"):
+        PlanetClassifier.load(folder)

@@ -70,12 +70,13 @@ def test_explanations_are_a_sequence_with_their_failures() -> None:
 
 def test_frame_has_a_row_an_image() -> None:
     frame = Explanations(items=(create_explanation(), create_failed())).to_frame()
-    columns = ["path", "label", "confidence", "target", "method", "layers", "error"]
+    columns = ["path", "label", "confidence", "known", "target", "method", "layers", "error"]
     assert list(frame.columns) == columns
     assert frame.iloc[0].tolist() == [
         "a/mars.jpg",
         "mars",
         0.75,
+        True,
         "moon",
         "gradcam",
         "blocks.3+blocks.4",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -69,7 +70,8 @@ def evaluate_catalog(
     Raises:
         DataError: If no image can be read, or the model knows none of the classes.
     """
-    catalog, strange = _split_by_known(catalog, classes, counted=trust is not None)
+    can_reject = trust is not None and trust.get_threshold(rejection_rate) < math.inf
+    catalog, strange = _split_by_known(catalog, classes, can_reject=can_reject)
     labels = catalog.labels or ()
     shared: dict[str, Any] = {
         "classes": classes,
@@ -147,7 +149,7 @@ def judge_predictions(
     if predictions.novelty is not None:
         unlike = None
         if others is not None and others.novelty is not None:
-            unlike = others.novelty[np.isfinite(others.novelty)]
+            unlike = others.novelty[[not error for error in others.errors]]
         metrics["rejection"] = compute_rejection(
             probabilities.argmax(axis=1) == targets,
             predictions.novelty[readable],
@@ -164,7 +166,7 @@ def judge_predictions(
 
 
 def _split_by_known(
-    catalog: Catalog, classes: Sequence[Label], *, counted: bool
+    catalog: Catalog, classes: Sequence[Label], *, can_reject: bool
 ) -> tuple[Catalog, Catalog | None]:
     """Returns the images of classes that the model knows and the rest, of which it warns."""
     unknown = {label: count for label, count in catalog.counts.items() if label not in classes}
@@ -175,10 +177,10 @@ def _split_by_known(
     if len(unknown) == len(catalog.counts):
         raise DataError(
             f"The model knows none of the classes of {catalog.origin}: {named}. It knows {known}. "
-            "Name the folders after those.",
+            "Name the folders after those; images of something else are `others` (--others).",
             problems=[str(label) for label in unknown],
         )
-    fate = "ought to be called unknown" if counted else "are left out"
+    fate = "ought to be called unknown" if can_reject else "are left out"
     warnings.warn(
         f"The model does not know these classes of {catalog.origin}, and their images {fate}: "
         f"{named}. It knows {known}.",

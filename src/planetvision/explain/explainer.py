@@ -95,6 +95,7 @@ def _no_explanation(error: str, shared: dict[str, Any]) -> Explanation:
         confidence=float("nan"),
         target=None,
         error=error,
+        known=False,
         **shared,
     )
 

@@ -14,17 +14,24 @@ import torch
 from planetvision.calibration import fit_temperature, get_error_after
 from planetvision.config import Precision
 from planetvision.data.loading import ImageDataset
+from planetvision.errors import SettingsError, count
 from planetvision.inference.evidence import ViewedImages, collect_images
 from planetvision.network import PlanetNet
-from planetvision.novelty import NOVELTY_SCORES, Evidence, State, check_rejection_rate
+from planetvision.novelty import (
+    NOVELTY_SCORES,
+    Evidence,
+    NoveltySpec,
+    State,
+    check_rejection_rate,
+)
 from planetvision.render import render_non_planets
 from planetvision.results.sampling import take_in_turn
 
-__all__ = ["POLICY", "Trust", "fit_trust"]
+__all__ = ["NUM_OTHERS", "POLICY", "Trust", "fit_trust"]
 
 # Of more images features and distances are known no better, and a model's folder grows.
 _MAX_KNOWN = 2000
-_NUM_OTHERS = 600
+NUM_OTHERS = 600
 _OTHERS_SIZE = 224
 # The policy whose views stand for images of the same bodies from elsewhere.
 POLICY = "strong_body"
@@ -62,15 +69,15 @@ class Trust:
 
     def get_novelty(self, images: Evidence) -> npt.NDArray[np.float64]:
         """Returns the novelty of each image, (N,)."""
-        raw = NOVELTY_SCORES.get(self.score).build().score(self.state, images)
-        return self._scale(np.asarray(raw, dtype=np.float64))
+        return self._scale(_ask(NOVELTY_SCORES.get(self.score), self.state, images))
 
     def get_threshold(self, rejection_rate: float) -> float:
         """Returns the novelty over which an image is unknown.
 
-        It is the quantile of split conformal prediction: images like those it was calibrated on
-        are over it with at most that probability, if there are at least 1 / rate - 1 of them; of
-        fewer images it is their largest novelty.
+        It is the quantile of split conformal prediction for images that each gave several values:
+        one of the views of an image like those it was calibrated on is over it with at most that
+        probability, if there are at least 1 / rate - 1 of them; of fewer images it is their
+        largest novelty.
 
         Args:
             rejection_rate: The share of images of known bodies that may be lost, in [0, 1); 0 calls
@@ -82,8 +89,10 @@ class Trust:
         rate = check_rejection_rate(rejection_rate)
         if rate == 0:
             return math.inf
-        count = len(self.raw_novelties)
-        rank = min(math.ceil((count + 1) * (1 - rate)), count)
+        total = len(self.raw_novelties)
+        # The views of one image are not independent of each other: a new image brings as many.
+        views = total // self.num_images
+        rank = min(math.ceil((total + views) * (1 - rate)), total)
         return float(self._scale(self.raw_novelties)[max(rank, 1) - 1])
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,8 +107,9 @@ class Trust:
         """Returns the arrays by name."""
         arrays = {"raw_novelties": self.raw_novelties}
         arrays.update({f"state.{name}": np.asarray(value) for name, value in self.state.items()})
+        # Copies: two names may stand for one array.
         return {
-            name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()
+            name: torch.tensor(np.asarray(value)).contiguous() for name, value in arrays.items()
         }
 
     @classmethod
@@ -159,6 +169,10 @@ def fit_trust(
         precision: The arithmetic of the network; `auto` is `fp32`.
         seed: The seed of the augmentation and of the drawn pictures.
         progress: Whether to show a progress bar.
+
+    Raises:
+        UnknownNameError: If the score is unknown.
+        SettingsError: If it does not give one finite number an image.
     """
     spec = NOVELTY_SCORES.get(score)
     running: dict[str, Any] = {
@@ -172,20 +186,37 @@ def fit_trust(
     val_rows = take_in_turn(val.targets, _MAX_KNOWN)
     others = None
     if spec.needs_others:
-        drawn = render_non_planets(count=_NUM_OTHERS, image_size=_OTHERS_SIZE, seed=seed)
+        drawn = render_non_planets(count=NUM_OTHERS, image_size=_OTHERS_SIZE, seed=seed)
         pictures = ImageDataset(tuple(drawn), input_spec=network.input_spec)
         others = collect_images(network, ViewedImages(pictures), **running)
-    scorer = spec.build()
-    state = scorer.fit(collect_images(network, ViewedImages(train, known_rows), **running), others)
+    known = collect_images(network, ViewedImages(train, known_rows), **running)
+    state = spec.build().fit(known, others)
     plain = collect_images(network, ViewedImages(val, val_rows), **running)
     elsewhere = ViewedImages(val.with_augmentation(POLICY), val_rows, augmented=True)
     augmented = collect_images(network, elsewhere, **running)
     targets = np.array([val.targets[index] for index in val_rows])
-    raw = np.concatenate([scorer.score(state, plain), scorer.score(state, augmented)])
+    raw = np.concatenate([_ask(spec, state, images) for images in (plain, augmented)])
     return Trust(
         temperature=fit_temperature(plain.logits, targets, doubt=get_error_after(len(targets))),
         score=score,
         state=state,
-        raw_novelties=np.sort(raw.astype(np.float64)),
+        raw_novelties=np.sort(raw),
         num_images=len(val_rows),
     )
+
+
+def _ask(spec: NoveltySpec, state: State, images: Evidence) -> npt.NDArray[np.float64]:
+    """Returns what a score gives for images, once it proves to be one finite number each."""
+    values = np.asarray(spec.build().score(state, images), dtype=np.float64)
+    if values.shape != (len(images),) or not np.isfinite(values).all():
+        what = (
+            f"the shape {values.shape}"
+            if values.shape != (len(images),)
+            else f"{count(int((~np.isfinite(values)).sum()), 'value')} that is not finite"
+        )
+        raise SettingsError(
+            f"The novelty score '{spec.name}' must give one finite number an image, and gave "
+            f"{what} for {count(len(images), 'image')}. Correct it, or choose another "
+            f"novelty_score: {', '.join(NOVELTY_SCORES.names())}."
+        )
+    return values

@@ -83,6 +83,11 @@ class Evaluation:
         return f"{text}; {count(failed, 'image')} could not be read" if failed else text
 
     @property
+    def failed(self) -> list[Prediction]:
+        """The answers for images that could not be read, those of something else included."""
+        return [*self.predictions.failed, *(self.others.failed if self.others else ())]
+
+    @property
     def remarks(self) -> list[str]:
         """What is to be said of confidence and of the answer `unknown`, a sentence each."""
         found = [f"calibration error (ECE) {format_share(self.metrics['ece'])}"]
@@ -183,7 +188,8 @@ class Evaluation:
             save_image(draw_collage(tiles, heading=str(self)), folder / "prediction_grid.png")
         misses = list(self.draw_tiles(self.misclassified[:_MAX_MISSES]))
         if misses:
-            heading = f"{count(len(self.misclassified), 'wrong answer')}, the most confident first"
+            wrong = count(len(self.misclassified), "image")
+            heading = f"{wrong} most like another class than the true one, the surest first"
             save_image(draw_collage(misses, heading=heading), folder / "misclassified.png")
         maps = [
             Tile(item.overlay, item.answer, (Path(item.path).name,))

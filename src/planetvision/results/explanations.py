@@ -40,7 +40,7 @@ class Explanation:
             value at 1; all 0 where nothing spoke for the class.
         label: The answer: the most probable class, or `unknown`; None if the image could not be
             read.
-        confidence: Its probability.
+        confidence: The probability of the most probable class.
         target: The class that the map explains.
         method: The registered explainer.
         layers: The layers it looked at.
@@ -96,12 +96,17 @@ class Explanations(Sequence[Explanation]):
         return [item for item in self.items if item.error]
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a table: `path`, `label`, `confidence`, `target`, `method`, `layers`, `error`."""
+        """Returns a row an image.
+
+        Its columns are `path`, `label`, `confidence`, `known`, `target`, `method`, `layers` and
+        `error`.
+        """
         return create_table(
             {
                 "path": [item.path for item in self],
                 "label": [item.label for item in self],
                 "confidence": [item.confidence for item in self],
+                "known": [item.known for item in self],
                 "target": [item.target for item in self],
                 "method": [item.method for item in self],
                 "layers": ["+".join(item.layers) for item in self],

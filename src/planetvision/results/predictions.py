@@ -129,7 +129,8 @@ class Predictions(Sequence[Prediction]):
             )
         row = self.probabilities[index]
         first, second = np.argsort(-row, kind="stable")[:2]
-        known = bool(self.known[index])
+        # Not `self.known[index]`, which looks at all images for each.
+        known = self.novelty is None or bool(self.novelty[index] <= self.threshold)
         return Prediction(
             path=self.paths[index],
             label=self.classes[first] if known else UNKNOWN,
@@ -149,7 +150,9 @@ class Predictions(Sequence[Prediction]):
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
     ) -> npt.NDArray[Any]:
         del copy  # the labels are computed, so the array is always new
-        if self.failed:
+        # Integers and a string in one array would all become strings.
+        mixed = not all(isinstance(label, str) for label in self.classes)
+        if self.failed or (mixed and not self.known.all()):
             return np.array(self.labels, dtype=dtype or object)
         return np.array(self.labels, dtype=dtype)
 
