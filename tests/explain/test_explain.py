@@ -140,6 +140,20 @@ def test_gradcam_that_fails_removes_its_hooks(images: torch.Tensor) -> None:
     assert not any(part._forward_hooks for part in network.modules())
 
 
+@pytest.mark.parametrize("recording", [True, False])
+def test_gradcam_records_nothing_before_its_layer(images: torch.Tensor, recording: bool) -> None:
+    network = build("tiny")
+    assert network.feature_layers, "they are found by a pass of their own"
+    recorded: list[bool] = []
+    stem = next(iter(network.backbone.children()))
+    handle = stem.register_forward_hook(lambda *call: recorded.append(call[2].requires_grad))
+    with torch.set_grad_enabled(recording):
+        compute_gradcam(network, images, torch.zeros(len(images), dtype=torch.int64))
+        assert torch.is_grad_enabled() == recording
+    handle.remove()
+    assert recorded == [False]
+
+
 def test_layer_of_the_spec_is_used_instead_of_the_found_one(images: torch.Tensor) -> None:
     found = build("tiny")
     named = PlanetNet(

@@ -20,8 +20,8 @@ def compute_gradcam(
 ) -> torch.Tensor:
     """Returns the Grad-CAM map of each image for its target class.
 
-    The chosen layer's output is cut from the graph and made a leaf, so that the gradient is taken
-    only as far as it is needed, whether or not the layers before it are frozen.
+    The chosen layer's output is made a leaf, so that the gradient is taken only as far as it is
+    needed, whether or not the layers before it are frozen; nothing before it is recorded.
 
     Convention: framed uint8 images (N, 3, S, S) and class indices (N,) in; maps (N, h, w), not
     negative, out. Several layers (an ensemble) give the mean of their maps, each scaled to 1.
@@ -50,6 +50,8 @@ def compute_gradcam(
 
     def make_leaf(name: str) -> object:
         def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+            # From here on operations are recorded; what lies before needs no gradient.
+            torch.set_grad_enabled(True)
             leaf = output.detach().requires_grad_(True)
             leaves[name] = leaf
             # A copy goes on: an in-place activation behind the layer must not change the leaf.
@@ -58,7 +60,7 @@ def compute_gradcam(
         return hook
 
     with ExitStack() as stack:
-        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.no_grad())  # which puts back what the hook switches on
         for name in names:
             layer = _get_layer(network, name)
             stack.callback(layer.register_forward_hook(make_leaf(name)).remove)  # type: ignore[arg-type]
