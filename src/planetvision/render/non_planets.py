@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -124,6 +123,8 @@ def _add_shape(
     radius: float,
 ) -> None:
     """Draws a polygon, an ellipse, a ring or a line over the image."""
+    import cv2
+
     colour = _pick_colour(rng).tolist()
     column, row = (int(value) for value in centre)
     kind = rng.integers(4)
@@ -260,6 +261,8 @@ def render_non_planet(kind: str, *, image_size: int = 224, seed: int = 0) -> npt
         UnknownNameError: If there is no such kind.
         SettingsError: If a number is out of range.
     """
+    import cv2
+
     if kind not in NON_PLANETS:
         raise UnknownNameError.among(
             f"Unknown kind of non-planet {kind!r}.",
