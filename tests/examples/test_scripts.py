@@ -27,7 +27,7 @@ def test_train_on_a_folder_quickly_judges_and_predicts(tmp_path: Path) -> None:
     )
     assert "drew 42 images" in told
     assert re.search(r"accuracy (?:100|\d+\.\d)% \(\d+ of 7; 95 % interval", told)
-    answer = r"^\w+_\d+\.png: (?:unknown|[a-z]+  \d+\.\d%)$"
+    answer = r"^\w+_\d+\.png: (?:unknown|[a-z]+  [<>]?\d+\.\d%)$"
     assert len(re.findall(answer, told, flags=re.MULTILINE)) == 4
     for name in (
         "report/metrics.json",
