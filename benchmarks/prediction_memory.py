@@ -17,6 +17,7 @@ import torch
 
 from planetvision.data import read_inputs
 from planetvision.inference import predictor
+from planetvision.inference.evidence import Views
 from planetvision.network import create_network
 from planetvision.render import write_dataset
 
@@ -43,7 +44,7 @@ def main() -> None:
     class Watched(predictor.FramedImages):
         """Notes the memory as images are asked for."""
 
-        def __getitem__(self, index: int) -> predictor.Views:
+        def __getitem__(self, index: int) -> Views:
             if index % arguments.every == 0:
                 seen.append((index, process.memory_info().rss / 2**20))
                 print(f"{index:7d} files  {seen[-1][1]:8.1f} MiB", flush=True)

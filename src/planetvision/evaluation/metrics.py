@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import stats
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
+from planetvision.calibration import get_cross_entropy
 from planetvision.errors import DataError
 
 __all__ = [
@@ -136,8 +137,8 @@ def compute_cross_entropy(
 
     Convention: probabilities (N, C), class indices (N,).
     """
-    true = probabilities[np.arange(len(targets)), targets].clip(min=np.finfo(float).tiny)
-    return float(-np.log(true).mean())
+    logs = np.log(probabilities.clip(min=np.finfo(float).tiny))
+    return get_cross_entropy(logs, targets)
 
 
 def compute_calibration_error(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +18,29 @@ from planetvision.novelty import Evidence
 from planetvision.runtime import create_autocast, resolve_precision
 from planetvision.tuning import get_num_workers
 
-__all__ = ["ViewedImages", "collect_evidence", "collect_images"]
+__all__ = ["ViewedImages", "Views", "collect_evidence", "collect_images", "iterate_evidence"]
+
+# More views an image than this go through the network in several passes: memory stays as it is.
+_VIEWS_A_PASS = 2
 
 
-class ViewedImages(Dataset[torch.Tensor]):
-    """Images as prediction shows them to the network: their views, uint8 of shape (V, 3, S, S).
+class Views(NamedTuple):
+    """An image as the network is shown it.
+
+    Args:
+        pixels: uint8 of shape (V, 3, image_size, image_size), the framed image first; None if it
+            could not be read.
+        error: Why it could not be read; empty if it could.
+        is_stretched: Whether a stretch made its 8 bits.
+    """
+
+    pixels: torch.Tensor | None
+    error: str = ""
+    is_stretched: bool = False
+
+
+class ViewedImages(Dataset[Views]):
+    """Images of a training as prediction shows them to the network.
 
     Args:
         images: The images.
@@ -39,12 +58,17 @@ class ViewedImages(Dataset[torch.Tensor]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, row: int) -> torch.Tensor:
+    def __getitem__(self, row: int) -> Views:
+        """Returns the views of an image.
+
+        Raises:
+            ImageError: If it cannot be read.
+        """
         index = self.rows[row]
         image = self.images[index][0] if self.augmented else self.images.read(index)
-        return frame_views(image, self.images.input_spec).contiguous()
+        return Views(frame_views(image, self.images.input_spec).contiguous())
 
-    def __getitems__(self, rows: Sequence[int]) -> list[torch.Tensor]:
+    def __getitems__(self, rows: Sequence[int]) -> list[Views]:
         """Returns a batch as a list: images may have one view or two."""
         return [self[row] for row in rows]
 
@@ -64,7 +88,8 @@ def collect_evidence(network: PlanetNet, images: Sequence[torch.Tensor]) -> Evid
         network: The network, in evaluation mode.
         images: The views of each image, uint8 of shape (V, 3, S, S), on the network's device.
     """
-    features = network.forward_features(torch.cat(list(images)))
+    passes = torch.split(torch.cat(list(images)), _VIEWS_A_PASS * len(images))
+    features = torch.cat([network.forward_features(views) for views in passes])
     logits = network.head(features)
     counts = [len(views) for views in images]
     means = [
@@ -72,6 +97,59 @@ def collect_evidence(network: PlanetNet, images: Sequence[torch.Tensor]) -> Evid
         for values in (features, logits)
     ]
     return Evidence(features=means[0], logits=means[1])
+
+
+def iterate_evidence(
+    network: PlanetNet,
+    images: ViewedImages | Dataset[Views],
+    *,
+    device: torch.device,
+    batch_size: int = 32,
+    num_workers: int | None = None,
+    precision: Precision = "fp32",
+    task: str = "predicting",
+    progress: bool = False,
+) -> Iterator[tuple[list[Views], Evidence | None]]:
+    """Yields the images a batch at a time, with what the network gives for the readable ones.
+
+    Args:
+        network: The network; it is left in evaluation mode on `device`.
+        images: A data set of `Views`.
+        device: Where to run.
+        batch_size: Images a forward pass.
+        num_workers: Loader processes; None lets the machine decide.
+        precision: The arithmetic of the network; `auto` is `fp32`.
+        task: What the progress bar says.
+        progress: Whether to show one.
+
+    Yields:
+        The images of the batch, and the evidence of those that could be read, in their order; None
+        if none could.
+
+    Raises:
+        SettingsError: If the device does not have the precision.
+    """
+    mixed = resolve_precision("fp32" if precision == "auto" else precision, device)
+    autocast = create_autocast(mixed, device)
+    network.to(device).eval()
+    total = len(images)  # type: ignore[arg-type] # torch's Dataset has no length
+    loader = create_loader(
+        images,
+        SequentialSampler(range(total)),
+        batch_size=batch_size,
+        num_workers=get_num_workers(num_workers, total),
+    )
+    with tqdm(total=total, desc=task, unit="image", disable=not progress) as bar:
+        for batch in loader:
+            readable = [views.pixels.to(device) for views in batch if views.pixels is not None]
+            evidence = None
+            if readable:
+                # Around the forward pass only: weights that are moved to a device in inference
+                # mode could never again take part in a gradient.
+                with torch.inference_mode(), autocast:
+                    evidence = collect_evidence(network, readable)
+            yield batch, evidence
+            bar.update(len(batch))
 
 
 def collect_images(
@@ -98,23 +176,17 @@ def collect_images(
     Raises:
         ImageError: If one of them cannot be read.
     """
-    network.to(device).eval()
-    mixed = resolve_precision("fp32" if precision == "auto" else precision, device)
-    autocast = create_autocast(mixed, device)
-    loader = create_loader(
+    batches = iterate_evidence(
+        network,
         images,
-        SequentialSampler(images),
+        device=device,
         batch_size=batch_size,
-        num_workers=get_num_workers(num_workers, len(images)),
+        num_workers=num_workers,
+        precision=precision,
+        task="calibrating",
+        progress=progress,
     )
-    parts: list[Evidence] = []
-    with tqdm(total=len(images), desc="calibrating", unit="image", disable=not progress) as bar:
-        for batch in loader:
-            # Around the forward pass only: weights that are moved to a device in inference mode
-            # could never again take part in a gradient.
-            with torch.inference_mode(), autocast:
-                parts.append(collect_evidence(network, [views.to(device) for views in batch]))
-            bar.update(len(batch))
+    parts = [evidence for _, evidence in batches if evidence is not None]
     return Evidence(
         features=np.concatenate([part.features for part in parts]),
         logits=np.concatenate([part.logits for part in parts]),

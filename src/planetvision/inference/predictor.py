@@ -4,44 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.special import softmax
-from torch.utils.data import Dataset, SequentialSampler
-from tqdm import tqdm
+from torch.utils.data import Dataset
 
 from planetvision.augment.framing import frame_views
-from planetvision.config import InputSpec, Precision
+from planetvision.config import InputSpec, Precision, Tta
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.images import ImageSource, decode_image
-from planetvision.data.loading import create_loader
 from planetvision.data.survey import warn_of_conversion
 from planetvision.errors import ImageError
-from planetvision.inference.evidence import collect_evidence
-from planetvision.inference.trust import Trust
+from planetvision.inference.evidence import Views, iterate_evidence
+from planetvision.inference.trust import Trust, judge_evidence
 from planetvision.network import PlanetNet
 from planetvision.results import Predictions
-from planetvision.runtime import create_autocast, resolve_precision
-from planetvision.tuning import get_num_workers, tune_machine
+from planetvision.tuning import tune_machine
 
-__all__ = ["FramedImages", "Views", "load_views", "predict_catalog"]
-
-
-class Views(NamedTuple):
-    """An image as the network is shown it.
-
-    Args:
-        pixels: uint8 of shape (V, 3, image_size, image_size), the framed image first; None if it
-            could not be read.
-        error: Why it could not be read; empty if it could.
-        is_stretched: Whether a stretch made its 8 bits.
-    """
-
-    pixels: torch.Tensor | None
-    error: str = ""
-    is_stretched: bool = False
+__all__ = ["FramedImages", "load_views", "predict_catalog"]
 
 
 def load_views(source: ImageSource, spec: InputSpec) -> Views:
@@ -80,6 +61,7 @@ def predict_catalog(
     device: torch.device,
     trust: Trust | None = None,
     rejection_rate: float = 0.0,
+    tta: Tta | None = None,
     batch_size: int = 32,
     num_workers: int | None = None,
     precision: Precision = "fp32",
@@ -96,6 +78,8 @@ def predict_catalog(
         trust: What makes probabilities and novelty of its evidence; None gives the plain softmax,
             and nothing is unknown.
         rejection_rate: The share of images of known bodies that may be called unknown.
+        tta: The test-time augmentation, as in `InputSpec`; None takes the network's own, which its
+            trust was fitted with.
         batch_size: Images a forward pass.
         num_workers: Loader processes; None lets the machine decide.
         precision: The arithmetic of the network; `auto` is `fp32`.
@@ -103,45 +87,31 @@ def predict_catalog(
         progress: Whether to show a progress bar.
 
     Raises:
-        SettingsError: If the device does not have the precision, a lever is unknown, or the
-            rejection rate is no share.
+        SettingsError: If the device does not have the precision, a lever or the augmentation is
+            unknown, or the rejection rate is no share.
     """
     threshold = trust.get_threshold(rejection_rate) if trust else math.inf
+    spec = network.input_spec if tta is None else replace(network.input_spec, tta=tta)
     tune_machine(tuning)
-    mixed = resolve_precision("fp32" if precision == "auto" else precision, device)
-    autocast = create_autocast(mixed, device)
-    network.to(device).eval()
-    workers = get_num_workers(num_workers, len(catalog))
-    images = FramedImages(catalog.sources, network.input_spec)
-    loader = create_loader(
-        images, SequentialSampler(images), batch_size=batch_size, num_workers=workers
-    )
     probabilities = np.full((len(catalog), len(classes)), np.nan)
     novelty = np.full(len(catalog), np.nan)
     errors: list[str] = []
     is_stretched: list[bool] = []
-    with tqdm(total=len(catalog), desc="predicting", unit="image", disable=not progress) as bar:
-        for batch in loader:
-            readable = [views.pixels.to(device) for views in batch if views.pixels is not None]
-            rows = [
-                len(errors) + offset
-                for offset, views in enumerate(batch)
-                if views.pixels is not None
-            ]
-            if readable:
-                # Around the forward pass only: weights that are moved to a device in inference
-                # mode could never again take part in a gradient.
-                with torch.inference_mode(), autocast:
-                    evidence = collect_evidence(network, readable)
-                if trust is None:
-                    probabilities[rows] = softmax(evidence.logits, axis=1)
-                else:
-                    probabilities[rows] = trust.calibrate(evidence.logits)
-                    novelty[rows] = trust.get_novelty(evidence)
-            errors += [views.error for views in batch]
-            is_stretched += [views.is_stretched for views in batch]
-            bar.update(len(batch))
-    warn_of_conversion(catalog, is_stretched, network.input_spec.stretch)
+    for batch, evidence in iterate_evidence(
+        network,
+        FramedImages(catalog.sources, spec),
+        device=device,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        precision=precision,
+        progress=progress,
+    ):
+        if evidence is not None:
+            rows = [len(errors) + at for at, views in enumerate(batch) if not views.error]
+            probabilities[rows], novelty[rows] = judge_evidence(evidence, trust)
+        errors += [views.error for views in batch]
+        is_stretched += [views.is_stretched for views in batch]
+    warn_of_conversion(catalog, is_stretched, spec.stretch)
     return Predictions(
         paths=tuple(catalog.names),
         sources=catalog.sources,

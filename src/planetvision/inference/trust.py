@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from planetvision.novelty import (
 from planetvision.render import render_non_planets
 from planetvision.results.sampling import take_in_turn
 
-__all__ = ["NUM_OTHERS", "POLICY", "Trust", "fit_trust"]
+__all__ = ["NUM_OTHERS", "POLICY", "Trust", "fit_trust", "judge_evidence"]
 
 # Of more images features and distances are known no better, and a model's folder grows.
 _MAX_KNOWN = 2000
@@ -62,10 +63,7 @@ class Trust:
 
     def calibrate(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Returns the probabilities of logits, both (N, C)."""
-        from scipy.special import softmax
-
-        probabilities: npt.NDArray[np.float64] = softmax(logits / self.temperature, axis=1)
-        return probabilities
+        return _softmax(logits / self.temperature)
 
     def get_novelty(self, images: Evidence) -> npt.NDArray[np.float64]:
         """Returns the novelty of each image, (N,)."""
@@ -131,12 +129,28 @@ class Trust:
             num_images=int(fields["num_images"]),
         )
 
-    def _scale(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    @functools.cached_property
+    def _measure(self) -> tuple[float, float]:
+        """The zero of the scale of novelty, and its one above that."""
         middle, high = np.quantile(self.raw_novelties, [0.5, _TYPICAL_SHARE])
         # All alike: any other image is infinitely far, and a number must be written all the same.
-        step = max(high - middle, 1e-9 * max(abs(middle), 1.0))
-        scaled: npt.NDArray[np.float64] = (raw - middle) / step
-        return scaled
+        return middle, max(high - middle, 1e-9 * max(abs(middle), 1.0))
+
+    def _scale(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        zero, step = self._measure
+        return (raw - zero) / step
+
+
+def judge_evidence(
+    evidence: Evidence, trust: Trust | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Returns the probabilities (N, C) and the novelty (N,) of images.
+
+    Without a trust they are the plain softmax and minus infinity, which is over no threshold.
+    """
+    if trust is None:
+        return _softmax(evidence.logits), np.full(len(evidence), -math.inf)
+    return trust.calibrate(evidence.logits), trust.get_novelty(evidence)
 
 
 def fit_trust(
@@ -190,7 +204,10 @@ def fit_trust(
         pictures = ImageDataset(tuple(drawn), input_spec=network.input_spec)
         others = collect_images(network, ViewedImages(pictures), **running)
     known = collect_images(network, ViewedImages(train, known_rows), **running)
-    state = spec.build().fit(known, others)
+    # In the order that a loaded array has: BLAS adds up a transposed one in another.
+    state = {
+        name: np.ascontiguousarray(value) for name, value in spec.build().fit(known, others).items()
+    }
     plain = collect_images(network, ViewedImages(val, val_rows), **running)
     elsewhere = ViewedImages(val.with_augmentation(POLICY), val_rows, augmented=True)
     augmented = collect_images(network, elsewhere, **running)
@@ -208,15 +225,21 @@ def fit_trust(
 def _ask(spec: NoveltySpec, state: State, images: Evidence) -> npt.NDArray[np.float64]:
     """Returns what a score gives for images, once it proves to be one finite number each."""
     values = np.asarray(spec.build().score(state, images), dtype=np.float64)
-    if values.shape != (len(images),) or not np.isfinite(values).all():
-        what = (
-            f"the shape {values.shape}"
-            if values.shape != (len(images),)
-            else f"{count(int((~np.isfinite(values)).sum()), 'value')} that is not finite"
-        )
-        raise SettingsError(
-            f"The novelty score '{spec.name}' must give one finite number an image, and gave "
-            f"{what} for {count(len(images), 'image')}. Correct it, or choose another "
-            f"novelty_score: {', '.join(NOVELTY_SCORES.names())}."
-        )
-    return values
+    if values.shape != (len(images),):
+        what = f"the shape {values.shape}"
+    elif not np.isfinite(values).all():
+        what = f"{int((~np.isfinite(values)).sum())} that are not finite"
+    else:
+        return values
+    raise SettingsError(
+        f"The novelty score '{spec.name}' must give one finite number an image, and gave {what} "
+        f"for {count(len(images), 'image')}. Correct it, or choose another novelty_score: "
+        f"{', '.join(NOVELTY_SCORES.names())}."
+    )
+
+
+def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    from scipy.special import softmax
+
+    probabilities: npt.NDArray[np.float64] = softmax(logits, axis=1)
+    return probabilities
