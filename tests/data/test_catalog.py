@@ -59,6 +59,11 @@ def test_part_takes_the_rows_of_one_split(catalog: Catalog) -> None:
     assert len(Catalog(sources=("a",)).part("train")) == 0
 
 
+def test_select_takes_the_attributes_along() -> None:
+    catalog = Catalog(sources=("1.png", "2.png", "3.png"), attributes={"year": (1979, None, 2006)})
+    assert catalog.select([2, 0]).attributes == {"year": (2006, 1979)}
+
+
 def test_groups_and_hashes_follow_their_rows() -> None:
     catalog = Catalog(
         sources=("a", "b", "c"),

@@ -307,6 +307,16 @@ def test_class_map_renames_merges_and_spares_what_it_drops(write: Write) -> None
         read_labelled(path, class_map=dict.fromkeys(("luna", "moon", "terra", "sun")))
 
 
+def test_columns_of_other_names_are_attributes(write: Write) -> None:
+    table = write("path,label,probe,year,", "a.png,moon,Luna 3,1959,x", "b.png,mars,,1976,y")
+    assert read_labelled(table).attributes == {
+        "probe": ("Luna 3", None),
+        "year": ("1959", "1976"),
+    }
+    left_out = read_labelled(table, class_map={"moon": None})
+    assert left_out.attributes["year"] == ("1976",)
+
+
 def test_named_columns_are_taken(write: Write) -> None:
     path = write("one,two,label", "a.png,mars,x", "b.png,venus,y")
     catalog = read_labelled(path, columns={"path": "one", "label": "two"})

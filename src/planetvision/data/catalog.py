@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -57,6 +57,8 @@ class Catalog:
             in one part. None where no groups are known.
         hashes: The SHA-256 of each image's file in hexadecimal, empty where it is not known; None
             where none is known.
+        attributes: What else is known of each image, such as its instrument, by name; None where
+            it is not known.
         origin: What messages call the whole.
     """
 
@@ -65,6 +67,7 @@ class Catalog:
     splits: tuple[SplitName, ...] | None = None
     groups: tuple[Label, ...] | None = None
     hashes: tuple[str, ...] | None = None
+    attributes: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     origin: str = "the data"
 
     def __len__(self) -> int:
@@ -103,6 +106,7 @@ class Catalog:
             splits=pick_known(self.splits),
             groups=pick_known(self.groups),
             hashes=pick_known(self.hashes),
+            attributes={name: pick(values) for name, values in self.attributes.items()},
         )
 
     def part(self, split: SplitName) -> Catalog:

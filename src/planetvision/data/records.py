@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -122,6 +122,7 @@ def read_labelled_table(
         splits=pick(splits),
         groups=pick(grouped),
         hashes=pick(hashes),
+        attributes=_read_attributes(table, cells, rows),
         origin=table.origin,
     )
 
@@ -174,6 +175,18 @@ def plain_groups(
     return tuple(
         name if value is None else str(value) for value, name in zip(values, names, strict=True)
     )
+
+
+def _read_attributes(
+    table: Table, cells: Mapping[str, Sequence[Any]], rows: Sequence[int]
+) -> dict[str, tuple[object, ...]]:
+    """The columns that have a name of their own and no other meaning, by name."""
+    used = [id(values) for values in cells.values()]
+    return {
+        name: tuple(_plain(values[row]) for row in rows)
+        for name, values in zip(table.header, table.columns, strict=True)
+        if name and table.header.count(name) == 1 and id(values) not in used
+    }
 
 
 def _check_length(table: Table, values: Iterable[object], noun: str) -> list[Any]:

@@ -55,6 +55,7 @@ def read_labelled(
     are `path`, `label` and, where it has them, `split`, `group` and `sha256`; other usual names,
     such as `file` and `class`, are understood. Relative paths start at the folder of the file, and
     for a DataFrame at the working folder. A manifest that `save_manifest` wrote is such a table.
+    Columns of other names are kept as attributes of the images.
 
     Args:
         data: A folder with a folder a class; a folder with `train/`, `val/`, `test/` of such
