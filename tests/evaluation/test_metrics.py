@@ -10,13 +10,16 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as reference
 
 from planetvision.errors import DataError
 from planetvision.evaluation import compute_metrics, wilson_interval
+from planetvision.evaluation.bootstrap import bootstrap_intervals
 from planetvision.evaluation.metrics import compute_calibration_error, compute_rejection
 
 CLASSES = ["earth", "mars", "moon"]
+RATES = ("precision", "recall", "f1")
 
 
 def answer(labels: list[str], confidence: float = 0.8) -> npt.NDArray[np.float64]:
@@ -86,13 +89,10 @@ def test_metrics_agree_with_scikit_learn(data: st.DataObject) -> None:
 def test_class_without_images_has_none_and_is_left_out_of_the_means() -> None:
     metrics = compute_metrics(["earth", "mars"], answer(["earth", "mars"]), classes=CLASSES)
     moon = metrics["per_class"]["moon"]
-    assert moon == {
-        "precision": None,
-        "recall": None,
-        "f1": None,
-        "support": 0,
-        "recall_ci95": None,
-    }
+    assert moon.pop("support") == 0
+    assert set(moon) == {f"{name}{end}" for name in RATES for end in ("", "_ci95")}
+    assert set(moon.values()) == {None}
+    assert metrics["missing_classes"] == ["moon"]
     assert (metrics["macro_f1"], metrics["balanced_accuracy"]) == (1.0, 1.0)
     assert metrics["confusion_matrix"][2] == [0, 0, 0]
 
@@ -102,6 +102,61 @@ def test_class_without_images_that_was_answered_has_precision_0() -> None:
     assert metrics["per_class"]["moon"]["precision"] == 0
     assert metrics["per_class"]["moon"]["recall"] is None
     assert metrics["macro_f1"] == pytest.approx(0.5)
+
+
+def test_intervals_are_wilsons_for_shares_and_the_bootstraps_for_the_rest() -> None:
+    true = ["earth"] * 20 + ["mars"] * 20 + ["moon"] * 20
+    answers = ["earth"] * 15 + ["mars"] * 25 + ["moon"] * 20
+    metrics = compute_metrics(true, answer(answers), classes=CLASSES)
+    assert metrics["per_class"]["mars"]["precision_ci95"] == wilson_interval(20, 25)
+    assert metrics["top2_accuracy_ci95"] == wilson_interval(60, 60)
+    # Stratified or not, the mean recall of 3 x 20 images with 55 right has about this error.
+    low, high = metrics["balanced_accuracy_ci95"]
+    spread = math.sqrt(0.75 * 0.25 / 20) / 3
+    assert low == pytest.approx(55 / 60 - 1.96 * spread, abs=0.015)
+    assert high == pytest.approx(55 / 60 + 1.96 * spread, abs=0.015)
+    low, high = metrics["per_class"]["mars"]["f1_ci95"]
+    assert low < 40 / 45 < high
+    assert metrics["per_class"]["moon"]["f1_ci95"] is None, "it was right in every sample"
+    assert metrics["bootstrap"] == {"num_samples": 1000, "num_groups": 60}
+
+
+def test_bootstrap_draws_whole_groups() -> None:
+    true = ["earth"] * 20 + ["mars"] * 20
+    answers = ["earth"] * 20 + ["mars"] * 10 + ["earth"] * 10
+    probabilities = answer(answers)
+    apart = compute_metrics(true, probabilities, classes=CLASSES)["macro_f1_ci95"]
+    groups = [index // 10 for index in range(40)]
+    together = compute_metrics(true, probabilities, classes=CLASSES, groups=groups)
+    assert np.ptp(together["macro_f1_ci95"]) > 2 * np.ptp(apart)
+    assert together["bootstrap"]["num_groups"] == 4
+    one = compute_metrics(true, probabilities, classes=CLASSES, groups=["a"] * 40)
+    assert one["macro_f1_ci95"] is None, "of one group nothing is known about others"
+
+
+def test_interval_of_a_mean_is_that_of_scipy() -> None:
+    values = np.random.default_rng(3).normal(size=200)
+    [found] = bootstrap_intervals(
+        lambda weights: weights @ values[:, None] / weights.sum(axis=1, keepdims=True),
+        np.arange(200),
+    )
+    expected = stats.bootstrap(
+        (values,), np.mean, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert found == pytest.approx((expected.low, expected.high), abs=0.02)
+
+
+def test_interval_of_the_auroc_covers_it_and_ties_count_half() -> None:
+    generator = np.random.default_rng(0)
+    known, others = generator.integers(0, 6, 60) / 1.0, generator.integers(2, 8, 60) / 1.0
+    found = compute_rejection(np.ones(60, bool), known, others, threshold=9.0)
+    low, high = found["auroc_ci95"]
+    assert low < found["auroc"] < high
+    # Hanley & McNeil (1982), equation 1, for 60 against 60.
+    area = found["auroc"]
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    error = math.sqrt((area * (1 - area) + 59 * (q1 - area**2) + 59 * (q2 - area**2)) / 3600)
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.25)
 
 
 def test_metrics_are_what_json_can_hold() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from planetvision.calibration import get_cross_entropy
 from planetvision.errors import DataError
+from planetvision.evaluation.bootstrap import NUM_SAMPLES, bootstrap_intervals, number_groups
 
 __all__ = [
     "compute_calibration_error",
@@ -20,6 +21,9 @@ __all__ = [
     "compute_rejection",
     "wilson_interval",
 ]
+
+
+_NUM_BINS = 15
 
 
 def wilson_interval(
@@ -52,14 +56,19 @@ def compute_metrics(
     probabilities: npt.NDArray[np.float64],
     *,
     classes: Sequence[Any],
+    groups: Sequence[Any] | None = None,
 ) -> dict[str, Any]:
     """Returns the metrics of a classifier, as JSON can hold them.
 
-    `accuracy`, `n`, `accuracy_ci95` (Wilson), `balanced_accuracy` (the mean recall of the classes
-    that occur), `macro_f1` (over the classes that occur), `top2_accuracy`, `cross_entropy`, `ece`
-    (see `compute_calibration_error`), `per_class`
-    (`precision`, `recall`, `f1`, `support`, `recall_ci95`; None where a class was never answered or
-    never occurs), `averages`, `classes`, `confusion_matrix` (rows are true).
+    `accuracy`, `n`, `balanced_accuracy` (the mean recall of the classes that occur), `macro_f1`
+    (over the classes that occur), `top2_accuracy`, `cross_entropy`, `ece` (see
+    `compute_calibration_error`), `per_class` (`precision`, `recall`, `f1`, `support`; None where a
+    class was never answered or never occurs), `averages`, `classes`, `missing_classes` (those
+    without an image), `confusion_matrix` (rows are true).
+
+    Each has its 95 % interval under its name with `_ci95`: Wilson's for what is a share of images
+    (accuracy, top-2 accuracy, precision, recall), the bootstrap's for the rest, None where there is
+    none. `bootstrap` says how that was drawn.
 
     Convention: probabilities are (N, C), in the order of `classes`, rows that sum to 1.
 
@@ -67,6 +76,7 @@ def compute_metrics(
         labels: The true class of each image.
         probabilities: The probability of each class.
         classes: The classes.
+        groups: What each image belongs to; the bootstrap draws whole groups. None draws images.
 
     Raises:
         DataError: If there are no images, or a label is none of the classes.
@@ -81,52 +91,115 @@ def compute_metrics(
             problems=strange,
         )
     true = np.array([list(classes).index(label) for label in labels])
-    answers = probabilities.argmax(axis=1)
-    indices = list(range(len(classes)))
-    matrix = confusion_matrix(true, answers, labels=indices)
+    matrix = confusion_matrix(true, probabilities.argmax(axis=1), labels=range(len(classes)))
     n, right = len(true), int(np.trace(matrix))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        true, answers, labels=indices, zero_division=np.nan
-    )
+    support, answered = matrix.sum(axis=1), matrix.sum(axis=0)
+    rates = _compute_rates(matrix)
+    numbered = number_groups(groups, n)
+    measures = _Measures(true, probabilities)
+    intervals = dict(zip(measures.names, bootstrap_intervals(measures, numbered), strict=True))
     per_class = {
         str(label): {
-            "precision": _or_none(precision[index]),
-            "recall": _or_none(recall[index]),
-            "f1": _or_none(f1[index]) if support[index] else None,
-            "support": int(support[index]),
+            "precision": _or_none(rates["precision"][index]),
+            "precision_ci95": wilson_interval(int(matrix[index, index]), int(answered[index])),
+            "recall": _or_none(rates["recall"][index]),
             "recall_ci95": wilson_interval(int(matrix[index, index]), int(support[index])),
+            "f1": _or_none(rates["f1"][index]),
+            "f1_ci95": intervals[f"f1 {index}"] if support[index] else None,
+            "support": int(support[index]),
         }
         for index, label in enumerate(classes)
     }
     occurs = support > 0
     averages = {
-        "macro": {
-            "precision": _mean(precision[occurs]),
-            "recall": _mean(recall[occurs]),
-            "f1": _mean(f1[occurs]),
+        name: {
+            **{rate: _mean(values[occurs], weights) for rate, values in rates.items()},
             "support": n,
-        },
-        "weighted": {
-            "precision": _mean(precision[occurs], support[occurs]),
-            "recall": _mean(recall[occurs], support[occurs]),
-            "f1": _mean(f1[occurs], support[occurs]),
-            "support": n,
-        },
+        }
+        for name, weights in (("macro", None), ("weighted", support[occurs]))
     }
     top2 = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
+    among = int((top2 == true[:, None]).any(axis=1).sum())
     return {
         "accuracy": right / n,
         "n": n,
         "accuracy_ci95": wilson_interval(right, n),
-        "balanced_accuracy": _mean(recall[occurs]),
+        "balanced_accuracy": averages["macro"]["recall"],
+        "balanced_accuracy_ci95": intervals["balanced_accuracy"],
         "macro_f1": averages["macro"]["f1"],
-        "top2_accuracy": float((top2 == true[:, None]).any(axis=1).mean()),
+        "macro_f1_ci95": intervals["macro_f1"],
+        "top2_accuracy": among / n,
+        "top2_accuracy_ci95": wilson_interval(among, n),
         "cross_entropy": compute_cross_entropy(probabilities, true),
+        "cross_entropy_ci95": intervals["cross_entropy"],
         "ece": compute_calibration_error(probabilities, true),
+        "ece_ci95": intervals["ece"],
         "per_class": per_class,
         "averages": averages,
         "classes": list(classes),
+        "missing_classes": [
+            label for label, there in zip(classes, occurs.tolist(), strict=True) if not there
+        ],
         "confusion_matrix": matrix.tolist(),
+        "bootstrap": {"num_samples": NUM_SAMPLES, "num_groups": int(numbered.max()) + 1},
+    }
+
+
+class _Measures:
+    """What the bootstrap asks of weighted samples of images."""
+
+    def __init__(
+        self, targets: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]
+    ) -> None:
+        self.num_classes = probabilities.shape[1]
+        answers = probabilities.argmax(axis=1)
+        confidences = probabilities.max(axis=1)
+        true = probabilities[np.arange(len(targets)), targets]
+        self.losses = -np.log(true.clip(min=np.finfo(float).tiny))
+        self.cells = _create_sums(targets * self.num_classes + answers, self.num_classes**2)
+        gaps = (answers == targets) - confidences
+        self.gaps = _create_sums(_find_bins(confidences, _NUM_BINS), _NUM_BINS, gaps)
+        self.names = [
+            "balanced_accuracy",
+            "macro_f1",
+            "cross_entropy",
+            "ece",
+            *(f"f1 {index}" for index in range(self.num_classes)),
+        ]
+
+    def __call__(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        totals = weights.sum(axis=1)
+        size = self.num_classes
+        matrices = (self.cells @ weights.T).T.reshape(-1, size, size)
+        rates = _compute_rates(matrices)
+        counted = np.maximum((matrices.sum(axis=2) > 0).sum(axis=1), 1)
+        means = [np.nansum(rates[name], axis=1) / counted for name in ("recall", "f1")]
+        losses = weights @ self.losses / totals
+        errors = np.abs(self.gaps @ weights.T).sum(axis=0) / totals
+        return np.column_stack([*means, losses, errors, rates["f1"]])
+
+
+def _create_sums(
+    places: npt.NDArray[np.int64],
+    num_places: int,
+    values: npt.NDArray[np.float64] | None = None,
+) -> Any:
+    """A sparse matrix that adds up weights by place, (num_places, N)."""
+    from scipy.sparse import csr_array
+
+    columns = np.arange(len(places))
+    held = np.ones(len(places)) if values is None else values
+    return csr_array((held, (places, columns)), shape=(num_places, len(places)))
+
+
+def _compute_rates(matrices: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float64]]:
+    """Precision, recall and F1 of each class, (..., C), of counts (..., C, C); NaN where none."""
+    right = np.diagonal(matrices, axis1=-2, axis2=-1)
+    support, answered = matrices.sum(axis=-1), matrices.sum(axis=-2)
+    return {
+        "precision": np.where(answered > 0, right / np.maximum(answered, 1), np.nan),
+        "recall": np.where(support > 0, right / np.maximum(support, 1), np.nan),
+        "f1": np.where(support > 0, 2 * right / np.maximum(support + answered, 1), np.nan),
     }
 
 
@@ -142,7 +215,7 @@ def compute_cross_entropy(
 
 
 def compute_calibration_error(
-    probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], *, bins: int = 15
+    probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], *, bins: int = _NUM_BINS
 ) -> float:
     """Returns the expected calibration error, in [0, 1].
 
@@ -163,10 +236,14 @@ def compute_calibration_error(
     """
     confidences = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == targets
-    # The bins are open below and closed above, as in the paper.
-    places = np.ceil(confidences * bins).astype(np.int64).clip(1, bins) - 1
-    gaps = np.bincount(places, weights=right - confidences, minlength=bins)
+    gaps = np.bincount(_find_bins(confidences, bins), weights=right - confidences, minlength=bins)
     return float(np.abs(gaps).sum() / len(targets))
+
+
+def _find_bins(confidences: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.int64]:
+    """The bin of each confidence; they are open below and closed above, as in the paper."""
+    places: npt.NDArray[np.int64] = np.ceil(confidences * bins).astype(np.int64).clip(1, bins) - 1
+    return places
 
 
 def compute_rejection(
@@ -182,7 +259,7 @@ def compute_rejection(
     known classes that is answered) and `accuracy_of_answered`, both with Wilson intervals. With
     images of something else also `num_others`, `others_answered` (the share of them that is
     answered with a class), its interval, and `auroc` (how well novelty tells the two apart: the
-    probability that one of the others has the higher one).
+    probability that one of the others has the higher one), with the bootstrap's interval.
 
     Args:
         right: Whether the most probable class is right, of each image of a known class, (N,).
@@ -204,19 +281,37 @@ def compute_rejection(
     if others is not None and len(others):
         taken = int((others <= threshold).sum())
         both = np.concatenate([novelty, others])
+        is_other = np.arange(len(both)) >= total
         found |= {
             "num_others": len(others),
             "others_answered": taken / len(others),
             "others_answered_ci95": wilson_interval(taken, len(others)),
-            "auroc": float(roc_auc_score(np.arange(len(both)) >= total, both)) if total else None,
+            "auroc": float(roc_auc_score(is_other, both)) if total else None,
+            "auroc_ci95": _bootstrap_auroc(is_other, both),
         }
     return found
+
+
+def _bootstrap_auroc(
+    is_other: npt.NDArray[np.bool_], novelty: npt.NDArray[np.float64]
+) -> tuple[float, float] | None:
+    values, ranks = np.unique(novelty, return_inverse=True)
+    sums = _create_sums(ranks.ravel(), len(values))
+
+    def measure(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        known, others = (sums @ (weights * part).T for part in (~is_other, is_other))
+        below = np.cumsum(known, axis=0) - known / 2  # a tie counts half
+        pairs = known.sum(axis=0) * others.sum(axis=0)
+        areas = (others * below).sum(axis=0) / np.maximum(pairs, 1)
+        return np.where(pairs > 0, areas, np.nan)[:, None]
+
+    return bootstrap_intervals(measure, np.arange(len(novelty)))[0]
 
 
 def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _mean(values: npt.NDArray[np.float64], weights: npt.NDArray[np.int64] | None = None) -> float:
+def _mean(values: npt.NDArray[np.float64], weights: npt.NDArray[Any] | None = None) -> float:
     """The mean; a class that was never answered has no precision and counts as 0."""
     return float(np.average(np.nan_to_num(values, nan=0.0), weights=weights))
