@@ -10,8 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planetvision.errors import SettingsError
-from planetvision.figures.canvas import fit_text
+from planetvision.figures.accuracies import draw_accuracies, find_wrong_accuracies
 from planetvision.figures.checks import check_classes, describe
+from planetvision.figures.layout import (
+    MAX_LABEL_INCHES,
+    POINTS_PER_INCH,
+    TITLE_POINTS,
+    add_title,
+    count_noun,
+    fit_inches,
+    measure_inches,
+)
 from planetvision.figures.style import (
     ACCENT_COLOR,
     FAINT_COLOR,
@@ -21,7 +30,6 @@ from planetvision.figures.style import (
     NEUTRAL_COLOR,
     PAPER_COLOR,
     create_figure,
-    load_font,
     use_style,
 )
 
@@ -49,26 +57,7 @@ HISTORY_COLUMNS = (
     "seconds",
 )
 
-POINTS_PER_INCH = 72
-MAX_LABEL_INCHES = 2.4
-TITLE_POINTS = 11.0
 NO_SAMPLES = "–"  # noqa: RUF001 - an en dash, in a cell
-
-
-def _measure_inches(text: str, points: float) -> float:
-    """Returns the width of `text` in the figures' font, in inches."""
-    measured_at = 100  # pixels, as many points at 72 dots an inch
-    return load_font(measured_at).getlength(text) / measured_at * points / POINTS_PER_INCH
-
-
-def _fit_inches(text: str, points: float, inches: float) -> str:
-    """Returns `text` as one line no wider than `inches`, ellipsised where it must be."""
-    measured_at = 100
-    return fit_text(text, load_font(measured_at), inches * POINTS_PER_INCH / points * measured_at)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def plot_confusion_matrix(
@@ -111,14 +100,14 @@ def plot_confusion_matrix(
     cell = float(np.interp(num_classes, [2, 7, 15, 30, 40], [0.95, 0.62, 0.46, 0.37, 0.35]))
     label_points = float(np.interp(num_classes, [2, 15, 40], [9.5, 8.5, 7.5]))
     widest = max((text for row in texts for text in row), key=len)
-    points = min(10.0, 0.78 * cell / _measure_inches(widest, 1.0))
+    points = min(10.0, 0.78 * cell / measure_inches(widest, 1.0))
 
-    columns = [_fit_inches(name, label_points, MAX_LABEL_INCHES) for name in classes]
+    columns = [fit_inches(name, label_points, MAX_LABEL_INCHES) for name in classes]
     rows = columns
     if normalize:
         rows = [f"{row} ({total:,})" for row, total in zip(rows, totals.tolist(), strict=True)]
-    row_width = max(_measure_inches(row, label_points) for row in rows)
-    column_widths = [_measure_inches(column, label_points) for column in columns]
+    row_width = max(measure_inches(row, label_points) for row in rows)
+    column_widths = [measure_inches(column, label_points) for column in columns]
     angle = _get_label_angle(max(column_widths), cell, num_classes)
     slope = math.radians(angle)
     line = 1.2 * label_points / POINTS_PER_INCH
@@ -166,10 +155,7 @@ def plot_confusion_matrix(
         bar.ax.tick_params(length=2)
         bar.outline.set_visible(False)
         bar.set_label("share of the true class", labelpad=2)
-        title = f"Confusion matrix, {_count(int(matrix.sum()), 'image')}"
-        figure.text(
-            0.15 / width, 1 - 0.2 / height, title, fontsize=TITLE_POINTS, ha="left", va="top"
-        )
+        add_title(figure, f"Confusion matrix, {count_noun(int(matrix.sum()), 'image')}")
     return figure
 
 
@@ -258,80 +244,13 @@ def plot_per_class_accuracy(
     correct, total, intervals = np.asarray(correct), np.asarray(total), np.asarray(intervals)
     _check_accuracies(correct, total, classes, intervals)
 
-    label_points = 9.0
-    labels = [_fit_inches(name, label_points, MAX_LABEL_INCHES) for name in classes]
-    counts = [f"{hit:,} / {n:,}" for hit, n in zip(correct.tolist(), total.tolist(), strict=True)]
-    heading = "right / images"
-    column = max(_measure_inches(text, label_points) for text in [*counts, heading])
-    row, left, plot = 0.29, 0.3 + max(_measure_inches(label, label_points) for label in labels), 4.0
-    rows = row * len(labels)
-    top, bottom, right = 0.74, 0.6, 0.45 + column
-    width, height = left + plot + right, top + rows + bottom
-
-    figure = create_figure(width, height)
-    with use_style():
-        axes = figure.add_axes((left / width, bottom / height, plot / width, rows / height))
-        axes.set_xlim(-0.01, 1.01)
-        axes.set_ylim(len(labels) - 0.5, -0.5)
-        axes.spines[["left", "bottom"]].set_visible(False)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
-        axes.set_yticks(range(len(labels)), labels, fontsize=label_points)
-        axes.tick_params(length=0, pad=6)
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
-        axes.set_xlabel("accuracy, with its confidence interval", labelpad=6)
-        count_x = 1 + (0.2 + column) / plot  # in widths of the axes
-        to_count = axes.get_yaxis_transform()
-        for index, (hit, n) in enumerate(zip(correct.tolist(), total.tolist(), strict=True)):
-            axes.text(
-                count_x,
-                index,
-                counts[index],
-                transform=to_count,
-                ha="right",
-                va="center",
-                fontsize=label_points,
-                color=MUTED_COLOR,
-            )
-            if n == 0:
-                axes.text(
-                    0.0,
-                    index,
-                    "no images",
-                    ha="left",
-                    va="center",
-                    color=FAINT_COLOR,
-                    backgroundcolor=PAPER_COLOR,
-                    fontsize=label_points,
-                    style="italic",
-                )
-                continue
-            low, high = intervals[index].tolist()
-            axes.plot(
-                [low, high],
-                [index, index],
-                color=ACCENT_COLOR,
-                alpha=0.45,
-                linewidth=3.2,
-                solid_capstyle="butt",
-                clip_on=False,
-            )
-            axes.plot([hit / n], [index], "o", color=ACCENT_COLOR, markersize=6.5, clip_on=False)
-        axes.text(
-            count_x,
-            -0.72,
-            heading,
-            transform=to_count,
-            ha="right",
-            va="bottom",
-            fontsize=label_points,
-            color=MUTED_COLOR,
-        )
-        title = f"Accuracy of each class, {_count(int(total.sum()), 'image')}"
-        figure.text(
-            0.15 / width, 1 - 0.2 / height, title, fontsize=TITLE_POINTS, ha="left", va="top"
-        )
-    return figure
+    return draw_accuracies(
+        correct,
+        total,
+        labels=classes,
+        intervals=intervals,
+        title=f"Accuracy of each class, {count_noun(int(total.sum()), 'image')}",
+    )
 
 
 def _check_accuracies(
@@ -355,28 +274,14 @@ def _check_accuracies(
     if problems:
         raise SettingsError.from_problems(problems)
     problems = check_classes(classes, len(total), "`total`")
-    if (correct < 0).any() or (correct > total).any():
-        index = int(np.argmax((correct < 0) | (correct > total)))
-        problems.append(
-            f"`correct` must lie from 0 to `total`, got {correct[index]} of {total[index]} for "
-            f"class {index}. Pass counts, not shares."
-        )
     if intervals.shape != (len(total), 2) or not np.issubdtype(intervals.dtype, np.floating):
         problems.append(
             f"`intervals` must be a float array of shape ({len(total)}, 2), got "
             f"{describe(intervals)}. Pass the low and the high end of each class."
         )
-    if problems:
-        raise SettingsError.from_problems(problems)
-    accuracy = correct / np.maximum(total, 1)
-    low, high = intervals[:, 0], intervals[:, 1]
-    tolerance = 1e-6
-    holds = (low >= -tolerance) & (low <= accuracy + tolerance)
-    holds &= (high <= 1 + tolerance) & (high >= accuracy - tolerance)
-    for index in np.flatnonzero(~holds & (total > 0)).tolist():
-        problems.append(
-            f"`intervals` must lie in [0, 1] and hold the accuracy {accuracy[index]:g} of class "
-            f"{index}, got {low[index]:g} to {high[index]:g}. Pass shares, in the classes' order."
+    else:
+        problems += find_wrong_accuracies(
+            correct, total, intervals, names=("`correct`", "`total`", "`intervals`"), item="class"
         )
     if problems:
         raise SettingsError.from_problems(problems)
@@ -440,9 +345,7 @@ def plot_history(history: pd.DataFrame) -> Figure:
                 borderaxespad=0,
                 handlelength=2.6,
             )
-        figure.text(
-            0.15 / width, 1 - 0.2 / height, "Training history", fontsize=TITLE_POINTS, va="top"
-        )
+        add_title(figure, "Training history")
     return figure
 
 
@@ -587,8 +490,8 @@ def _mark_stages(
     points, per_epoch = 8.5, plot_inches / (borders[-1] - borders[0])
     for index, row in enumerate(first):
         room = (borders[index + 1] - borders[index]) * per_epoch - 0.08
-        name = _fit_inches(stages[row], points, room)
-        if _measure_inches(name, points) > room:  # not even an ellipsis fits
+        name = fit_inches(stages[row], points, room)
+        if measure_inches(name, points) > room:  # not even an ellipsis fits
             continue
         panels[0].text(
             borders[index],

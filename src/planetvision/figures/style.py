@@ -7,6 +7,7 @@ window is opened, and a caller's own rcParams neither change them nor are change
 from __future__ import annotations
 
 import functools
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ __all__ = [
     "TONES",
     "Tone",
     "create_figure",
+    "encode_figure",
     "load_font",
     "save_figure",
     "to_rgb",
@@ -143,23 +145,27 @@ def check_png_path(path: str | os.PathLike[str]) -> Path:
     return checked
 
 
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes `figure` to `path` as PNG with 150 dots an inch.
+def encode_figure(figure: Figure) -> bytes:
+    """Returns `figure` as the bytes of a PNG with 150 dots an inch.
 
-    The same figure gives the same bytes: the file holds no date and no version.
+    The same figure gives the same bytes: they hold no date and no version.
+    """
+    buffer = io.BytesIO()
+    with use_style():
+        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes `figure` to `path` as the PNG of `encode_figure`.
 
     Raises:
         SettingsError: If `path` does not end in `.png`.
         OutputError: If the file cannot be written.
     """
     checked = check_png_path(path)
-    with use_style():
-        write_atomically(
-            checked,
-            lambda temporary: figure.savefig(
-                temporary, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None}
-            ),
-        )
+    content = encode_figure(figure)
+    write_atomically(checked, lambda temporary: temporary.write_bytes(content))
 
 
 @functools.lru_cache(maxsize=32)
