@@ -65,7 +65,13 @@ PUBLIC = [
     "write_dataset",
 ]
 ROOMS = {
-    "auditing": ["audit", "audit_catalog", "compare_with_network", "score_frozen_stage"],
+    "auditing": [
+        "audit",
+        "audit_catalog",
+        "audit_images",
+        "compare_with_network",
+        "score_frozen_stage",
+    ],
     "augment": [
         "POLICIES",
         "AugmentationSpec",

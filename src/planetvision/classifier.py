@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,12 @@ from planetvision.errors import DataError, NotFittedError, SettingsError, count,
 from planetvision.explain import EXPLAINERS
 from planetvision.novelty import check_rejection_rate
 from planetvision.results import UNKNOWN
-from planetvision.runtime import is_main_process, resolve_device, resolve_precision
+from planetvision.runtime import (
+    is_main_process,
+    list_versions,
+    resolve_device,
+    resolve_precision,
+)
 from planetvision.training.plan import OnError, create_plan
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
         Audit,
         Evaluation,
         Explanations,
+        Finding,
         Predictions,
         TrainingHistory,
     )
@@ -324,7 +331,9 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         self.audit_ = self._audit(prepared)
         return self
 
-    def predict(self, X: Any, *, rejection_rate: float | None = None) -> Predictions:
+    def predict(
+        self, X: Any, *, rejection_rate: float | None = None, tta: Tta | None = None
+    ) -> Predictions:
         """Returns the answer for each image: a class, or `unknown`.
 
         Images that cannot be read have a row with their error, and the rest goes on.
@@ -334,17 +343,21 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
                 bytes of a file, or a sequence of these.
             rejection_rate: The share of images of known bodies that may be called unknown, 0 for
                 none; None takes the classifier's.
+            tta: The test-time augmentation for this call; None takes that of the training, which
+                novelty and probabilities were calibrated with.
 
         Raises:
             NotFittedError: If there is no trained network.
             SourceNotFoundError: If a file, folder or pattern that stands alone does not exist.
-            SettingsError: If the rate is no share, or the model cannot say "unknown" at all.
+            SettingsError: If the rate is no share, the augmentation is unknown, or the model cannot
+                say "unknown" at all.
         """
         from planetvision.inference import predict_catalog
 
         return predict_catalog(
             self._network(),
             read_inputs(X),
+            tta=tta,
             **self._judging(rejection_rate),
             **self._running(),
         )
@@ -399,6 +412,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         class_map: ClassMap | None = None,
         others: Any = None,
         rejection_rate: float | None = None,
+        tta: Tta | None = None,
+        explain: bool = True,
     ) -> Evaluation:
         """Returns how good the classifier is, with intervals.
 
@@ -415,23 +430,40 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             others: Images that show none of the classes, as for `predict`: how many of them are
                 called unknown, and how well novelty tells them apart, is part of the result.
             rejection_rate: As for `predict`.
+            tta: As for `predict`.
+            explain: Whether maps are part of the result, which take most of the time.
 
         Raises:
             NotFittedError: If there is no trained network, or no test part was kept.
             SettingsError: As for `predict`; and if there are `others` and no score of novelty.
             DataError: If the model knows none of the classes, or no image can be read.
         """
+        from planetvision.auditing import audit_images
         from planetvision.evaluation.evaluator import evaluate_catalog
+        from planetvision.explain.explainer import explain_catalog
+        from planetvision.inference import predict_catalog
 
         network = self._network()
         if others is not None and self.trust_ is None:
             raise SettingsError(_NO_TRUST.format(name="others", value="images"))
+        judging, running = self._judging(rejection_rate), self._running()
+        catalog = self._test_part() if X is None else self._read_test(X, y, columns, class_map)
+        spec = network.input_spec
+        survey, findings = audit_images(catalog, min_size=spec.decode_size, stretch=spec.stretch)
+
+        def explain_some(images: Catalog, _checked: object) -> Explanations:
+            shared = {"classes": running["classes"], "device": running["device"]}
+            return explain_catalog(network, images, **shared, **judging)
+
         evaluation = evaluate_catalog(
-            network,
-            self._test_part() if X is None else self._read_test(X, y, columns, class_map),
+            catalog,
+            classes=running["classes"],
+            predict=lambda images: predict_catalog(network, images, tta=tta, **judging, **running),
+            explain=explain_some if explain else None,
+            survey=survey,
             others=None if others is None else read_inputs(others),
-            **self._judging(rejection_rate),
-            **self._running(),
+            can_reject=self._can_reject(judging),
+            about=self._describe(catalog, findings, tta=tta),
         )
         if X is None:
             kept = ("accuracy", "n", "accuracy_ci95", "macro_f1")
@@ -580,6 +612,11 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         rate = self.rejection_rate if rejection_rate is None else rejection_rate
         return {"trust": trust, "rejection_rate": check_rejection_rate(rate)}
 
+    @staticmethod
+    def _can_reject(judging: Mapping[str, Any]) -> bool:
+        trust, rate = judging["trust"], judging["rejection_rate"]
+        return trust is not None and trust.get_threshold(rate) < math.inf
+
     def _running(self) -> dict[str, Any]:
         """How prediction runs."""
         return {
@@ -590,6 +627,31 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             "precision": self.precision,
             "tuning": self.tuning,
             "progress": self.progress,
+        }
+
+    def _describe(
+        self, catalog: Catalog, findings: Sequence[Finding], *, tta: Tta | None
+    ) -> dict[str, Any]:
+        """What a report says of the data and of the model, as JSON can hold it."""
+        spec = self._network().input_spec
+        counts = ", ".join(f"{label} {number}" for label, number in catalog.counts.items())
+        return {
+            "data": {"origin": catalog.origin, "images": len(catalog), "classes": counts},
+            "model": {
+                "classes": ", ".join(map(str, self.classes_.tolist())),
+                "backbone": self._network().spec.name,
+                "weights before training": self.weights_,
+                "recipe": self.recipe_.name,
+                "head": self.recipe_.head,
+                **spec.to_dict(),
+                **({} if tta is None else {"tta": f"{tta} (trained with {spec.tta})"}),
+            },
+            "settings": dict(self._portable_settings()),
+            "versions": list_versions(),
+            "findings": [
+                {"severity": item.severity, "message": item.message, "remedy": item.remedy}
+                for item in findings
+            ],
         }
 
     def _test_part(self) -> Catalog:

@@ -21,6 +21,7 @@ __all__ = [
     "create_output_folder",
     "create_table",
     "write_atomically",
+    "write_bytes",
     "write_json",
     "write_table",
     "write_text",
@@ -126,6 +127,11 @@ def _make_error(path: Path, cause: OSError | UnicodeError) -> OutputError:
     return OutputError(f"'{path}' cannot be written: {reason}.", path=str(path))
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file; errors as in `write_atomically`."""
+    write_atomically(path, lambda file: file.write_bytes(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text as UTF-8, what is no valid text as escapes; errors as in `write_atomically`.
 
@@ -134,7 +140,7 @@ def write_text(path: Path, text: str) -> None:
     """
     # A file's name may be any bytes; those that are no UTF-8 are lone surrogates in a string.
     content = text.encode(errors="backslashreplace")
-    write_atomically(path, lambda file: file.write_bytes(content))
+    write_bytes(path, content)
     if content.decode() != text:
         warnings.warn(
             f"Some names in '{path}' are not valid text and are written with their bytes as "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -21,12 +22,12 @@ from planetvision.data.sources import read_labelled
 from planetvision.data.splits import check_fractions, split_catalog
 from planetvision.data.survey import Survey, survey_catalog
 from planetvision.data.tables import ColumnMap
-from planetvision.errors import DataError, ImageError, WeightsError
-from planetvision.results.audit import Audit, Baseline
+from planetvision.errors import ConversionWarning, DataError, ImageError, WeightsError
+from planetvision.results.audit import Audit, Baseline, Finding
 from planetvision.runtime import create_accelerator, resolve_device
 from planetvision.tuning import tune_machine
 
-__all__ = ["audit", "audit_catalog"]
+__all__ = ["audit", "audit_catalog", "audit_images"]
 
 _FEATURES = "linear head on frozen features"
 
@@ -180,6 +181,36 @@ def audit_catalog(
         scored=scored,
         remarks=tuple(remarks),
     )
+
+
+def audit_images(
+    catalog: Catalog, *, min_size: int | None = None, stretch: Stretch = "linear"
+) -> tuple[Survey, tuple[Finding, ...]]:
+    """Returns what is to be known of images that a model is judged on: no split, no baselines.
+
+    Args:
+        catalog: The labelled images.
+        min_size: As in `read_image`: large images may be reduced on the way.
+        stretch: How images of more than 8 bits are brought to 8.
+
+    Returns:
+        The survey of all images, also of those that cannot be read, and the findings.
+    """
+    with warnings.catch_warnings():
+        # Prediction says it of the same images.
+        warnings.simplefilter("ignore", ConversionWarning)
+        survey = survey_catalog(catalog, min_size=min_size, stretch=stretch)
+    errors = survey.errors
+    kept = [row for row in range(len(catalog)) if row not in errors]
+    readable = survey.select(kept)
+    findings = find_all(
+        dataclasses.replace(catalog.select(kept), splits=None, hashes=readable.hashes),
+        readable,
+        unreadable=tuple(errors.values()),
+        duplicates=find_duplicates(readable.descriptors),
+        given_splits=None,
+    )
+    return survey.without_views(), findings
 
 
 def _compute_features(

@@ -1,116 +1,120 @@
-"""Evaluates a network on labelled images."""
+"""Evaluates answers: of images with labels, what a model says and how good that is."""
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from scipy.special import softmax
 
-from planetvision.config import Precision
 from planetvision.data.catalog import Catalog, Label
+from planetvision.data.survey import Survey
 from planetvision.errors import ConversionWarning, DataError, DataWarning, ExplanationError
+from planetvision.evaluation.curves import (
+    compute_areas,
+    compute_classwise_calibration_error,
+    compute_precision_recall_curves,
+    compute_reliability,
+    compute_risk_area,
+    compute_risk_coverage,
+    compute_roc_curves,
+)
 from planetvision.evaluation.metrics import (
     compute_calibration_error,
     compute_cross_entropy,
     compute_metrics,
     compute_rejection,
 )
-from planetvision.explain.explainer import explain_catalog
-from planetvision.inference import Trust, predict_catalog
-from planetvision.network import PlanetNet
+from planetvision.evaluation.slices import compute_slices, list_traits
 from planetvision.results import Evaluation, Explanations, Predictions
 from planetvision.results.evaluation import sample_rows
 from planetvision.results.predictions import join_predictions
 
-__all__ = ["evaluate_catalog", "judge_predictions"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-_MAX_EXPLAINED = 24
+__all__ = ["Explain", "Predict", "evaluate_catalog", "judge_predictions"]
+
+Predict: TypeAlias = "Callable[[Catalog], Predictions]"
+Explain: TypeAlias = "Callable[[Catalog, Collection[int]], Explanations]"
+
+# Of more images maps take longer than the rest, and say no more.
+_MAX_EXPLAINED = 300
+# Checks take some forty passes an image.
+_MAX_CHECKED = 35
 
 
 def evaluate_catalog(
-    network: PlanetNet,
     catalog: Catalog,
     *,
     classes: Sequence[Label],
-    device: torch.device,
-    trust: Trust | None = None,
-    rejection_rate: float = 0.0,
+    predict: Predict,
+    explain: Explain | None = None,
+    survey: Survey | None = None,
     others: Catalog | None = None,
-    batch_size: int = 32,
-    num_workers: int | None = None,
-    precision: Precision = "fp32",
-    tuning: str = "auto",
-    progress: bool = False,
+    can_reject: bool = False,
+    about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Returns how good the network is on these images.
+    """Returns how good a model is on these images.
 
     Images that cannot be read are left out of the numbers and stay in the predictions with their
     error. Classes that the model does not know are left out with a warning; with a score of novelty
     their images count as others.
 
     Args:
-        network: The network.
         catalog: The labelled images.
-        classes: The label of each logit.
-        device: Where to run.
-        trust: As for `predict_catalog`.
-        rejection_rate: As for `predict_catalog`.
+        classes: The classes that the model knows.
+        predict: Answers for a catalog.
+        explain: Explanations for a catalog, checked at the rows given; None leaves maps out. Up to
+            300 images are explained, from the classes in turn and the surest mistakes first.
+        survey: What was noted of each image; None leaves slices by the disc out.
         others: Images that show none of the classes, which ought to be called unknown.
-        batch_size: Images a forward pass.
-        num_workers: Loader processes; None lets the machine decide.
-        precision: The arithmetic of the network, but for the maps; `auto` is `fp32`.
-        tuning: The levers of the machine that are on: see `planetvision.tuning`.
-        progress: Whether to show a progress bar.
+        can_reject: Whether the model can say "unknown".
+        about: What the report says of the model and of the data; see `Evaluation`.
 
     Raises:
         DataError: If no image can be read, or the model knows none of the classes.
     """
-    can_reject = trust is not None and trust.get_threshold(rejection_rate) < math.inf
-    catalog, strange = _split_by_known(catalog, classes, can_reject=can_reject)
-    labels = catalog.labels or ()
-    shared: dict[str, Any] = {
-        "classes": classes,
-        "device": device,
-        "trust": trust,
-        "rejection_rate": rejection_rate,
-    }
-
-    def predict(images: Catalog) -> Predictions:
-        return predict_catalog(
-            network,
-            images,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            precision=precision,
-            tuning=tuning,
-            progress=progress,
-            **shared,
-        )
-
+    rows = _find_known(catalog, classes, can_reject=can_reject)
+    strange = catalog.select(sorted(set(range(len(catalog))) - set(rows)))
+    if survey is not None:
+        survey = survey.select(rows)
+    catalog = catalog.select(rows)
     predictions = predict(catalog)
     unlike = [part for part in (strange, others) if part is not None and len(part)]
     other_predictions = join_predictions([predict(part) for part in unlike]) if unlike else None
-    rows = sample_rows(predictions, labels, _MAX_EXPLAINED)
-    explanations: Explanations | None
+    judged = judge_predictions(
+        predictions,
+        catalog.labels or (),
+        classes=classes,
+        others=other_predictions,
+        groups=catalog.groups,
+        traits=list_traits(catalog, survey.images if survey is not None else None),
+        about=about,
+    )
+    return judged if explain is None else _explain(judged, catalog, explain)
+
+
+def _explain(judged: Evaluation, catalog: Catalog, explain: Explain) -> Evaluation:
+    """Returns the evaluation with maps of a fair sample, checked, and of the surest mistakes."""
+    labels = judged.labels
+    fair = sample_rows(judged.predictions, labels, _MAX_CHECKED)
+    paths = {path: row for row, path in enumerate(judged.predictions.paths)}
+    mistakes = [paths[answer.path] for answer, _ in judged.misclassified]
+    every = sample_rows(judged.predictions, labels, len(labels))
+    shown = list(dict.fromkeys([*fair, *mistakes, *every]))[:_MAX_EXPLAINED]
     try:
         with warnings.catch_warnings():
             # Prediction has said it of all the images already.
             warnings.simplefilter("ignore", ConversionWarning)
-            explanations = explain_catalog(network, catalog.select(rows), **shared)
+            explanations = explain(catalog.select(shown), range(len(fair)))
     except ExplanationError:  # the backbone has no spatial layer; the numbers stand without maps
-        explanations = None
-    return judge_predictions(
-        predictions,
-        labels,
-        classes=classes,
-        explanations=explanations,
-        others=other_predictions,
-    )
+        return judged
+    return replace(judged, explanations=explanations)
 
 
 def judge_predictions(
@@ -120,6 +124,9 @@ def judge_predictions(
     classes: Sequence[Label],
     explanations: Explanations | None = None,
     others: Predictions | None = None,
+    groups: Sequence[Any] | None = None,
+    traits: Mapping[str, Sequence[str]] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Returns how good answers are that were given before.
 
@@ -129,15 +136,28 @@ def judge_predictions(
         classes: The label of each column of the probabilities.
         explanations: Maps of some of the images, to be kept with the numbers.
         others: The answers for images of something else.
+        groups: What each image belongs to, for the bootstrap.
+        traits: What the images are told apart by, as `list_traits` gives it.
+        about: As for `evaluate_catalog`.
 
     Raises:
         DataError: If no image could be read, or a label is none of `classes`.
     """
     readable = np.array([not error for error in predictions.errors], dtype=bool)
-    judged = [label for label, good in zip(labels, readable, strict=True) if good]
+    kept = np.flatnonzero(readable).tolist()
+    judged = [labels[row] for row in kept]
     probabilities = predictions.probabilities[readable]
-    metrics = compute_metrics(judged, probabilities, classes=classes)
+    metrics = compute_metrics(
+        judged,
+        probabilities,
+        classes=classes,
+        groups=None if groups is None else [groups[row] for row in kept],
+    )
     targets = np.array([list(classes).index(label) for label in judged])
+    right = probabilities.argmax(axis=1) == targets
+    curves = _compute_curves(targets, probabilities, classes)
+    _add_areas(metrics, targets, probabilities, classes)
+    uncertainty = {"confidence": 1 - probabilities.max(axis=1)}
     if predictions.temperature != 1:
         # Powers of the probabilities differ from those before by a factor a row.
         with np.errstate(divide="ignore"):
@@ -146,32 +166,71 @@ def judge_predictions(
             "cross_entropy": compute_cross_entropy(before, targets),
             "ece": compute_calibration_error(before, targets),
         }
+        curves["reliability_uncalibrated"] = compute_reliability(targets, before)
     if predictions.novelty is not None:
         unlike = None
         if others is not None and others.novelty is not None:
             unlike = others.novelty[[not error for error in others.errors]]
+        novelty = predictions.novelty[readable]
         metrics["rejection"] = compute_rejection(
-            probabilities.argmax(axis=1) == targets,
-            predictions.novelty[readable],
-            unlike,
-            threshold=predictions.threshold,
+            right, novelty, unlike, threshold=predictions.threshold
         )
+        uncertainty["novelty"] = novelty
+    metrics["risk_coverage"] = {
+        name: compute_risk_area(right, values) for name, values in uncertainty.items()
+    }
+    for name, values in uncertainty.items():
+        curves[f"risk_coverage_{name}"] = compute_risk_coverage(right, values)
+    chosen = {name: [values[row] for row in kept] for name, values in (traits or {}).items()}
     return Evaluation(
         metrics=metrics,
         predictions=predictions,
         labels=tuple(labels),
         explanations=explanations,
         others=others,
+        curves=curves,
+        slices=compute_slices(right, chosen),
+        about=about or {},
     )
 
 
-def _split_by_known(
-    catalog: Catalog, classes: Sequence[Label], *, can_reject: bool
-) -> tuple[Catalog, Catalog | None]:
-    """Returns the images of classes that the model knows and the rest, of which it warns."""
+def _compute_curves(
+    targets: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float64],
+    classes: Sequence[Label],
+) -> dict[str, pd.DataFrame]:
+    return {
+        "roc": compute_roc_curves(targets, probabilities, classes=classes),
+        "precision_recall": compute_precision_recall_curves(
+            targets, probabilities, classes=classes
+        ),
+        "reliability": compute_reliability(targets, probabilities),
+    }
+
+
+def _add_areas(
+    metrics: dict[str, Any],
+    targets: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float64],
+    classes: Sequence[Label],
+) -> None:
+    """Adds the areas under the curves and the calibration of each class."""
+    areas = compute_areas(targets, probabilities, classes=classes)
+    classwise = compute_classwise_calibration_error(targets, probabilities, classes=classes)
+    for name, values in metrics["per_class"].items():
+        values.update(areas["per_class"][name])
+        values["ece"] = classwise["per_class"][name]
+    metrics["macro_roc_auc"] = areas["macro"]["roc_auc"]
+    metrics["macro_average_precision"] = areas["macro"]["average_precision"]
+    metrics["classwise_ece"] = classwise["mean"]
+
+
+def _find_known(catalog: Catalog, classes: Sequence[Label], *, can_reject: bool) -> list[int]:
+    """Returns the rows of classes that the model knows, and warns of the rest."""
     unknown = {label: count for label, count in catalog.counts.items() if label not in classes}
+    labels = catalog.labels or ()
     if not unknown:
-        return catalog, None
+        return list(range(len(catalog)))
     named = ", ".join(f"{label} ({count})" for label, count in unknown.items())
     known = ", ".join(map(str, classes))
     if len(unknown) == len(catalog.counts):
@@ -187,9 +246,4 @@ def _split_by_known(
         DataWarning,
         stacklevel=4,
     )
-    labels = catalog.labels or ()
-    known_part, rest = (
-        catalog.select(row for row, label in enumerate(labels) if (label in unknown) == wanted)
-        for wanted in (False, True)
-    )
-    return known_part, rest
+    return [row for row, label in enumerate(labels) if label not in unknown]

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from planetvision.data.catalog import Label
 from planetvision.data.images import read_image
 from planetvision.errors import ImageError, count
-from planetvision.figures import (
-    Tile,
-    draw_collage,
-    plot_confusion_matrix,
-    plot_per_class_accuracy,
-    save_figure,
-    save_image,
-)
+from planetvision.figures import Tile, draw_collage, save_image
 from planetvision.figures.style import Tone
-from planetvision.files import create_output_folder, write_json, write_table
+from planetvision.files import create_output_folder, create_table, write_json, write_table
 from planetvision.results.explanations import Explanations
 from planetvision.results.predictions import Prediction, Predictions, format_share
 from planetvision.results.sampling import take_in_turn
@@ -35,6 +26,25 @@ __all__ = ["Evaluation"]
 _MAX_GRID_TILES = 24
 _MAX_MISSES = 48
 _READ_SIZE = 448
+# What is not written by every evaluation.
+_OPTIONAL = (
+    "others.csv",
+    "prediction_grid.png",
+    "misclassified.png",
+    "gradcam_grid.png",
+    "roc_curves.png",
+    "roc_curves.csv",
+    "precision_recall_curves.png",
+    "precision_recall_curves.csv",
+    "reliability_uncalibrated.csv",
+    "risk_coverage.png",
+    "risk_coverage.csv",
+    "novelty.png",
+    "slices.png",
+    "slices.csv",
+    "faithfulness.png",
+    "faithfulness.csv",
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +58,12 @@ class Evaluation:
         labels: What each image shows.
         explanations: Grad-CAM of some of the images; None where the backbone yields none.
         others: What the model said of images that show none of its classes; None without any.
+        curves: Tables of `roc`, `precision_recall`, `reliability`, `reliability_uncalibrated`,
+            `risk_coverage_confidence` and `risk_coverage_novelty`, those that there are.
+        slices: The accuracy on parts of the images: see `evaluation.slices`; None without any.
+        about: What the report says of the rest, as JSON can hold it: `data`, `model`, `settings`
+            and `versions` by name, `findings` of the audit (`severity`, `message`, `remedy`), and
+            `repeat`, the commands that give the same again.
     """
 
     metrics: Mapping[str, Any]
@@ -55,6 +71,9 @@ class Evaluation:
     labels: tuple[Label, ...]
     explanations: Explanations | None = None
     others: Predictions | None = None
+    curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    slices: pd.DataFrame | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
@@ -89,11 +108,16 @@ class Evaluation:
 
     @property
     def remarks(self) -> list[str]:
-        """What is to be said of confidence and of the answer `unknown`, a sentence each."""
-        found = [f"calibration error (ECE) {format_share(self.metrics['ece'])}"]
+        """What is to be said of classes, confidence and the answer `unknown`, a sentence each."""
+        found = []
+        missing = ", ".join(map(str, self.metrics["missing_classes"]))
+        if missing:
+            found.append(f"no images of: {missing}; what holds for them is not known")
+        calibration = f"calibration error (ECE) {format_share(self.metrics['ece'])}"
         if "uncalibrated" in self.metrics:
             before = format_share(self.metrics["uncalibrated"]["ece"])
-            found[0] += f", before calibration {before}"
+            calibration += f", before calibration {before}"
+        found.append(calibration)
         rejection = self.metrics.get("rejection")
         if rejection is None:
             return found
@@ -127,14 +151,33 @@ class Evaluation:
         frame.index.name = "class"
         return frame.reset_index()
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Writes numbers and figures, and returns the folder.
+    def to_mistakes_frame(self) -> pd.DataFrame:
+        """Returns a row an image whose most probable class is wrong, the surest first.
 
-        `metrics.json`, `classification_report.csv`, `predictions.csv`, `others.csv` where there are
-        images of none of the classes, `confusion_matrix.png`,
-        `confusion_matrix_normalized.png`, `per_class_accuracy.png`, `prediction_grid.png`,
-        `gradcam_grid.png` where there are explanations, and `misclassified.png` where there are
-        wrong answers.
+        Its columns are `path`, `true_label`, `top_label`, `confidence` (the probability of
+        `top_label`), `true_confidence` (that of the true class) and `known`.
+        """
+        wrong = self.misclassified
+        return create_table(
+            {
+                "path": [answer.path for answer, _ in wrong],
+                "true_label": [label for _, label in wrong],
+                "top_label": [answer.top_label for answer, _ in wrong],
+                "confidence": [answer.confidence for answer, _ in wrong],
+                "true_confidence": [answer.probabilities[label] for answer, label in wrong],
+                "known": [answer.known for answer, _ in wrong],
+            }
+        )
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Writes a report with its numbers and figures, and returns the folder.
+
+        `report.html` is one page for all, which needs no other file. Beside it lie its numbers,
+        `metrics.json`, `classification_report.csv`, `predictions.csv`, `mistakes.csv`, and
+        `others.csv` where there are images of none of the classes; each figure as a PNG, with its
+        numbers as a CSV of the same name where they stand nowhere else; and the collages
+        `prediction_grid.png`, `gradcam_grid.png` where there are explanations, and
+        `misclassified.png` where there are wrong answers.
 
         Args:
             path: The folder, which must be new or empty.
@@ -144,44 +187,31 @@ class Evaluation:
             OutputExistsError: If it is not empty and `overwrite` is false.
             OutputError: If it cannot be written.
         """
+        from planetvision.results.report import draw_figures, save_report
+
         folder = create_output_folder(path, overwrite=overwrite)
+        # What an earlier evaluation left must not pass for a part of this one.
+        for name in _OPTIONAL:
+            (folder / name).unlink(missing_ok=True)
         write_json(folder / "metrics.json", self.metrics)
         report = self.to_frame()
         write_table(folder / "classification_report.csv", report)
         table = self.predictions.to_frame()
         table.insert(1, "true_label", list(self.labels))
         write_table(folder / "predictions.csv", table)
-        (folder / "others.csv").unlink(missing_ok=True)
+        mistakes = self.to_mistakes_frame()
+        write_table(folder / "mistakes.csv", mistakes)
         if self.others is not None:
-            write_table(folder / "others.csv", self.others.to_frame())
-        self._save_plots(folder)
+            others = self.others.to_frame()
+            write_table(folder / "others.csv", others)
+        figures = draw_figures(self)
+        for figure in figures:
+            figure.save(folder)
         self._save_pictures(folder)
+        save_report(self, figures, folder / "report.html")
         return folder
 
-    def _save_plots(self, folder: Path) -> None:
-        classes = [str(label) for label in self.metrics["classes"]]
-        matrix = np.array(self.metrics["confusion_matrix"], dtype=np.int64)
-        save_figure(plot_confusion_matrix(matrix, classes=classes), folder / "confusion_matrix.png")
-        save_figure(
-            plot_confusion_matrix(matrix, classes=classes, normalize=True),
-            folder / "confusion_matrix_normalized.png",
-        )
-        per_class = self.metrics["per_class"]
-        intervals = [per_class[name]["recall_ci95"] for name in classes]
-        figure = plot_per_class_accuracy(
-            np.diag(matrix),
-            matrix.sum(axis=1),
-            classes=classes,
-            intervals=np.array(
-                [interval or (np.nan, np.nan) for interval in intervals], dtype=np.float64
-            ),
-        )
-        save_figure(figure, folder / "per_class_accuracy.png")
-
     def _save_pictures(self, folder: Path) -> None:
-        # What an earlier evaluation left must not pass for a picture of this one.
-        for name in ("prediction_grid.png", "misclassified.png", "gradcam_grid.png"):
-            (folder / name).unlink(missing_ok=True)
         pairs = list(zip(self.predictions, self.labels, strict=True))
         tiles = list(self.draw_tiles([pairs[row] for row in self.sample_rows(_MAX_GRID_TILES)]))
         if tiles:
@@ -195,7 +225,7 @@ class Evaluation:
             Tile(item.overlay, item.answer, (Path(item.path).name,))
             for item in self.explanations or ()
             if not item.error
-        ]
+        ][:_MAX_GRID_TILES]
         if maps:
             heading = "Where the network found the evidence for its answer (Grad-CAM)"
             save_image(draw_collage(maps, heading=heading), folder / "gradcam_grid.png")
