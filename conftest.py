@@ -13,6 +13,8 @@ import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
+pytest_plugins = ["browser"]  # tests/browser.py: the pages in a real browser
+
 # What a page may tell its reader to run, and the tests do not: it installs, clones or serves.
 _NOT_RUN = (
     "accelerate launch",

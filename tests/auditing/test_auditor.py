@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -305,6 +306,14 @@ def test_save_writes_page_json_and_tables(copy: Path, tmp_path: Path) -> None:
     assert set(images["bits"]) == {8}
     findings = pd.read_csv(folder / "findings.csv")
     assert findings["kind"].tolist() == [finding.kind for finding in result.findings]
+
+
+def test_saved_page_is_right_in_a_browser(
+    copy: Path, tmp_path: Path, check_page: Callable[[Path], None]
+) -> None:
+    shutil.copy(copy / "mars" / "mars_0.png", copy / "saturn" / "again & again #1.png")
+    (copy / "mars" / "mars_1.png").write_bytes(b"no image")
+    check_page(audit(copy, backbone=None).save(tmp_path / "out") / "index.html")
 
 
 def test_audit_of_files_with_names_that_are_no_text_is_saved(

@@ -1,5 +1,17 @@
 """Arrays and tables in, pictures out: plots, galleries and overlays, drawn without a display."""
 
+from planetvision.figures.blocks import (
+    Block,
+    Code,
+    Details,
+    Facts,
+    Gallery,
+    Highlights,
+    Link,
+    Plot,
+    Section,
+    Table,
+)
 from planetvision.figures.gallery import (
     Tile,
     annotate_image,
@@ -9,9 +21,6 @@ from planetvision.figures.gallery import (
 )
 from planetvision.figures.overlay import draw_explanation, overlay_heatmap
 from planetvision.figures.page import (
-    Gallery,
-    Section,
-    Table,
     pair_images,
     render_page,
     save_page,
@@ -49,7 +58,14 @@ __all__ = [
     "NEUTRAL_COLOR",
     "PAPER_COLOR",
     "TONES",
+    "Block",
+    "Code",
+    "Details",
+    "Facts",
     "Gallery",
+    "Highlights",
+    "Link",
+    "Plot",
     "Section",
     "Table",
     "Tile",

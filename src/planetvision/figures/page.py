@@ -1,97 +1,87 @@
-"""One page in one file: headings, paragraphs, tables and pictures, readable without a network."""
+"""One page in one file: its blocks become HTML that is readable without a network."""
 
 from __future__ import annotations
 
 import base64
 import io
+import itertools
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from planetvision.errors import SettingsError
+from planetvision.figures.blocks import (
+    Block,
+    Code,
+    Details,
+    Facts,
+    Gallery,
+    Highlights,
+    Link,
+    Plot,
+    Section,
+    Table,
+)
 from planetvision.figures.canvas import center_on, scale_to_side
 from planetvision.figures.checks import check_image
-from planetvision.figures.gallery import SPACE_COLOR, Tile
+from planetvision.figures.gallery import SPACE_COLOR
 from planetvision.files import write_text
 
-__all__ = ["Block", "Gallery", "Section", "Table", "pair_images", "render_page", "save_page"]
+__all__ = [
+    "Block",
+    "Code",
+    "Details",
+    "Facts",
+    "Gallery",
+    "Highlights",
+    "Link",
+    "Plot",
+    "Section",
+    "Table",
+    "pair_images",
+    "render_page",
+    "save_page",
+]
 
 _TILE_PIXELS = 224
 _JPEG_QUALITY = 85
 _MARKS = {"good": "✓ ", "bad": "✗ ", "neutral": ""}
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows under column names; a column whose cells are all numbers is set flush right.
-
-    Args:
-        columns: The names.
-        rows: The cells, as many a row as there are columns.
-        stacked: Whether the cells of a row stand under each other on a narrow screen, as those of
-            long texts should.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[object, ...], ...]
-    stacked: bool = False
-
-    @property
-    def numeric(self) -> frozenset[int]:
-        """The columns whose cells are numbers, shares and the like."""
-        return frozenset(
-            index
-            for index in range(len(self.columns))
-            if self.rows and all(_is_numeric(row[index]) for row in self.rows)
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Gallery:
-    """Pictures side by side, as many a row as the screen takes.
-
-    Args:
-        tiles: The pictures with what is written under them.
-        wide: Whether they are wider than high, as pairs are.
-    """
-
-    tiles: tuple[Tile, ...]
-    wide: bool = False
-
-
-Block: TypeAlias = "str | Table | Gallery"
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """A heading and what stands under it, in order.
-
-    Args:
-        heading: The heading.
-        blocks: Paragraphs, as plain text, tables and galleries.
-    """
-
-    heading: str
-    blocks: tuple[Block, ...]
+_KINDS = {
+    str: "text",
+    Link: "link",
+    Table: "table",
+    Facts: "facts",
+    Highlights: "highlights",
+    Code: "code",
+}
+# Figures have 150 dots an inch; at 120 to the inch of a screen their small print is readable.
+_PLOT_SCALE = 0.8
+_WIDE_PLOT_PIXELS = 700
+# Fewer sections are seen at a glance.
+_MIN_SECTIONS_FOR_NAVIGATION = 4
+# A longer word is broken wherever the line ends; a shorter one widens its column.
+_MAX_WORD_LENGTH = 20
+_OWN_IDS = ("top", "content")
 
 
 def render_page(
-    title: str, *, lead: Sequence[str] = (), sections: Sequence[Section] = (), footer: str = ""
+    title: str, *, lead: Sequence[Block] = (), sections: Sequence[Section] = (), footer: str = ""
 ) -> str:
     """Returns the page as HTML: one file with its style and its pictures in it.
 
-    It asks for nothing from outside, follows the reader's choice of a light or dark screen, and can
-    be printed. Texts are escaped.
+    It asks for nothing from outside, runs no script, follows the reader's choice of a light or dark
+    screen, fits a phone, and can be printed. Texts are escaped. From four sections on it has a list
+    of links to them.
 
     Args:
         title: The heading of the whole.
-        lead: The paragraphs under it.
+        lead: The paragraphs and other blocks under it.
         sections: The rest.
         footer: A last line.
     """
@@ -100,12 +90,19 @@ def render_page(
     environment = Environment(
         loader=PackageLoader("planetvision.figures"), autoescape=True, undefined=StrictUndefined
     )
+    environment.tests["link"] = lambda value: isinstance(value, Link)
+    environment.tests["long"] = _is_long
+    headings = [section.heading for section in sections]
     shown = [
-        {"heading": section.heading, "blocks": [_prepare(block) for block in section.blocks]}
-        for section in sections
+        {"heading": section.heading, "id": name, "blocks": _prepare(section.blocks)}
+        for section, name in zip(sections, _create_ids(headings), strict=True)
     ]
     return environment.get_template("page.html").render(
-        title=title, lead=list(lead), sections=shown, footer=footer
+        title=title,
+        lead=_prepare(lead),
+        sections=shown,
+        footer=footer,
+        has_navigation=len(sections) >= _MIN_SECTIONS_FOR_NAVIGATION,
     )
 
 
@@ -113,7 +110,7 @@ def save_page(
     path: str | os.PathLike[str],
     title: str,
     *,
-    lead: Sequence[str] = (),
+    lead: Sequence[Block] = (),
     sections: Sequence[Section] = (),
     footer: str = "",
 ) -> None:
@@ -145,12 +142,48 @@ def pair_images(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[
     return np.hstack([squares[0], gap, squares[1]])
 
 
-def _prepare(block: Block) -> tuple[str, Any]:
-    if isinstance(block, str):
-        return "text", block
-    if isinstance(block, Table):
-        return "table", block
-    return "gallery", {"wide": block.wide, "tiles": list(_prepare_tiles(block))}
+def _create_ids(headings: Iterable[str]) -> list[str]:
+    """Returns a name for each heading, made of its letters, that no other has."""
+    names: list[str] = []
+    for heading in headings:
+        base = re.sub(r"\W+", "-", heading.lower()).strip("-") or "section"
+        numbered = (f"{base}-{number}" for number in itertools.count(2))
+        candidates = itertools.chain([base], numbered)
+        taken = {*_OWN_IDS, *names}
+        names.append(next(name for name in candidates if name not in taken))
+    return names
+
+
+def _prepare(blocks: Iterable[Block]) -> list[tuple[str, Any]]:
+    """Returns what the template shows, each with its kind; plots in a row become one block."""
+    shown: list[tuple[str, Any]] = []
+    for is_plot, group in itertools.groupby(blocks, lambda block: isinstance(block, Plot)):
+        if is_plot:
+            shown.append(("plots", [_prepare_plot(b) for b in group if isinstance(b, Plot)]))
+        else:
+            shown += [_prepare_block(block) for block in group]
+    return shown
+
+
+def _prepare_block(block: Block) -> tuple[str, Any]:
+    if isinstance(block, Gallery):
+        return "gallery", {"wide": block.wide, "tiles": list(_prepare_tiles(block))}
+    if isinstance(block, Details):
+        return "details", {"summary": block.summary, "blocks": _prepare(block.blocks)}
+    return next(name for kind, name in _KINDS.items() if isinstance(block, kind)), block
+
+
+def _prepare_plot(plot: Plot) -> dict[str, Any]:
+    width, height = (round(side * _PLOT_SCALE) for side in plot.size_pixels)
+    return {
+        "alt": plot.alt,
+        "caption": plot.caption,
+        "links": plot.links,
+        "source": _create_data_url("image/png", plot.png),
+        "width": width,
+        "height": height,
+        "wide": width > _WIDE_PLOT_PIXELS,
+    }
 
 
 def _prepare_tiles(gallery: Gallery) -> Iterator[dict[str, Any]]:
@@ -172,15 +205,12 @@ def _embed(image: NDArray[np.uint8], *, wide: bool) -> str:
         image = center_on(scaled, _TILE_PIXELS, _TILE_PIXELS, SPACE_COLOR)
     file = io.BytesIO()
     Image.fromarray(image).save(file, format="JPEG", quality=_JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return _create_data_url("image/jpeg", file.getvalue())
 
 
-def _is_numeric(cell: object) -> bool:
-    text = str(cell).strip().removesuffix("%").strip().lstrip("<>").replace(",", "")
-    if text in ("", "-"):
-        return text == "-"
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _create_data_url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _is_long(cell: object) -> bool:
+    return any(len(word) > _MAX_WORD_LENGTH for word in str(cell).split())
