@@ -148,7 +148,7 @@ class _Checker:
             self._fail(name, expected, f"Pass {choices[0]!r}, for example.")
 
     def tta(self, name: str) -> None:
-        """Checks a test-time augmentation too, and brings its names to their order."""
+        """Checks a test-time augmentation, and brings its names to their order."""
         try:
             names = parse_tta(getattr(self.owner, name))
         except SettingsError as error:
