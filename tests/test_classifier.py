@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import shutil
@@ -220,15 +221,46 @@ def test_settings_of_the_classifier_replace_those_of_the_recipe(
 def test_test_time_augmentation_is_that_of_the_recipe_and_is_saved(
     make: Any, brief: Recipe, disc_folder: Path, disc_paths: list[str], tmp_path: Path
 ) -> None:
-    both = make(recipe=replace(brief, tta="body")).fit(disc_folder)
-    alone = make(recipe=replace(brief, tta="body"), tta="none").fit(disc_folder)
-    assert (both.network_.input_spec.tta, alone.network_.input_spec.tta) == ("body", "none")
+    recipe = replace(brief, tta="rotations+body+flips")
+    both = make(recipe=recipe).fit(disc_folder)
+    alone = make(recipe=recipe, tta="none").fit(disc_folder)
+    assert both.network_.input_spec.tta == "body+flips+rotations"
+    assert alone.network_.input_spec.tta == "none"
+    # It is a matter of prediction: what the network learns is the same.
+    learned = alone.network_.state_dict()
+    for name, value in both.network_.state_dict().items():
+        assert torch.equal(value, learned[name]), name
     expected = both.predict_proba(disc_paths)
     assert not np.array_equal(expected, alone.predict_proba(disc_paths))
     loaded = PlanetClassifier.load(both.save(tmp_path / "model"), device="cpu")
     np.testing.assert_array_equal(loaded.predict_proba(disc_paths), expected)
     answers = [item.confidence for item in loaded.explain(disc_paths[:4])]
     np.testing.assert_allclose(answers, expected[:4].max(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tta", "same", "other"),
+    [
+        ("flips", (np.fliplr, np.flipud), np.rot90),
+        ("rotations", (np.rot90, lambda pixels: np.rot90(pixels, -1)), np.fliplr),
+        ("rotations+flips", (np.fliplr, np.flipud, np.rot90), None),
+    ],
+)
+def test_answer_is_the_same_in_the_symmetries_that_prediction_is_shown(
+    tta: str, same: tuple[Any, ...], other: Any, trained: PlanetClassifier
+) -> None:
+    plain = trained.network_.input_spec
+    classifier = copy.deepcopy(trained)
+    classifier.network_.input_spec = replace(plain, tta=tta)
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    images = [image, *(np.ascontiguousarray(change(image)) for change in same)]
+    answers = classifier.predict_proba(images)
+    np.testing.assert_allclose(answers[1:], answers[[0] * len(same)], atol=1e-6)
+    alone = trained.predict_proba(images)
+    assert np.abs(alone[1:] - alone[0]).max(axis=1).min() > 1e-4
+    if other is not None:
+        elsewhere = classifier.predict_proba([np.ascontiguousarray(other(image))])
+        assert np.abs(elsewhere - answers[0]).max() > 1e-4
 
 
 def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -> None:
@@ -239,6 +271,7 @@ def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -
         scheduler="cosin",
         image_size=0,
         framing="crop",
+        tta="none+flips",
         val_fraction=1.5,
         test_fraction=-1,
         on_error="ignore",
@@ -257,6 +290,7 @@ def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -
         "Unknown scheduler 'cosin'. Did you mean 'cosine'",
         "`image_size` must be an integer of at least 16, got 0",
         "`framing` must be one of",
+        "`tta` must be 'none' alone or names without it, got 'none+flips'. Pass 'flips'.",
         "`val_fraction` must lie strictly between 0 and 1, got 1.5",
         "`test_fraction` must lie in [0, 1), got -1",
         "`on_error` must be 'raise' or 'skip', got 'ignore'",
@@ -266,7 +300,7 @@ def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -
         "`batch_size` must be an integer of at least 1, got 0",
     ):
         assert part in message
-    assert len(caught.value.problems) == 13
+    assert len(caught.value.problems) == 14
 
 
 def test_settings_of_wrong_types_are_reported_together(make: Any, disc_folder: Path) -> None:
@@ -299,7 +333,7 @@ def test_numbers_of_numpy_train_as_plain_ones_and_are_saved(
         ({"tuning": "turbo"}, "`tuning` must be 'auto', 'all', 'none' or levers"),
         ({"device": "cuda:7"}, "`device` is 'cuda:7'"),
         ({"framing": "crop"}, "`framing` must be one of"),
-        ({"tta": "flips"}, "`tta` must be one of 'none', 'body', got 'flips'"),
+        ({"tta": "body+flip"}, "'flip' is no test-time augmentation. Did you mean 'flips'?"),
     ],
 )
 def test_each_wrong_setting_is_named(

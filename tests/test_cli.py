@@ -320,6 +320,7 @@ def test_demo_passes_its_options_on_and_names_what_to_look_at(
         (["--batch-size", "0"], "`batch_size` must be"),
         (["--precision", "fp8"], "fp8"),
         (["--tuning", "turbo"], "Known: allocator, threads, channels_last"),
+        (["--tta", "body+flip"], "'flip' is no test-time augmentation. Did you mean 'flips'?"),
         (["--colour", "red"], "--colour"),
     ],
 )
@@ -630,12 +631,13 @@ def test_train_takes_a_table_class_names_and_a_cache(disc_folder: Path, tmp_path
         *train_arguments(tmp_path / "table.csv", tmp_path / "run"),
         "--column", "path=where", "--column", "label=what", "--class", "blue=cold",
         "--class", "green=", "--cache", tmp_path / "cache", "--cache-gigabytes", "0.1",
-        "--no-group-duplicates", "--stretch", "asinh",
+        "--no-group-duplicates", "--stretch", "asinh", "--tta", "rotations+body",
     )  # fmt: skip
     assert result.code == 0, result.err
     model = PlanetClassifier.load(tmp_path / "run" / "model")
     assert model.classes_.tolist() == ["cold", "red"]
     assert (model.stretch, model.group_duplicates) == ("asinh", False)
+    assert model.network_.input_spec.tta == "body+rotations"
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 16
 
 

@@ -19,6 +19,7 @@ from planetvision.config import (
     InputSpec,
     Recipe,
     Stage,
+    parse_tta,
 )
 from planetvision.errors import SettingsError
 
@@ -44,7 +45,7 @@ def test_input_spec_with_six_wrong_values_names_all_six() -> None:
             std=(0.5, 0.0, 0.5),
             interpolation="cubic",  # type: ignore[arg-type]
             framing="crop",  # type: ignore[arg-type]
-            tta="flips",  # type: ignore[arg-type]
+            tta="flip",
         )
     assert caught.value.problems == (
         "`image_size` must be an integer of at least 16, got 0. Pass 224, for example.",
@@ -52,7 +53,8 @@ def test_input_spec_with_six_wrong_values_names_all_six() -> None:
         "Pass 'nearest', for example.",
         "`framing` must be one of 'letterbox', 'body', 'squash', 'center_crop', got 'crop'. "
         "Pass 'letterbox', for example.",
-        "`tta` must be one of 'none', 'body', got 'flips'. Pass 'none', for example.",
+        "`tta` is 'flip', and 'flip' is no test-time augmentation. Did you mean 'flips'? "
+        "Known: body, flips, rotations, joined by '+'; or 'none'.",
         "`mean` must hold three numbers, got (0.5, 0.5).",
         "`std` must be positive, got (0.5, 0.0, 0.5).",
     )
@@ -81,7 +83,7 @@ def test_input_spec_of_the_smallest_size_is_taken() -> None:
     std=st.tuples(*[st.floats(0.01, 2)] * 3),
     interpolation=st.sampled_from(["nearest", "bilinear", "bicubic"]),
     framing=st.sampled_from(FRAMINGS),
-    tta=st.sampled_from(TTAS),
+    tta=st.sampled_from(["none", "body", "body+flips", "rotations", "body+flips+rotations"]),
 )
 def test_input_spec_round_trip_through_json_is_equal(**fields: Any) -> None:
     spec = InputSpec(**fields)
@@ -160,6 +162,7 @@ def test_recipe_with_several_wrong_values_names_all() -> None:
             stages=(),
             batch_size=0,
             image_size=3,
+            tta="body+body",
             class_weights="inverse",  # type: ignore[arg-type]
             label_smoothing=1.5,
             max_gradient_norm=0,
@@ -169,6 +172,7 @@ def test_recipe_with_several_wrong_values_names_all() -> None:
         "Pass 32, for example.",
         "recipe 'mine': `image_size` must be an integer of at least 16, got 3. "
         "Pass 224, for example.",
+        "recipe 'mine': `tta` must name each once, got 'body+body'. Pass 'body'.",
         "recipe 'mine': `class_weights` must be one of 'balanced', 'none', got 'inverse'. "
         "Pass 'balanced', for example.",
         "recipe 'mine': `label_smoothing` must be a number from 0 to 1, got 1.5. "
@@ -244,3 +248,56 @@ def test_stretch_is_checked_and_kept_and_may_be_missing_in_what_was_saved_before
     assert InputSpec.from_dict(older).stretch == "linear"
     with pytest.raises(SettingsError, match=r"`stretch` must be one of 'linear'.*got 'log'"):
         InputSpec(stretch="log")  # type: ignore[arg-type]
+
+
+@given(st.permutations(TTAS), st.integers(0, len(TTAS)))
+def test_tta_in_any_order_is_kept_in_one(names: list[str], number: int) -> None:
+    given_names = names[:number]
+    ordered = tuple(name for name in ("body", "flips", "rotations") if name in given_names)
+    text = "+".join(given_names) or "none"
+    assert parse_tta(text) == ordered
+    assert InputSpec(tta=text).tta == ("+".join(ordered) or "none")
+    recipe = Recipe(name="mine", stages=(create_stage(),), tta=text)
+    assert recipe.tta == InputSpec(tta=text).tta
+
+
+@pytest.mark.parametrize(
+    ("tta", "problems"),
+    [
+        (
+            "flips+bodies+turns",
+            [
+                "`tta` is 'flips+bodies+turns', and 'bodies' is no test-time augmentation. "
+                "Did you mean 'body'? Known: body, flips, rotations, joined by '+'; or 'none'.",
+                "`tta` is 'flips+bodies+turns', and 'turns' is no test-time augmentation. "
+                "Known: body, flips, rotations, joined by '+'; or 'none'.",
+            ],
+        ),
+        ("", ["`tta` is '', and '' is no test-time augmentation. Known: body, flips, rotations, "]),
+        (
+            "rotations+body+rotations",
+            ["`tta` must name each once, got 'rotations+body+rotations'. Pass 'body+rotations'."],
+        ),
+        ("none+none", ["`tta` must name each once, got 'none+none'. Pass 'none'."]),
+        (
+            "body+none",
+            ["`tta` must be 'none' alone or names without it, got 'body+none'. Pass 'body'."],
+        ),
+        (None, ["`tta` must be 'none', or names joined by '+', got None. Known: body, flips, "]),
+    ],
+)
+def test_wrong_tta_says_all_that_is_wrong_with_it(tta: Any, problems: list[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_tta(tta)
+    with pytest.raises(SettingsError) as of_spec:
+        InputSpec(tta=tta)
+    assert caught.value.problems == of_spec.value.problems
+    assert len(caught.value.problems) == len(problems)
+    for found, expected in zip(caught.value.problems, problems, strict=True):
+        assert found.startswith(expected)
+
+
+@pytest.mark.parametrize("tta", ["none", "body"])
+def test_tta_that_was_saved_before_names_could_be_joined_is_read(tta: str) -> None:
+    fields = {**InputSpec().to_dict(), "tta": tta}
+    assert InputSpec.from_dict(json.loads(json.dumps(fields))).tta == tta

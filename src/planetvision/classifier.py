@@ -77,7 +77,9 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         image_size: The side of the input in pixels; None takes the recipe's, else the backbone's.
         framing: How a frame becomes a square: `letterbox`, `body`, `squash` or `center_crop`.
         tta: What prediction is shown beside the framed image, its logits averaged with the others:
-            `none`, or `body`, a crop around the body where one is found; None takes the recipe's.
+            `none`, or joined by `+` `body`, a crop around the body where one is found, `flips` and
+            `rotations`, each of these mirrored and turned too; None takes the recipe's. Prediction
+            takes as many forward passes as there are views: up to 2, 4 and 4, or 16 with all.
         stretch: How images of more than 8 bits a channel are brought to 8, in training and ever
             after: `linear`, `percentile`, `asinh` or `zscale`.
         batch_size: Images a step; None takes the recipe's.

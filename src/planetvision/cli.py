@@ -70,13 +70,6 @@ class Framing(str, Enum):
     center_crop = "center_crop"
 
 
-class Tta(str, Enum):
-    """The values of --tta."""
-
-    none = "none"
-    body = "body"
-
-
 class Stretch(str, Enum):
     """The values of --stretch."""
 
@@ -219,7 +212,10 @@ def train(
     framing: Annotated[
         Framing, typer.Option(help="How a frame becomes a square.")
     ] = Framing.letterbox,
-    tta: Annotated[Optional[Tta], typer.Option(help="What prediction adds to it.")] = None,  # noqa: UP045
+    tta: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="What prediction adds: none, or body, flips, rotations joined by +."),
+    ] = None,
     stretch: StretchOption = Stretch.linear,
     batch_size: Annotated[Optional[int], typer.Option(help="Images a step.")] = None,  # noqa: UP045
     weights: Annotated[str, typer.Option(help="pretrained, none, or a file.")] = "pretrained",
@@ -284,7 +280,7 @@ def train(
                 scheduler=scheduler,
                 image_size=image_size,
                 framing=framing.value,
-                tta=tta.value if tta else None,
+                tta=tta,
                 stretch=stretch.value,
                 batch_size=batch_size,
                 weights=weights,

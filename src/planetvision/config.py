@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from planetvision.errors import SettingsError
+from planetvision.errors import SettingsError, UnknownNameError
 
 __all__ = [
     "FRAMINGS",
@@ -27,12 +27,14 @@ __all__ = [
     "Stage",
     "Stretch",
     "Tta",
+    "parse_tta",
 ]
 
 Framing = Literal["letterbox", "body", "squash", "center_crop"]
 FRAMINGS: tuple[str, ...] = get_args(Framing)
-Tta = Literal["none", "body"]
-TTAS: tuple[str, ...] = get_args(Tta)
+# `none`, or names of `TTAS` joined by `+`: see `parse_tta`.
+Tta: TypeAlias = str
+TTAS = ("body", "flips", "rotations")
 Stretch = Literal["linear", "percentile", "asinh", "zscale"]
 STRETCHES: tuple[str, ...] = get_args(Stretch)
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -46,6 +48,50 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 MIN_IMAGE_SIZE = 16
+
+
+def parse_tta(tta: Tta) -> tuple[str, ...]:
+    """Returns the names that a test-time augmentation is made of, in the order of `TTAS`.
+
+    Args:
+        tta: `none`, or names of `TTAS` joined by `+`, in any order.
+
+    Raises:
+        SettingsError: If a name is unknown or repeated, or if `none` is joined with others.
+
+    Example:
+        >>> parse_tta("rotations+body")
+        ('body', 'rotations')
+        >>> parse_tta("none")
+        ()
+    """
+    if not isinstance(tta, str):
+        raise SettingsError(
+            f"`tta` must be 'none', or names joined by '+', got {tta!r}. Known: {', '.join(TTAS)}."
+        )
+    given = tta.split("+")
+    names = tuple(name for name in TTAS if name in given)
+    remedy = f"Pass {'+'.join(names) or 'none'!r}."
+    problems = [
+        str(
+            UnknownNameError.among(
+                f"`tta` is {tta!r}, and {name!r} is no test-time augmentation.",
+                known=("none", *TTAS),
+                remedy=f"Known: {', '.join(TTAS)}, joined by '+'; or 'none'.",
+                family="ttas",
+                name=name,
+            )
+        )
+        for name in dict.fromkeys(given)
+        if name not in ("none", *TTAS)
+    ]
+    if len(set(given)) < len(given):
+        problems.append(f"`tta` must name each once, got {tta!r}. {remedy}")
+    if "none" in given and set(given) != {"none"}:
+        problems.append(f"`tta` must be 'none' alone or names without it, got {tta!r}. {remedy}")
+    if problems:
+        raise SettingsError.from_problems(problems)
+    return names
 
 
 def _is_number(value: object) -> bool:
@@ -101,6 +147,15 @@ class _Checker:
             expected = "one of " + ", ".join(repr(choice) for choice in choices)
             self._fail(name, expected, f"Pass {choices[0]!r}, for example.")
 
+    def tta(self, name: str) -> None:
+        """Checks a test-time augmentation, and brings its names to their order."""
+        try:
+            names = parse_tta(getattr(self.owner, name))
+        except SettingsError as error:
+            self.problems += [f"{self.where}{problem}" for problem in error.problems]
+        else:
+            object.__setattr__(self.owner, name, "+".join(names) or "none")
+
     def name(self, name: str, *, remedy: str) -> None:
         value = getattr(self.owner, name)
         if not isinstance(value, str) or not value:
@@ -132,7 +187,10 @@ class InputSpec:
             with black, `body` crops around the body first where one is found, `squash` distorts,
             `center_crop` cuts the edges.
         tta: What prediction is shown beside the framed image (test-time augmentation), its logits
-            averaged with the others: `none`, or `body`, a crop around the body where one is found.
+            averaged with the others: `none`, or names joined by `+`. `body` adds a crop around the
+            body where one is found; `flips` shows each of these mirrored too, `rotations` turned
+            too, as `augment.framing.frame_views` says. It is kept with its names in the order
+            of `TTAS`.
         stretch: How values of more than 8 bits are brought to 8, as in `data.stretch`: `linear`,
             `percentile`, `asinh` or `zscale`.
 
@@ -154,7 +212,7 @@ class InputSpec:
         check.integer("image_size", at_least=MIN_IMAGE_SIZE, remedy="Pass 224, for example.")
         check.choice("interpolation", get_args(Interpolation))
         check.choice("framing", FRAMINGS)
-        check.choice("tta", TTAS)
+        check.tta("tta")
         check.choice("stretch", STRETCHES)
         for name in ("mean", "std"):
             values = getattr(self, name)
@@ -363,7 +421,7 @@ class Recipe:
         check.integer(
             "image_size", at_least=MIN_IMAGE_SIZE, optional=True, remedy="Pass 224, for example."
         )
-        check.choice("tta", TTAS)
+        check.tta("tta")
         check.choice("class_weights", get_args(ClassWeights))
         check.number("label_smoothing", low=0, high=1, remedy="Pass 0.1, for example.")
         if self.max_gradient_norm is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Callable, Iterable
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -83,6 +84,82 @@ def test_views_with_body_add_nothing_where_there_is_nothing_to_add(
 ) -> None:
     spec = InputSpec(image_size=64, framing=framing, tta="body")
     assert len(frame_views(frame, spec)) == 1
+
+
+def draw_noise(*, size: int, seed: int = 0) -> torch.Tensor:
+    pixels = np.random.default_rng(seed).integers(0, 256, (3, size, size), dtype=np.uint8)
+    return torch.from_numpy(pixels)
+
+
+def to_keys(views: Iterable[torch.Tensor]) -> list[bytes]:
+    return [view.contiguous().numpy().tobytes() for view in views]
+
+
+# What NumPy makes of an image, rows and columns being its last axes.
+SYMMETRIES: dict[str, Callable[[Any], Any]] = {
+    "as it is": lambda pixels: pixels,
+    "left to right": lambda pixels: pixels[..., ::-1],
+    "upside down": lambda pixels: pixels[..., ::-1, :],
+    "half turn": lambda pixels: pixels[..., ::-1, ::-1],
+    "quarter turn left": lambda pixels: np.rot90(pixels, 1, axes=(-2, -1)),
+    "quarter turn right": lambda pixels: np.rot90(pixels, -1, axes=(-2, -1)),
+    "diagonal": lambda pixels: pixels.swapaxes(-1, -2),
+    "other diagonal": lambda pixels: pixels[..., ::-1, ::-1].swapaxes(-1, -2),
+}
+FLIPS = ("as it is", "left to right", "upside down", "half turn")
+TURNS = ("as it is", "quarter turn left", "half turn", "quarter turn right")
+
+
+@pytest.mark.parametrize(
+    ("tta", "names"),
+    [("flips", FLIPS), ("rotations", TURNS), ("flips+rotations", tuple(SYMMETRIES))],
+)
+def test_views_with_symmetries_are_those_of_the_square_each_once(
+    tta: str, names: tuple[str, ...]
+) -> None:
+    frame = draw_noise(size=32)
+    views = frame_views(frame, InputSpec(image_size=32, tta=tta))
+    expected = {np.ascontiguousarray(SYMMETRIES[name](frame.numpy())).tobytes() for name in names}
+    assert torch.equal(views[0], frame)
+    assert len(views) == len(expected) == len(names)
+    assert set(to_keys(views)) == expected
+
+
+@given(
+    st.integers(0, 99),
+    st.sampled_from([("flips", 4), ("rotations", 4), ("flips+rotations", 8)]),
+)
+def test_views_with_symmetries_are_a_group(seed: int, choice: tuple[str, int]) -> None:
+    tta, number = choice
+    spec = InputSpec(image_size=16, tta=tta)
+    views = frame_views(draw_noise(size=16, seed=seed), spec)
+    expected = set(to_keys(views))
+    assert len(expected) == number
+    # One symmetry after another is one of them again, and each is undone by one of them.
+    for view in views:
+        assert set(to_keys(frame_views(view, spec))) == expected
+
+
+@pytest.mark.parametrize(
+    ("tta", "number"), [("flips", 4), ("rotations", 4), ("flips+rotations", 8)]
+)
+def test_views_with_body_and_symmetries_have_both_squares_in_each(tta: str, number: int) -> None:
+    frame = draw_disc(200, 300, center=(60, 100), radius=20)
+    plain = frame_views(frame, InputSpec(image_size=64, tta="body"))
+    views = frame_views(frame, InputSpec(image_size=64, tta=f"body+{tta}"))
+    assert len(views) == 2 * number
+    # A square has the views that it has as a frame of its own.
+    parts = [frame_views(square, InputSpec(image_size=64, tta=tta)) for square in plain]
+    assert torch.equal(views, torch.cat(parts))
+    assert torch.equal(views[0], plain[0])
+
+
+def test_views_with_symmetries_of_a_cropped_framing_have_no_second_crop() -> None:
+    frame = draw_disc(200, 300, center=(60, 100), radius=20)
+    spec = InputSpec(image_size=64, framing="body", tta="body+rotations")
+    views = frame_views(frame, spec)
+    assert len(views) == 4
+    assert torch.equal(views[0], frame_image(frame, spec))
 
 
 def test_letterbox_of_a_wide_frame_pads_above_and_below_with_black() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as pixels
 
-from planetvision.config import InputSpec
+from planetvision.config import InputSpec, parse_tta
 from planetvision.geometry import find_body
 
 __all__ = ["BODY_MARGIN", "crop_to_body", "frame_image", "frame_views"]
@@ -36,21 +36,28 @@ def frame_image(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
 def frame_views(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
     """Returns the squares that the network is shown at prediction, the framed image first.
 
-    With `spec.tta == "body"` a crop around the body follows where one is found with confidence.
-    It keeps more of the detail of a small disc in a large frame.
+    What `spec.tta` names is added. `body` adds a crop around the body where one is found with
+    confidence: it keeps more of the detail of a small disc in a large frame. `rotations` shows each
+    of these squares turned by 0, 90, 180 and 270 degrees, `flips` as it is, mirrored left to right,
+    mirrored upside down, and both, which is the half turn; together they are the eight symmetries
+    of the square. Each is there once, and no pixel is interpolated. They form groups: a square, and
+    the same square mirrored or turned, have the same views in another order.
 
-    Convention: uint8, (3, H, W) in and (V, 3, image_size, image_size) out, V = 1 or 2.
+    Convention: uint8, (3, H, W) in and (V, 3, image_size, image_size) out. V is 1, with `flips`
+    or `rotations` 4, with both 8; twice as many with a crop. The views of the framed image come
+    before those of the crop.
 
     Args:
         image: The decoded frame.
         spec: Its `framing`, `tta`, `image_size` and `interpolation` are followed.
     """
-    views = [frame_image(image, spec)]
-    if spec.tta == "body" and spec.framing != "body":
+    names = parse_tta(spec.tta)
+    squares = [frame_image(image, spec)]
+    if "body" in names and spec.framing != "body":
         crop = crop_to_body(image)
         if crop is not None:
-            views.append(frame_image(crop, spec))
-    return torch.stack(views)
+            squares.append(frame_image(crop, spec))
+    return torch.stack([view for square in squares for view in _list_symmetries(square, names)])
 
 
 def crop_to_body(image: torch.Tensor, *, margin: float = BODY_MARGIN) -> torch.Tensor | None:
@@ -70,6 +77,13 @@ def crop_to_body(image: torch.Tensor, *, margin: float = BODY_MARGIN) -> torch.T
         return None
     top, left, bottom, right = region.expand(margin, image.shape[-2], image.shape[-1])
     return image[:, top:bottom, left:right]
+
+
+def _list_symmetries(square: torch.Tensor, names: Sequence[str]) -> list[torch.Tensor]:
+    """Returns the square mirrored and turned as `names` ask for, as it is first."""
+    images = [square, square.flip(-1)] if "flips" in names else [square]
+    step = 1 if "rotations" in names else 2 if "flips" in names else 4
+    return [image.rot90(turns, (-2, -1)) for image in images for turns in range(0, 4, step)]
 
 
 def _resize(image: torch.Tensor, height: int, width: int, spec: InputSpec) -> torch.Tensor:
