@@ -478,6 +478,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         *,
         method: str = "gradcam",
         target: Label | None = None,
+        against: Label | None = None,
+        layers: Sequence[str] | None = None,
         rejection_rate: float | None = None,
     ) -> Explanations:
         """Returns where in each image the network found the evidence for a class.
@@ -486,11 +488,16 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             X: As for `predict`.
             method: A registered explainer.
             target: The class to explain; None explains the most probable one.
+            against: The class that it is set against: the map then shows what speaks for the one
+                and not for the other. Where it is the most probable one itself, and `target` is
+                None, the second most probable takes its place.
+            layers: The dotted names of the backbone's layers to look at, for methods that look at
+                layers; None takes those that are found.
             rejection_rate: As for `predict`.
 
         Raises:
-            SettingsError: As for `predict`.
-            ExplanationError: If the method cannot explain this network.
+            SettingsError: As for `predict`; or if the method has no use for a class or layers.
+            ExplanationError: If the method cannot explain this network, or not by these layers.
         """
         from planetvision.explain.explainer import explain_catalog
 
@@ -502,6 +509,8 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             device=self._device(),
             method=method,
             target=target,
+            against=against,
+            layers=layers,
             **self._judging(rejection_rate),
         )
 

@@ -414,6 +414,14 @@ def explain(
         Optional[str],  # noqa: UP045
         typer.Option(help="The class to explain; by default the most probable one."),
     ] = None,
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The class that it is set against: what speaks for the one alone."),
+    ] = None,
+    layer: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="A layer of the backbone to look at; may be given more than once."),
+    ] = None,
     rejection_rate: RejectionRate = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -427,10 +435,12 @@ def explain(
         inputs if len(inputs) > 1 else inputs[0],
         method=method,
         target=classes.get(target, target) if target is not None else None,
+        against=classes.get(against, against) if against is not None else None,
+        layers=layer or None,
         rejection_rate=rejection_rate,
     )
     folder = explanations.save(out, overwrite=overwrite)
-    _show_rows([(row.path, str(row.target), row.method) for row in explanations if not row.error])
+    _show_rows([(row.path, row.subject, row.method) for row in explanations if not row.error])
     typer.echo(f"\n{len(explanations) - len(explanations.failed)} explained: {folder}")
     _finish(explanations.failed)
 

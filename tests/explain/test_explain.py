@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from planetvision.backbones import BACKBONES, BackboneSpec
-from planetvision.config import InputSpec
+from planetvision.backbones import BACKBONES
 from planetvision.data import Catalog
 from planetvision.errors import ExplanationError, SettingsError, UnknownNameError
 from planetvision.explain import EXPLAINERS, list_explainers, register_explainer
@@ -25,6 +25,8 @@ from planetvision.results import Explanations
 
 CPU = torch.device("cpu")
 CLASSES = ("dark", "bright")
+# All but the one that needs a transformer, which test_explainers.py has.
+METHODS = [name for name in list_explainers() if name != "attention_rollout"]
 
 
 def build(name: str, size: int = 64) -> PlanetNet:
@@ -85,7 +87,7 @@ def test_gradcam_of_a_frozen_network_is_that_of_the_free_one(
         assert torch.equal(compute_gradcam(network, images, targets), expected)
 
 
-@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+@pytest.mark.parametrize("method", METHODS)
 def test_explaining_leaves_modes_gradients_and_hooks_as_they_were(
     method: str, disc_paths: list[str]
 ) -> None:
@@ -120,7 +122,7 @@ def test_explaining_leaves_modes_gradients_and_hooks_as_they_were(
     assert torch.equal(weight.grad, marker)
 
 
-@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+@pytest.mark.parametrize("method", METHODS)
 def test_explaining_leaves_a_mixture_of_modes_as_it_was(
     method: str, bright_network: PlanetNet
 ) -> None:
@@ -168,28 +170,6 @@ def test_layer_of_the_spec_is_used_instead_of_the_found_one(images: torch.Tensor
     finer = compute_gradcam(named, images, targets)
     assert finer.shape == (3, 16, 16)
     torch.testing.assert_close(finer, plain_gradcam(named, images, targets), rtol=1e-4, atol=1e-9)
-
-
-def wrap(backbone: nn.Module, **fields: Any) -> PlanetNet:
-    spec = BackboneSpec(
-        name="by_hand",
-        build=nn.Identity,
-        summary="",
-        input=InputSpec(image_size=32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
-        **fields,
-    )
-    return PlanetNet(backbone, nn.Linear(1, 2, bias=False), input_spec=spec.input, spec=spec).eval()
-
-
-@pytest.fixture
-def bright_network() -> PlanetNet:
-    """Its one feature is brightness over 0.5; 'bright' is for it, 'dark' against."""
-    patches = nn.Conv2d(3, 1, 4, stride=4)
-    nn.init.constant_(patches.weight, 1 / 48)
-    nn.init.constant_(patches.bias, -0.5)  # type: ignore[arg-type]
-    network = wrap(nn.Sequential(patches, nn.ReLU()))
-    network.head.weight.data = torch.tensor([[-50.0], [50.0]])
-    return network
 
 
 def square_image() -> npt.NDArray[np.uint8]:
@@ -244,7 +224,9 @@ def test_occlusion_is_the_fall_of_the_probability(bright_network: PlanetNet) -> 
     assert float(whole - rest) > 0.01
 
 
-def test_backbone_without_a_spatial_layer_says_so_and_occlusion_works() -> None:
+def test_backbone_without_a_spatial_layer_says_so_and_occlusion_works(
+    wrap: Callable[..., PlanetNet],
+) -> None:
     network = wrap(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1)))
     with pytest.raises(ExplanationError, match=r"'by_hand' shows none\. Name one: register"):
         explain(network, [square_image()])
@@ -252,7 +234,9 @@ def test_backbone_without_a_spatial_layer_says_so_and_occlusion_works() -> None:
     assert item.heatmap.shape == (8, 8)
 
 
-def test_layer_that_the_answer_does_not_depend_on_says_so() -> None:
+def test_layer_that_the_answer_does_not_depend_on_says_so(
+    wrap: Callable[..., PlanetNet],
+) -> None:
     class Aside(nn.Module):
         def __init__(self) -> None:
             super().__init__()

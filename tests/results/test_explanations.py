@@ -54,9 +54,27 @@ def test_draw_is_wider_than_high_and_changes_with_map_and_caption() -> None:
     drawn = create_explanation().draw()
     assert drawn.dtype == np.uint8
     assert drawn.shape[1] > 2 * 256
-    for changes in ({"heatmap": HEATMAP[::-1].copy()}, {"label": "venus"}, {"target": "earth"}):
+    for changes in (
+        {"heatmap": HEATMAP[::-1].copy()},
+        {"label": "venus"},
+        {"target": "earth"},
+        {"against": "earth"},
+    ):
         other = create_explanation(**changes).draw()
         assert other.shape != drawn.shape or not np.array_equal(other, drawn), changes
+
+
+@pytest.mark.parametrize(
+    ("target", "against", "subject"),
+    [("moon", None, "moon"), ("moon", "mars", "moon against mars"), (None, None, "no one class")],
+)
+def test_subject_names_what_the_map_is_evidence_for(
+    target: str | None, against: str | None, subject: str
+) -> None:
+    item = create_explanation(target=target, against=against)
+    assert item.subject == subject
+    frame = Explanations(items=(item, create_explanation(against="venus"))).to_frame()
+    assert frame["against"].tolist() == [against, "venus"]
 
 
 def test_explanations_are_a_sequence_with_their_failures() -> None:
@@ -70,14 +88,15 @@ def test_explanations_are_a_sequence_with_their_failures() -> None:
 
 def test_frame_has_a_row_an_image() -> None:
     frame = Explanations(items=(create_explanation(), create_failed())).to_frame()
-    columns = ["path", "label", "confidence", "known", "target", "method", "layers", "error"]
-    assert list(frame.columns) == columns
+    columns = ["path", "label", "confidence", "known", "target", "against", "method", "layers"]
+    assert list(frame.columns) == [*columns, "error"]
     assert frame.iloc[0].tolist() == [
         "a/mars.jpg",
         "mars",
         0.75,
         True,
         "moon",
+        None,
         "gradcam",
         "blocks.3+blocks.4",
         "",

@@ -11,7 +11,14 @@ from torch import nn
 from planetvision.backbones.ensemble import EnsembleBackbone
 from planetvision.backbones.shapes import pool_features, to_feature_map
 
-__all__ = ["evaluating", "find_blocks", "find_feature_layers", "measure_feature_size"]
+__all__ = [
+    "evaluating",
+    "find_blocks",
+    "find_feature_layers",
+    "list_feature_layers",
+    "list_members",
+    "measure_feature_size",
+]
 
 # What timm and torchvision call the norm before the attention of a transformer's block.
 _FIRST_NORMS = ("norm1", "ln_1")
@@ -42,8 +49,11 @@ def measure_feature_size(backbone: nn.Module, image_size: int) -> int:
     return features.shape[1]
 
 
-def _members(backbone: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The parts of an ensemble with their dotted prefixes; any other backbone is its own part."""
+def list_members(backbone: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Returns the parts of an ensemble with their dotted prefixes.
+
+    Any other backbone is its own part.
+    """
     if isinstance(backbone, EnsembleBackbone):
         return [(f"members.{index}.", member) for index, member in enumerate(backbone.members)]
     return [("", backbone)]
@@ -65,7 +75,7 @@ def find_blocks(
     """
     if block_layers is not None:
         return [[backbone.get_submodule(name)] for name in block_layers]
-    parts = [_find_part_blocks(part) for _, part in _members(backbone)]
+    parts = [_find_part_blocks(part) for _, part in list_members(backbone)]
     depth = max(len(blocks) for blocks in parts)
     padded: list[list[list[nn.Module]]] = [
         [[]] * (depth - len(blocks)) + blocks for blocks in parts
@@ -134,11 +144,11 @@ def _attention_parts(backbone: nn.Module) -> set[nn.Module]:
 
 
 @torch.no_grad()
-def find_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]:
-    """Returns the dotted name of the last layer with a spatial output, one for each member.
+def list_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]:
+    """Returns the dotted names of the layers with a spatial output, in the order they finish.
 
-    Among tokens it is the first norm of the last block: behind that block the class token alone
-    decides, and the others have no gradient.
+    Among tokens these are the first norms of the blocks: behind the attention of the last block
+    the class token alone decides, and the others have no gradient.
 
     Args:
         backbone: The module.
@@ -162,8 +172,20 @@ def find_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]
             if name and module not in left_out:
                 stack.callback(module.register_forward_hook(record(name)).remove)
         backbone(_black_image(backbone, image_size))
+    # A layer that is used twice counts where it finishes last.
+    return tuple(reversed(dict.fromkeys(reversed(finished))))
+
+
+def find_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]:
+    """Returns the dotted name of the last layer with a spatial output, one for each member.
+
+    Args:
+        backbone: The module.
+        image_size: The side of its input in pixels.
+    """
+    finished = list_feature_layers(backbone, image_size)
     layers = []
-    for prefix, _ in _members(backbone):
+    for prefix, _ in list_members(backbone):
         names = [name for name in finished if name.startswith(prefix)]
         if not names:
             return ()

@@ -1,27 +1,21 @@
-"""Grad-CAM, which works on a frozen backbone and leaves no trace."""
+"""Grad-CAM and its kin: activations weighted by gradients, on frozen backbones too."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable
 
 import torch
-from torch import nn
-from torch.nn import functional
 
-from planetvision.backbones.shapes import to_feature_map
-from planetvision.errors import ExplanationError
+from planetvision.explain.activations import LayerRecord, average_maps, record_slopes
 from planetvision.network import PlanetNet
 
-__all__ = ["compute_gradcam"]
+__all__ = ["compute_gradcam", "compute_gradcam_plus_plus", "compute_layercam"]
 
 
 def compute_gradcam(
     network: PlanetNet, images: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """Returns the Grad-CAM map of each image for its target class.
-
-    The chosen layer's output is made a leaf, so that the gradient is taken only as far as it is
-    needed, whether or not the layers before it are frozen; nothing before it is recorded.
+    """Returns the activations, each channel weighted by the mean of its gradient.
 
     Convention: framed uint8 images (N, 3, S, S) and class indices (N,) in; maps (N, h, w), not
     negative, out. Several layers (an ensemble) give the mean of their maps, each scaled to 1.
@@ -39,67 +33,76 @@ def compute_gradcam(
         Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
         Localization, 2017, equations 1 and 2, doi:10.1109/ICCV.2017.74.
     """
-    names = network.feature_layers
-    if not names:
-        raise ExplanationError(
-            f"Grad-CAM needs a layer with a spatial output, and the backbone '{network.spec.name}' "
-            "shows none. Name one: register the backbone with feature_layers=('LAYER',), or use "
-            "the explainer 'occlusion'."
-        )
-    leaves: dict[str, torch.Tensor] = {}
-
-    def make_leaf(name: str) -> object:
-        def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
-            # From here on operations are recorded; what lies before needs no gradient.
-            torch.set_grad_enabled(True)
-            leaf = output.detach().requires_grad_(True)
-            leaves[name] = leaf
-            # A copy goes on: an in-place activation behind the layer must not change the leaf.
-            return leaf.clone()
-
-        return hook
-
-    with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())  # which puts back what the hook switches on
-        for name in names:
-            layer = _get_layer(network, name)
-            stack.callback(layer.register_forward_hook(make_leaf(name)).remove)  # type: ignore[arg-type]
-        logits = network(images)
-        score = logits.gather(1, targets.reshape(-1, 1)).sum()
-        gradients = torch.autograd.grad(score, [leaves[name] for name in names], allow_unused=True)
-    maps = []
-    for name, gradient in zip(names, gradients, strict=True):
-        activation = to_feature_map(leaves[name].detach(), network.spec.feature_layout)
-        slope = (
-            to_feature_map(gradient, network.spec.feature_layout) if gradient is not None else None
-        )
-        if activation is None or slope is None:
-            raise ExplanationError(
-                f"The layer '{name}' of the backbone '{network.spec.name}' yields no map: its "
-                "output is not spatial, or the class score does not depend on it. The last one "
-                "that does is found if feature_layers is left out."
-            )
-        weights = slope.mean(dim=(2, 3), keepdim=True)
-        maps.append((weights * activation).sum(dim=1).clamp(min=0).float())
-    if len(maps) == 1:
-        return maps[0]
-    size = max((cam.shape[-2:] for cam in maps), key=lambda shape: shape[0] * shape[1])
-    resized = [
-        functional.interpolate(_to_unit(cam)[:, None], size=size, mode="bilinear")[:, 0]
-        for cam in maps
-    ]
-    return torch.stack(resized).mean(dim=0)
+    return _compute(network, images, targets, lambda slope, _: slope.mean(dim=(2, 3), keepdim=True))
 
 
-def _get_layer(network: PlanetNet, name: str) -> nn.Module:
-    try:
-        return network.backbone.get_submodule(name)
-    except AttributeError as cause:
-        raise ExplanationError(
-            f"The backbone '{network.spec.name}' has no layer '{name}'. Correct `feature_layers` "
-            "where it is registered, or leave it out and the layer is found."
-        ) from cause
+def compute_gradcam_plus_plus(
+    network: PlanetNet, images: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """Returns the activations, each channel weighted by its positive gradients of three orders.
+
+    A small place weighs as much as a large one, so that several of the same kind are all found.
+    The paper's activations come from a ReLU, and the denominator of its weights is at least 2;
+    where a layer has negative ones, it is kept so.
+
+    Convention: as for `compute_gradcam`.
+
+    Args:
+        network: In evaluation mode.
+        images: The images, on the network's device.
+        targets: The classes to explain.
+
+    Raises:
+        ExplanationError: As for `compute_gradcam`.
+
+    References:
+        Chattopadhay et al., Grad-CAM++: Generalized Gradient-based Visual Explanations for Deep
+        Convolutional Networks, 2018, equations 5, 7 and 19, doi:10.1109/WACV.2018.00097. The
+        factor exp(score) of its derivatives is one number an image, and left out.
+    """
+
+    def weigh(slope: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
+        # Equation 19 divided by the square of the slope, which may be too small for a float.
+        alpha = 1 / (2 + (activation.sum(dim=(2, 3), keepdim=True) * slope).clamp(min=0))
+        return (alpha * slope.clamp(min=0)).sum(dim=(2, 3), keepdim=True)
+
+    return _compute(network, images, targets, weigh)
 
 
-def _to_unit(maps: torch.Tensor) -> torch.Tensor:
-    return maps / maps.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+def compute_layercam(
+    network: PlanetNet, images: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """Returns the activations, each weighted by its own gradient where that is positive.
+
+    Unlike Grad-CAM it holds for early layers too, whose maps are finer: name them as `layers`.
+
+    Convention: as for `compute_gradcam`.
+
+    Args:
+        network: In evaluation mode.
+        images: The images, on the network's device.
+        targets: The classes to explain.
+
+    Raises:
+        ExplanationError: As for `compute_gradcam`.
+
+    References:
+        Jiang et al., LayerCAM: Exploring Hierarchical Class Activation Maps for Localization,
+        2021, section III, doi:10.1109/TIP.2021.3089943.
+    """
+    return _compute(network, images, targets, lambda slope, _: slope.clamp(min=0))
+
+
+def _compute(
+    network: PlanetNet,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    weigh: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """Sums each layer's activations over channels, weighted by (slope, activation)."""
+
+    def draw(record: LayerRecord) -> torch.Tensor:
+        weights = weigh(record.slope, record.activation)
+        return (weights * record.activation).sum(dim=1).clamp(min=0).float()
+
+    return average_maps([draw(record) for record in record_slopes(network, images, targets)])

@@ -25,16 +25,28 @@ class ExplainerSpec(Entry):
     `build(network, images, targets)` is the method itself: framed uint8 images (N, 3, S, S) and
     class indices (N,) in, maps of evidence (N, h, w) out, not negative, on any scale. The network
     comes in evaluation mode; the method leaves modes, gradients and hooks as it found them.
+
+    Args:
+        uses_layers: Whether it looks at the network's `feature_layers`, which can then be chosen.
+        uses_target: Whether its map is of a class; otherwise it is the same for all of them.
     """
 
     build: Explainer
+    uses_layers: bool = False
+    uses_target: bool = True
 
 
 EXPLAINERS: Registry[ExplainerSpec] = Registry("explainers", ExplainerSpec)
 
 
 def register_explainer(
-    name: str, *, summary: str = "", source: str = "", replace: bool = False
+    name: str,
+    *,
+    summary: str = "",
+    source: str = "",
+    uses_layers: bool = False,
+    uses_target: bool = True,
+    replace: bool = False,
 ) -> Callable[[Explainer], Explainer]:
     """Registers a function of (network, images, targets) as the explainer `name`.
 
@@ -42,9 +54,18 @@ def register_explainer(
         name: The name to choose it by.
         summary: One line for listings; by default the first line of the docstring.
         source: Where the method comes from.
+        uses_layers: Whether it looks at the network's `feature_layers`.
+        uses_target: Whether its map is of a class.
         replace: Whether an entry of that name may be replaced.
     """
-    return EXPLAINERS.register(name, summary=summary, source=source, replace=replace)
+    return EXPLAINERS.register(
+        name,
+        summary=summary,
+        source=source,
+        replace=replace,
+        uses_layers=uses_layers,
+        uses_target=uses_target,
+    )
 
 
 def list_explainers() -> list[str]:
@@ -52,12 +73,94 @@ def list_explainers() -> list[str]:
     return EXPLAINERS.names()
 
 
-@register_explainer("gradcam", source="Selvaraju et al. 2017, Grad-CAM, doi:10.1109/ICCV.2017.74")
+@register_explainer(
+    "gradcam",
+    source="Selvaraju et al. 2017, Grad-CAM, doi:10.1109/ICCV.2017.74",
+    uses_layers=True,
+)
 def _gradcam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Activations of the last spatial layer, weighted by the mean gradient of the class score."""
     from planetvision.explain.gradcam import compute_gradcam
 
     return compute_gradcam(network, images, targets)
+
+
+@register_explainer(
+    "gradcam_plus_plus",
+    source="Chattopadhay et al. 2018, Grad-CAM++, doi:10.1109/WACV.2018.00097",
+    uses_layers=True,
+)
+def _gradcam_plus_plus(
+    network: PlanetNet, images: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """As Grad-CAM, by the positive gradients; finds several places where Grad-CAM finds one."""
+    from planetvision.explain.gradcam import compute_gradcam_plus_plus
+
+    return compute_gradcam_plus_plus(network, images, targets)
+
+
+@register_explainer(
+    "layercam",
+    source="Jiang et al. 2021, LayerCAM, doi:10.1109/TIP.2021.3089943",
+    uses_layers=True,
+)
+def _layercam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Activations, each weighted by its own gradient; holds for early, finer layers too."""
+    from planetvision.explain.gradcam import compute_layercam
+
+    return compute_layercam(network, images, targets)
+
+
+@register_explainer(
+    "eigencam",
+    source="Muhammad & Yeasin 2020, Eigen-CAM, doi:10.1109/IJCNN48605.2020.9206626",
+    uses_layers=True,
+    uses_target=False,
+)
+def _eigencam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """What the last spatial layer responds to most, the same for every class; no gradients."""
+    from planetvision.explain.eigencam import compute_eigencam
+
+    return compute_eigencam(network, images, targets)
+
+
+@register_explainer(
+    "scorecam",
+    source="Wang et al. 2020, Score-CAM, doi:10.1109/CVPRW50498.2020.00020",
+    uses_layers=True,
+)
+def _scorecam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Activations, weighted by the score of the image seen through each; slow, no gradients."""
+    from planetvision.explain.scorecam import compute_scorecam
+
+    return compute_scorecam(network, images, targets)
+
+
+@register_explainer(
+    "integrated_gradients",
+    source="Sundararajan et al. 2017, Axiomatic Attribution, arXiv:1703.01365",
+)
+def _integrated_gradients(
+    network: PlanetNet, images: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """What each pixel adds to the class score on the way from black; fine, for every backbone."""
+    from planetvision.explain.integrated_gradients import compute_integrated_gradients
+
+    return compute_integrated_gradients(network, images, targets)
+
+
+@register_explainer(
+    "attention_rollout",
+    source="Abnar & Zuidema 2020, Attention Flow, doi:10.18653/v1/2020.acl-main.385",
+    uses_target=False,
+)
+def _attention_rollout(
+    network: PlanetNet, images: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """Which patches flow into a vision transformer's answer, the same for every class."""
+    from planetvision.explain.attention_rollout import compute_attention_rollout
+
+    return compute_attention_rollout(network, images, targets)
 
 
 @register_explainer("occlusion", source="Zeiler & Fergus 2014, doi:10.1007/978-3-319-10590-1_53")

@@ -41,11 +41,13 @@ class Explanation:
         label: The answer: the most probable class, or `unknown`; None if the image could not be
             read.
         confidence: The probability of the most probable class.
-        target: The class that the map explains.
+        target: The class that the map explains; None if the method's map is of no one class, or
+            the image could not be read.
         method: The registered explainer.
         layers: The layers it looked at.
         error: Why the image could not be read; empty if it could.
         known: Whether the answer is one of the classes.
+        against: The class that `target` is set against; None if the map is of `target` alone.
     """
 
     path: str
@@ -58,6 +60,14 @@ class Explanation:
     layers: tuple[str, ...]
     error: str = ""
     known: bool = True
+    against: Label | None = None
+
+    @property
+    def subject(self) -> str:
+        """What the map is evidence for: the class, and the one that it is set against."""
+        if self.target is None:
+            return "no one class"
+        return str(self.target) if self.against is None else f"{self.target} against {self.against}"
 
     @property
     def answer(self) -> str:
@@ -71,7 +81,7 @@ class Explanation:
 
     def draw(self) -> ImageArray:
         """Returns image, overlay and map side by side with a caption."""
-        why = f"evidence for {self.target}, {self.method}"
+        why = f"evidence for {self.subject}, {self.method}"
         return draw_explanation(self.image, self.heatmap, title=self.answer, lines=(why,))
 
 
@@ -98,8 +108,8 @@ class Explanations(Sequence[Explanation]):
     def to_frame(self) -> pd.DataFrame:
         """Returns a row an image.
 
-        Its columns are `path`, `label`, `confidence`, `known`, `target`, `method`, `layers` and
-        `error`.
+        Its columns are `path`, `label`, `confidence`, `known`, `target`, `against`, `method`,
+        `layers` and `error`.
         """
         return create_table(
             {
@@ -108,6 +118,7 @@ class Explanations(Sequence[Explanation]):
                 "confidence": [item.confidence for item in self],
                 "known": [item.known for item in self],
                 "target": [item.target for item in self],
+                "against": [item.against for item in self],
                 "method": [item.method for item in self],
                 "layers": ["+".join(item.layers) for item in self],
                 "error": [item.error for item in self],
