@@ -18,10 +18,13 @@ from planetvision.results.evaluation import sample_rows
 CLASSES = ("earth", "mars", "moon")
 TRUE = ("earth", "earth", "mars", "moon")
 ALWAYS = {
+    "report.html",
     "metrics.json",
     "classification_report.csv",
     "predictions.csv",
+    "mistakes.csv",
     "confusion_matrix.png",
+    "confusion_matrix.csv",
     "confusion_matrix_normalized.png",
     "per_class_accuracy.png",
     "prediction_grid.png",

@@ -352,10 +352,12 @@ def _list_weak_slices(evaluation: Evaluation) -> Iterator[str]:
     """The parts whose whole interval lies under the accuracy of all."""
     slices = evaluation.slices
     assert slices is not None
-    for row in slices[slices["high"] < evaluation.accuracy].itertuples():
+    weak = slices[slices["high"] < evaluation.accuracy]
+    columns = ["by", "value", "right", "images", "low", "high"]
+    for by, value, right, images, low, high in zip(*(weak[name] for name in columns), strict=True):
         yield (
-            f"Weaker than the whole: {row.by}: {row.value}, {row.right} of {row.images} right "
-            f"(95 % interval {format_share(row.low)} to {format_share(row.high)})."
+            f"Weaker than the whole: {by}: {value}, {right} of {images} right (95 % interval "
+            f"{format_share(low)} to {format_share(high)})."
         )
 
 
