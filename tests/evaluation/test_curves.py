@@ -106,7 +106,7 @@ def test_class_without_images_or_without_others_has_no_curve() -> None:
     assert areas["macro"] == {"roc_auc": None, "average_precision": 1.0}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(st.data())
 def test_curves_enclose_the_areas_of_scikit_learn(data: st.DataObject) -> None:
     targets, probabilities = draw_answers(data)
@@ -168,7 +168,7 @@ def test_reliability_has_the_values_worked_by_hand() -> None:
     assert frame.iloc[:2, 3:].isna().all(axis=None)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(st.data())
 def test_reliability_weighs_up_to_the_calibration_error(data: st.DataObject) -> None:
     targets, probabilities = draw_answers(data)
@@ -215,7 +215,7 @@ def test_classwise_calibration_error_has_the_value_worked_by_hand() -> None:
     json.dumps(found, allow_nan=False)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(st.data())
 def test_classwise_calibration_error_agrees_with_a_plain_loop(data: st.DataObject) -> None:
     targets, probabilities = draw_answers(data)

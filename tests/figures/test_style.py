@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from planetvision.errors import OutputError, SettingsError
-from planetvision.figures import create_figure, load_font, save_figure
+from planetvision.figures import create_figure, encode_figure, load_font, save_figure
 from planetvision.figures.style import (
     BAD_COLOR,
     FAINT_COLOR,
@@ -90,6 +90,13 @@ def test_save_figure_of_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> 
         figure.text(0.5, 0.5, "saturn")
         save_figure(figure, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_encode_figure_gives_the_bytes_that_are_saved(tmp_path: Path) -> None:
+    figure = create_figure(2, 1)
+    figure.text(0.5, 0.5, "saturn")
+    save_figure(figure, tmp_path / "figure.png")
+    assert encode_figure(figure) == (tmp_path / "figure.png").read_bytes()
 
 
 def test_save_figure_ignores_the_callers_tight_box(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planetvision.figures.canvas import fit_text
+from planetvision.figures.canvas import fit_text, wrap_text
 from planetvision.figures.style import MUTED_COLOR, load_font
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ __all__ = [
     "count_noun",
     "fit_inches",
     "measure_inches",
+    "wrap_inches",
 ]
 
 POINTS_PER_INCH = 72
@@ -35,7 +36,17 @@ def measure_inches(text: str, points: float) -> float:
 
 def fit_inches(text: str, points: float, inches: float) -> str:
     """Returns `text` as one line no wider than `inches`, ellipsised where it must be."""
-    return fit_text(text, load_font(_MEASURED_AT), inches * POINTS_PER_INCH / points * _MEASURED_AT)
+    return fit_text(text, load_font(_MEASURED_AT), _to_measured(inches, points))
+
+
+def wrap_inches(text: str, points: float, inches: float, *, max_rows: int) -> list[str]:
+    """Returns `text` in at most `max_rows` rows no wider than `inches`, the last one ellipsised."""
+    font = load_font(_MEASURED_AT)
+    return wrap_text(text, font, _to_measured(inches, points), max_rows=max_rows)
+
+
+def _to_measured(inches: float, points: float) -> float:
+    return inches * POINTS_PER_INCH / points * _MEASURED_AT
 
 
 def count_noun(number: int, noun: str) -> str:
