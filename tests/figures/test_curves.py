@@ -51,6 +51,7 @@ def make_answers(
 
 def check_texts(figure: Figure) -> None:
     """Everything lies inside the figure, and no text lies over another."""
+    figure.draw_without_rendering()
     renderer = cast("RendererBase", FigureCanvasAgg(figure).get_renderer())  # type: ignore[no-untyped-call]
     box = figure.get_tightbbox(renderer)
     width, height = figure.get_size_inches()
@@ -120,13 +121,13 @@ def test_roc_curve_is_the_one_of_the_table() -> None:
     }
 
 
-def test_precision_recall_curve_is_in_steps_without_the_point_of_convention() -> None:
+def test_precision_recall_curve_is_in_steps_without_a_spike_at_recall_0() -> None:
     frame = pd.DataFrame(
-        {"class": ["mars"] * 3, "recall": [1.0, 0.5, 0.0], "precision": [0.25, 0.6, 1.0]}
+        {"class": ["mars"] * 4, "recall": [1.0, 0.5, 0, 0], "precision": [0.25, 0.6, 0, 1]}
     )
     (axes,) = plot_precision_recall_curves(frame).axes
     assert get_points(axes, 0) == [[0, 0.25], [1, 0.25]], "all are called so"
-    assert get_points(axes, 1) == [[1, 0.25], [0.5, 0.6], [0, 0.6]]
+    assert get_points(axes, 1) == [[1, 0.25], [0.5, 0.6], [0, 0.6], [0, 0.6]]
     assert axes.lines[1].get_drawstyle() == "steps-post"
     assert get_texts(axes) == ["mars", "0.425"]
 

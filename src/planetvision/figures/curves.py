@@ -144,8 +144,9 @@ def plot_precision_recall_curves(
         x, y = _get_curve(frame, name, PRECISION_COLUMNS)
         share = float(y[0]) if len(y) else 0.0
         area = float(-(np.diff(x) @ y[:-1])) if len(y) else 0.0
-        # The precision where nothing is called so is a convention, and would be drawn as a spike.
-        curves.append(_Curve(name, x, np.append(y[:-1], y[-2:-1]), (share, share), area))
+        # The precision where none of its images is found would be drawn as a spike of no width.
+        drawn = np.where(x > 0, y, y[x > 0][-1:]) if (x > 0).any() else y
+        curves.append(_Curve(name, x, drawn, (share, share), area))
     return _draw_panels(
         curves,
         title="Precision over recall of each class",
@@ -434,7 +435,7 @@ def plot_risk_coverage(frames: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Fig
         _check_risk(frame, f"frames[{name!r}]" if name else "frames")
     curves = {name: _get_steps(frame) for name, frame in named.items()}
     rows = math.ceil((len(named) + 1) / 2)
-    left, right, top, bottom, plot = 0.75, 0.25, 0.5 + 0.24 * rows, 0.6, 2.7
+    left, right, top, bottom, plot = 0.75, 0.25, 0.6 + 0.18 * rows, 0.6, 2.7
     height = top + plot + bottom
     figure = create_figure(WIDTH_INCHES, height)
     with use_style():
