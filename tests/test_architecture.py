@@ -39,6 +39,7 @@ ROOMS = (
     "evaluation",
     "auditing",
     "classifier",
+    "comparing",
     "runs",
     "blind",
     "demo",

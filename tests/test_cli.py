@@ -525,6 +525,42 @@ def test_evaluate_with_a_class_that_the_model_does_not_know_judges_the_rest_and_
     assert (after.code, after.err) == (0, "")
 
 
+def test_compare_writes_the_comparison_and_says_what_it_says(
+    run: TrainedRun, model_folder: Path, disc_folder: Path, tmp_path: Path
+) -> None:
+    models, out = [run.folder / "model", model_folder], tmp_path / "out"
+    result = call("compare", *models, disc_folder, "--out", out, "--device", "cpu", "--quiet")
+    assert (result.code, result.err) == (0, "")
+    saved = json.loads((out / "comparison.json").read_text())
+    assert saved["n"] == 24
+    assert [model["name"] for model in saved["models"]] == ["run", model_folder.parent.name]
+    said = result.out.splitlines()
+    assert said[0] == saved["sentence"]
+    assert said[1].startswith("  run: accuracy ")
+    assert said[-1] == f"page: {out / 'comparison.html'}"
+    again = call("compare", *models, disc_folder, "--out", out, "--quiet")
+    assert again.code == 2
+    assert "is not empty" in again.err
+
+
+def test_compare_with_images_that_are_left_out_ends_with_1(
+    model_folder: Path, disc_folder: Path, disc_paths: list[str], tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(disc_folder, tmp_path / "data"))
+    (data / "red" / "broken.png").write_text("no image")
+    (data / "mauve").mkdir()
+    shutil.copy(disc_paths[0], data / "mauve")
+    arguments = ["compare", model_folder, model_folder, data, "--device", "cpu", "--quiet"]
+    result = call(*arguments, "--out", tmp_path / "out")
+    assert result.code == 1
+    assert "Warning: Not both models know these classes" in result.err
+    assert "1 of the inputs failed." in result.err
+    assert "right on the same 24 of 24 images" in result.out
+    mapped = call(*arguments, "--class", "mauve=blue", "--out", tmp_path / "mapped")
+    assert "Warning" not in mapped.err
+    assert "right on the same 25 of 25 images" in mapped.out
+
+
 def test_train_into_the_data_folder_ends_with_2_and_writes_nothing(
     disc_folder: Path, tmp_path: Path
 ) -> None:

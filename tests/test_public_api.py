@@ -18,6 +18,7 @@ PUBLIC = [
     "CSVLogger",
     "Callback",
     "Catalog",
+    "Comparison",
     "DecoderSpec",
     "Evaluation",
     "Explanation",
@@ -37,6 +38,7 @@ PUBLIC = [
     "TrainingHistory",
     "__version__",
     "audit",
+    "compare",
     "find_learning_rate",
     "list_augmentations",
     "list_backbones",
@@ -171,6 +173,7 @@ ROOMS = {
         "Audit",
         "Baseline",
         "BlindResult",
+        "Comparison",
         "EpochRecord",
         "Evaluation",
         "Explanation",
@@ -193,6 +196,7 @@ MODULES = (
     "calibration",
     "classifier",
     "cli",
+    "comparing",
     "config",
     "demo",
     "doctor",
@@ -290,5 +294,15 @@ def test_python_m_planetvision_is_the_command() -> None:
     result = run_python("-m", "planetvision", "--help")
     assert result.returncode == 0, result.stderr
     assert "Usage: " in result.stdout
-    for command in ("train", "evaluate", "predict", "explain", "list", "doctor", "demo", "data"):
+    for command in (
+        "train",
+        "evaluate",
+        "compare",
+        "predict",
+        "explain",
+        "list",
+        "doctor",
+        "demo",
+        "data",
+    ):
         assert command in result.stdout

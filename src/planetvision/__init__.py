@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from planetvision.augment import list_augmentations, register_augmentation
     from planetvision.backbones import BackboneSpec, list_backbones, register_backbone
     from planetvision.classifier import PlanetClassifier
+    from planetvision.comparing import compare
     from planetvision.config import InputSpec, Recipe, Stage
     from planetvision.data import (
         Catalog,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from planetvision.render import render_body, write_dataset
     from planetvision.results import (
         Audit,
+        Comparison,
         Evaluation,
         Explanation,
         Explanations,
@@ -59,6 +61,7 @@ _HOMES = {
     "CSVLogger": "training.callbacks",
     "Callback": "training.callbacks",
     "Catalog": "data",
+    "Comparison": "results",
     "DecoderSpec": "data",
     "Evaluation": "results",
     "Explanation": "results",
@@ -77,6 +80,7 @@ _HOMES = {
     "Trainer": "training.trainer",
     "TrainingHistory": "results",
     "audit": "auditing",
+    "compare": "comparing",
     "find_learning_rate": "training.rate_search",
     "list_augmentations": "augment",
     "list_backbones": "backbones",
@@ -111,6 +115,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "Catalog",
+    "Comparison",
     "DecoderSpec",
     "Evaluation",
     "Explanation",
@@ -130,6 +135,7 @@ __all__ = [
     "TrainingHistory",
     "__version__",
     "audit",
+    "compare",
     "find_learning_rate",
     "list_augmentations",
     "list_backbones",

@@ -368,6 +368,44 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    model_a: Annotated[Path, typer.Argument(help="The folder of a model.", show_default=False)],
+    model_b: Annotated[Path, typer.Argument(help="That of another.", show_default=False)],
+    data: Data,
+    out: Out,
+    column: Columns = None,
+    class_map: ClassMap = None,
+    device: Device = "auto",
+    precision: Arithmetic = Precision.auto,
+    tuning: Tuning = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say which of two models is better on the same images, if these can tell."""
+    from planetvision.comparing import compare as compare_models
+    from planetvision.files import check_output
+
+    check_output(out, overwrite=overwrite)
+    comparison = compare_models(
+        model_a,
+        model_b,
+        data,
+        columns=_parse_pairs(column, "--column"),
+        class_map=_parse_pairs(class_map, "--class"),
+        device=device,
+        precision=precision.value,
+        tuning=tuning,
+        progress=not quiet,
+    )
+    comparison.save(out, overwrite=overwrite)
+    typer.echo(str(comparison))
+    for remark in comparison.remarks:
+        typer.echo(f"  {remark}")
+    typer.echo(f"\npage: {out / 'comparison.html'}")
+    _finish(comparison.failed)
+
+
+@app.command()
 def predict(
     model: Model,
     inputs: Inputs,

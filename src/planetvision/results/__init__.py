@@ -2,6 +2,7 @@
 
 from planetvision.results.audit import Audit, Baseline, Finding
 from planetvision.results.blind import BlindResult
+from planetvision.results.comparison import Comparison
 from planetvision.results.evaluation import Evaluation
 from planetvision.results.explanations import Explanation, Explanations
 from planetvision.results.history import EpochRecord, TrainingHistory
@@ -12,6 +13,7 @@ __all__ = [
     "Audit",
     "Baseline",
     "BlindResult",
+    "Comparison",
     "EpochRecord",
     "Evaluation",
     "Explanation",
