@@ -41,6 +41,7 @@ ROOMS = (
     "classifier",
     "comparing",
     "runs",
+    "crossval",
     "blind",
     "demo",
     "doctor",

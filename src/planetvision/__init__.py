@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from planetvision.classifier import PlanetClassifier
     from planetvision.comparing import compare
     from planetvision.config import InputSpec, Recipe, Stage
+    from planetvision.crossval import cross_validate
     from planetvision.data import (
         Catalog,
         DecoderSpec,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from planetvision.results import (
         Audit,
         Comparison,
+        CrossValidation,
         Evaluation,
         Explanation,
         Explanations,
@@ -62,6 +64,7 @@ _HOMES = {
     "Callback": "training.callbacks",
     "Catalog": "data",
     "Comparison": "results",
+    "CrossValidation": "results",
     "DecoderSpec": "data",
     "Evaluation": "results",
     "Explanation": "results",
@@ -81,6 +84,7 @@ _HOMES = {
     "TrainingHistory": "results",
     "audit": "auditing",
     "compare": "comparing",
+    "cross_validate": "crossval",
     "find_learning_rate": "training.rate_search",
     "list_augmentations": "augment",
     "list_backbones": "backbones",
@@ -116,6 +120,7 @@ __all__ = [
     "Callback",
     "Catalog",
     "Comparison",
+    "CrossValidation",
     "DecoderSpec",
     "Evaluation",
     "Explanation",
@@ -136,6 +141,7 @@ __all__ = [
     "__version__",
     "audit",
     "compare",
+    "cross_validate",
     "find_learning_rate",
     "list_augmentations",
     "list_backbones",

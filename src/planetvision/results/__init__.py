@@ -3,6 +3,7 @@
 from planetvision.results.audit import Audit, Baseline, Finding
 from planetvision.results.blind import BlindResult
 from planetvision.results.comparison import Comparison
+from planetvision.results.crossvalidation import CrossValidation, FoldScore
 from planetvision.results.evaluation import Evaluation
 from planetvision.results.explanations import Explanation, Explanations
 from planetvision.results.history import EpochRecord, TrainingHistory
@@ -14,11 +15,13 @@ __all__ = [
     "Baseline",
     "BlindResult",
     "Comparison",
+    "CrossValidation",
     "EpochRecord",
     "Evaluation",
     "Explanation",
     "Explanations",
     "Finding",
+    "FoldScore",
     "Prediction",
     "Predictions",
     "TrainingHistory",
