@@ -526,6 +526,101 @@ def test_evaluate_with_a_class_that_the_model_does_not_know_judges_the_rest_and_
     assert (after.code, after.err) == (0, "")
 
 
+def test_compare_writes_the_comparison_and_says_what_it_says(
+    run: TrainedRun, model_folder: Path, disc_folder: Path, tmp_path: Path
+) -> None:
+    models, out = [run.folder / "model", model_folder], tmp_path / "out"
+    result = call("compare", *models, disc_folder, "--out", out, "--device", "cpu", "--quiet")
+    assert (result.code, result.err) == (0, "")
+    saved = json.loads((out / "comparison.json").read_text())
+    assert saved["n"] == 24
+    assert [model["name"] for model in saved["models"]] == ["run", model_folder.parent.name]
+    said = result.out.splitlines()
+    assert said[0] == saved["sentence"]
+    assert said[1].startswith("  run: accuracy ")
+    assert said[-1] == f"page: {out / 'comparison.html'}"
+    again = call("compare", *models, disc_folder, "--out", out, "--quiet")
+    assert again.code == 2
+    assert "is not empty" in again.err
+
+
+def test_compare_with_images_that_are_left_out_ends_with_1(
+    model_folder: Path, disc_folder: Path, disc_paths: list[str], tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(disc_folder, tmp_path / "data"))
+    (data / "red" / "broken.png").write_text("no image")
+    (data / "mauve").mkdir()
+    shutil.copy(disc_paths[0], data / "mauve")
+    arguments = ["compare", model_folder, model_folder, data, "--device", "cpu", "--quiet"]
+    result = call(*arguments, "--out", tmp_path / "out")
+    assert result.code == 1
+    assert "Warning: Not both models know these classes" in result.err
+    assert "1 of the inputs failed." in result.err
+    assert "right on the same 24 of 24 images" in result.out
+    mapped = call(*arguments, "--class", "mauve=blue", "--out", tmp_path / "mapped")
+    assert "Warning" not in mapped.err
+    assert "right on the same 25 of 25 images" in mapped.out
+
+
+def test_crossval_hands_its_options_over(
+    disc_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+
+    def record(classifier: PlanetClassifier, data: Path, folder: Path, **options: object) -> None:
+        given.update(classifier.get_params(deep=False), data=data, folder=folder, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("planetvision.crossval.cross_validate", record)
+    out = tmp_path / "out"
+    options = [
+        "--folds", 3, "--no-keep-models", "--backbone", "tiny", "--recipe", QUICK, "--head", "mlp",
+        "--augment", "none", "--scheduler", "cosine", "--image-size", 40, "--framing", "body",
+        "--tta", "body", "--stretch", "asinh", "--batch-size", 3, "--weights", "none", "--seed", 5,
+        "--device", "cpu", "--precision", "fp32", "--num-workers", 0, "--tuning", "none",
+        "--on-error", "skip", "--column", "path=file", "--class", "red=rouge",
+        "--no-group-duplicates", "--cache", "off", "--cache-gigabytes", 1, "--novelty-score",
+        "knn", "--rejection-rate", 0.1, "--max-minutes", 9, "--compile", "--overwrite", "--quiet",
+    ]  # fmt: skip
+    result = call("crossval", disc_folder, "--out", out, *options)
+    assert result.code == 130
+    assert "Interrupted before the first fold" in result.err
+    expected = {
+        "num_folds": 3, "keep_models": False, "backbone": "tiny", "recipe": QUICK, "head": "mlp",
+        "augmentation": "none", "scheduler": "cosine", "image_size": 40, "framing": "body",
+        "tta": "body", "stretch": "asinh", "batch_size": 3, "weights": "none", "random_state": 5,
+        "device": "cpu", "precision": "fp32", "num_workers": 0, "tuning": "none",
+        "on_error": "skip", "columns": {"path": "file"}, "class_map": {"red": "rouge"},
+        "group_duplicates": False, "cache": "off", "cache_gigabytes": 1, "novelty_score": "knn",
+        "rejection_rate": 0.1, "max_minutes": 9, "compile": True, "overwrite": True,
+        "data": disc_folder, "folder": out, "progress": False, "say": None,
+    }  # fmt: skip
+    assert {name: given[name] for name in expected} == expected
+    (out / "crossval.json").parent.mkdir()
+    (out / "crossval.json").write_text("{}")
+    result = call("crossval", "--resume", out)
+    assert result.code == 2
+    assert "holds no cross-validation that could go on" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "`planetvision crossval DATA --out RUN`, or `planetvision crossval --resume RUN`"),
+        (["--resume", "DIR", "--folds", "3"], "got --folds beside it"),
+        (["DATA", "--out", "DIR", "--folds", "1"], "must be a whole number of at least 2, got 1"),
+    ],
+)
+def test_crossval_that_is_called_wrongly_ends_with_2(
+    arguments: list[str], message: str, disc_folder: Path, tmp_path: Path
+) -> None:
+    places = {"DATA": disc_folder, "DIR": tmp_path / "out"}
+    result = call("crossval", *(places.get(argument, argument) for argument in arguments))
+    assert result.code == 2
+    assert message in result.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_train_into_the_data_folder_ends_with_2_and_writes_nothing(
     disc_folder: Path, tmp_path: Path
 ) -> None:

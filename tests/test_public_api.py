@@ -18,6 +18,8 @@ PUBLIC = [
     "CSVLogger",
     "Callback",
     "Catalog",
+    "Comparison",
+    "CrossValidation",
     "DecoderSpec",
     "Evaluation",
     "Explanation",
@@ -37,6 +39,8 @@ PUBLIC = [
     "TrainingHistory",
     "__version__",
     "audit",
+    "compare",
+    "cross_validate",
     "find_learning_rate",
     "list_augmentations",
     "list_backbones",
@@ -202,11 +206,14 @@ ROOMS = {
         "Audit",
         "Baseline",
         "BlindResult",
+        "Comparison",
+        "CrossValidation",
         "EpochRecord",
         "Evaluation",
         "Explanation",
         "Explanations",
         "Finding",
+        "FoldScore",
         "Prediction",
         "Predictions",
         "TrainingHistory",
@@ -224,7 +231,9 @@ MODULES = (
     "calibration",
     "classifier",
     "cli",
+    "comparing",
     "config",
+    "crossval",
     "demo",
     "doctor",
     "errors",
@@ -321,5 +330,16 @@ def test_python_m_planetvision_is_the_command() -> None:
     result = run_python("-m", "planetvision", "--help")
     assert result.returncode == 0, result.stderr
     assert "Usage: " in result.stdout
-    for command in ("train", "evaluate", "predict", "explain", "list", "doctor", "demo", "data"):
+    for command in (
+        "train",
+        "evaluate",
+        "compare",
+        "crossval",
+        "predict",
+        "explain",
+        "list",
+        "doctor",
+        "demo",
+        "data",
+    ):
         assert command in result.stdout

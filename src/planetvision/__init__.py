@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from planetvision.augment import list_augmentations, register_augmentation
     from planetvision.backbones import BackboneSpec, list_backbones, register_backbone
     from planetvision.classifier import PlanetClassifier
+    from planetvision.comparing import compare
     from planetvision.config import InputSpec, Recipe, Stage
+    from planetvision.crossval import cross_validate
     from planetvision.data import (
         Catalog,
         DecoderSpec,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from planetvision.render import render_body, write_dataset
     from planetvision.results import (
         Audit,
+        Comparison,
+        CrossValidation,
         Evaluation,
         Explanation,
         Explanations,
@@ -59,6 +63,8 @@ _HOMES = {
     "CSVLogger": "training.callbacks",
     "Callback": "training.callbacks",
     "Catalog": "data",
+    "Comparison": "results",
+    "CrossValidation": "results",
     "DecoderSpec": "data",
     "Evaluation": "results",
     "Explanation": "results",
@@ -77,6 +83,8 @@ _HOMES = {
     "Trainer": "training.trainer",
     "TrainingHistory": "results",
     "audit": "auditing",
+    "compare": "comparing",
+    "cross_validate": "crossval",
     "find_learning_rate": "training.rate_search",
     "list_augmentations": "augment",
     "list_backbones": "backbones",
@@ -111,6 +119,8 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "Catalog",
+    "Comparison",
+    "CrossValidation",
     "DecoderSpec",
     "Evaluation",
     "Explanation",
@@ -130,6 +140,8 @@ __all__ = [
     "TrainingHistory",
     "__version__",
     "audit",
+    "compare",
+    "cross_validate",
     "find_learning_rate",
     "list_augmentations",
     "list_backbones",

@@ -125,6 +125,39 @@ RejectionRate = Annotated[
         "default as the model was trained."
     ),
 ]
+Backbone = Annotated[
+    str, typer.Option(help="See `planetvision list backbones`; timm:NAME and others too.")
+]
+RecipeName = Annotated[str, typer.Option(help="See `planetvision list recipes`.")]
+InsteadOfRecipe = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Instead of the recipe's."),
+]
+ImageSize = Annotated[Optional[int], typer.Option(help="Pixels a side.")]  # noqa: UP045
+FramingOption = Annotated[Framing, typer.Option(help="How a frame becomes a square.")]
+TtaOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="What prediction adds: none, or body, flips, rotations joined by +."),
+]
+BatchSize = Annotated[Optional[int], typer.Option(help="Images a step.")]  # noqa: UP045
+Weights = Annotated[str, typer.Option(help="pretrained, none, or a file.")]
+Seed = Annotated[int, typer.Option(help="The seed of everything.")]
+NumWorkers = Annotated[Optional[int], typer.Option(help="Loader processes.")]  # noqa: UP045
+OnErrorOption = Annotated[OnError, typer.Option(help="What to do about files that cannot be read.")]
+Cache = Annotated[
+    str, typer.Option(help="Where decoded images are kept: memory, disk, a folder, or off.")
+]
+CacheGigabytes = Annotated[float, typer.Option(help="The most that is kept.")]
+NoveltyScore = Annotated[str, typer.Option(help="See `planetvision list novelty_scores`.")]
+TrainedRejectionRate = Annotated[
+    float,
+    typer.Option(help="The share of images of known bodies that may be called unknown."),
+]
+MaxMinutes = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(help="How long the stages may take in all."),
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile steps of the whole network.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress bars.")]
 
 
@@ -201,53 +234,32 @@ def train(
         Optional[Path],  # noqa: UP045
         typer.Option(help="The folder of a run that was cut off: it goes on. Needs nothing else."),
     ] = None,
-    backbone: Annotated[
-        str, typer.Option(help="See `planetvision list backbones`; timm:NAME and others too.")
-    ] = "efficientnet_lite0",
-    recipe: Annotated[str, typer.Option(help="See `planetvision list recipes`.")] = "balanced",
-    head: Annotated[Optional[str], typer.Option(help="Instead of the recipe's.")] = None,  # noqa: UP045 - Typer on Python 3.10
-    augment: Annotated[Optional[str], typer.Option(help="Instead of the recipe's.")] = None,  # noqa: UP045
-    scheduler: Annotated[Optional[str], typer.Option(help="Instead of the recipe's.")] = None,  # noqa: UP045
-    image_size: Annotated[Optional[int], typer.Option(help="Pixels a side.")] = None,  # noqa: UP045
-    framing: Annotated[
-        Framing, typer.Option(help="How a frame becomes a square.")
-    ] = Framing.letterbox,
-    tta: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="What prediction adds: none, or body, flips, rotations joined by +."),
-    ] = None,
+    backbone: Backbone = "efficientnet_lite0",
+    recipe: RecipeName = "balanced",
+    head: InsteadOfRecipe = None,
+    augment: InsteadOfRecipe = None,
+    scheduler: InsteadOfRecipe = None,
+    image_size: ImageSize = None,
+    framing: FramingOption = Framing.letterbox,
+    tta: TtaOption = None,
     stretch: StretchOption = Stretch.linear,
-    batch_size: Annotated[Optional[int], typer.Option(help="Images a step.")] = None,  # noqa: UP045
-    weights: Annotated[str, typer.Option(help="pretrained, none, or a file.")] = "pretrained",
-    seed: Annotated[int, typer.Option(help="The seed of everything.")] = 0,
+    batch_size: BatchSize = None,
+    weights: Weights = "pretrained",
+    seed: Seed = 0,
     device: Device = "auto",
     precision: Arithmetic = Precision.auto,
-    num_workers: Annotated[Optional[int], typer.Option(help="Loader processes.")] = None,  # noqa: UP045
+    num_workers: NumWorkers = None,
     tuning: Tuning = "auto",
-    on_error: Annotated[
-        OnError, typer.Option(help="What to do about files that cannot be read.")
-    ] = OnError.stop,
+    on_error: OnErrorOption = OnError.stop,
     column: Columns = None,
     class_map: ClassMap = None,
     group_duplicates: GroupDuplicates = True,
-    cache: Annotated[
-        str, typer.Option(help="Where decoded images are kept: memory, disk, a folder, or off.")
-    ] = "memory",
-    cache_gigabytes: Annotated[float, typer.Option(help="The most that is kept.")] = 2.0,
-    novelty_score: Annotated[
-        str, typer.Option(help="See `planetvision list novelty_scores`.")
-    ] = "mahalanobis",
-    rejection_rate: Annotated[
-        float,
-        typer.Option(help="The share of images of known bodies that may be called unknown."),
-    ] = 0.05,
-    max_minutes: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="How long the stages may take in all."),
-    ] = None,
-    compile: Annotated[
-        bool, typer.Option("--compile", help="Compile steps of the whole network.")
-    ] = False,
+    cache: Cache = "memory",
+    cache_gigabytes: CacheGigabytes = 2.0,
+    novelty_score: NoveltyScore = "mahalanobis",
+    rejection_rate: TrainedRejectionRate = 0.05,
+    max_minutes: MaxMinutes = None,
+    compile: Compile = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log for TensorBoard, into RUN/tensorboard.")
     ] = False,
@@ -320,6 +332,127 @@ def train(
 
 
 @app.command()
+def crossval(
+    context: typer.Context,
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(help="A folder with a folder a class, or a CSV, TSV or Parquet table."),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A new or empty folder for the folds and the scores."),
+    ] = None,
+    resume: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The folder of one that was cut off: it goes on. Needs nothing else."),
+    ] = None,
+    folds: Annotated[int, typer.Option(help="How many parts the images are dealt into.")] = 5,
+    keep_models: Annotated[bool, typer.Option(help="Keep the model of each fold.")] = True,
+    backbone: Backbone = "efficientnet_lite0",
+    recipe: RecipeName = "balanced",
+    head: InsteadOfRecipe = None,
+    augment: InsteadOfRecipe = None,
+    scheduler: InsteadOfRecipe = None,
+    image_size: ImageSize = None,
+    framing: FramingOption = Framing.letterbox,
+    tta: TtaOption = None,
+    stretch: StretchOption = Stretch.linear,
+    batch_size: BatchSize = None,
+    weights: Weights = "pretrained",
+    seed: Seed = 0,
+    device: Device = "auto",
+    precision: Arithmetic = Precision.auto,
+    num_workers: NumWorkers = None,
+    tuning: Tuning = "auto",
+    on_error: OnErrorOption = OnError.stop,
+    column: Columns = None,
+    class_map: ClassMap = None,
+    group_duplicates: GroupDuplicates = True,
+    cache: Cache = "memory",
+    cache_gigabytes: CacheGigabytes = 2.0,
+    novelty_score: NoveltyScore = "mahalanobis",
+    rejection_rate: TrainedRejectionRate = 0.05,
+    max_minutes: MaxMinutes = None,
+    compile: Compile = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train once a fold and test on the fold, so that each image is tested once."""
+    from planetvision.crossval import (
+        can_resume_cross_validation,
+        cross_validate,
+        resume_cross_validation,
+    )
+
+    began = time.time()
+    folder = _check_run(context, data, out, resume)
+    say = None if quiet else typer.echo
+    try:
+        if resume is not None:
+            result = resume_cross_validation(folder, progress=not quiet, say=say)
+        else:
+            from planetvision.classifier import PlanetClassifier
+            from planetvision.files import check_output
+
+            check_output(folder, overwrite=overwrite)
+            classifier = PlanetClassifier(
+                backbone,
+                recipe=recipe,
+                head=head,
+                augmentation=augment,
+                scheduler=scheduler,
+                image_size=image_size,
+                framing=framing.value,
+                tta=tta,
+                stretch=stretch.value,
+                batch_size=batch_size,
+                weights=weights,
+                on_error=on_error.value,
+                class_map=_parse_pairs(class_map, "--class"),
+                group_duplicates=group_duplicates,
+                cache=cache,
+                cache_gigabytes=cache_gigabytes,
+                novelty_score=novelty_score,
+                rejection_rate=rejection_rate,
+                max_minutes=max_minutes,
+                compile=compile,
+                device=device,
+                precision=precision.value,
+                num_workers=num_workers,
+                tuning=tuning,
+                random_state=seed,
+                progress=not quiet,
+            )
+            result = cross_validate(
+                classifier,
+                data,
+                folder,
+                num_folds=folds,
+                columns=_parse_pairs(column, "--column"),
+                keep_models=keep_models,
+                overwrite=overwrite,
+                say=say,
+            )
+    except KeyboardInterrupt:
+        # Of an earlier one that was to be overwritten nothing is said.
+        since = 0.0 if resume is not None else began
+        if can_resume_cross_validation(folder, written_since=since):
+            typer.echo(
+                f"\nInterrupted. Go on with: planetvision crossval --resume {folder}", err=True
+            )
+        else:
+            typer.echo("\nInterrupted before the first fold. Start anew.", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(str(result))
+    for score in result.scores:
+        typer.echo(f"  {score}")
+    typer.echo("")
+    _show_evaluation(result.evaluation)
+    typer.echo(f"\npage: {folder / 'crossval.html'}")
+    _finish(result.evaluation.predictions.failed)
+
+
+@app.command()
 def evaluate(
     model: Model,
     data: Data,
@@ -332,6 +465,10 @@ def evaluate(
         ),
     ] = None,
     rejection_rate: RejectionRate = None,
+    tta: TtaOption = None,
+    explain: Annotated[
+        bool, typer.Option(help="Explain and check a sample of the answers.")
+    ] = True,
     column: Columns = None,
     class_map: ClassMap = None,
     device: Device = "auto",
@@ -356,6 +493,8 @@ def evaluate(
         class_map=_parse_pairs(class_map, "--class"),
         others=None if not others else others if len(others) > 1 else others[0],
         rejection_rate=rejection_rate,
+        tta=tta,
+        explain=explain,
     )
     evaluation.save(out, overwrite=overwrite)
     _show_evaluation(evaluation)
@@ -364,11 +503,50 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    model_a: Annotated[Path, typer.Argument(help="The folder of a model.", show_default=False)],
+    model_b: Annotated[Path, typer.Argument(help="That of another.", show_default=False)],
+    data: Data,
+    out: Out,
+    column: Columns = None,
+    class_map: ClassMap = None,
+    device: Device = "auto",
+    precision: Arithmetic = Precision.auto,
+    tuning: Tuning = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say which of two models is better on the same images, if these can tell."""
+    from planetvision.comparing import compare as compare_models
+    from planetvision.files import check_output
+
+    check_output(out, overwrite=overwrite)
+    comparison = compare_models(
+        model_a,
+        model_b,
+        data,
+        columns=_parse_pairs(column, "--column"),
+        class_map=_parse_pairs(class_map, "--class"),
+        device=device,
+        precision=precision.value,
+        tuning=tuning,
+        progress=not quiet,
+    )
+    comparison.save(out, overwrite=overwrite)
+    typer.echo(str(comparison))
+    for remark in comparison.remarks:
+        typer.echo(f"  {remark}")
+    typer.echo(f"\npage: {out / 'comparison.html'}")
+    _finish(comparison.failed)
+
+
+@app.command()
 def predict(
     model: Model,
     inputs: Inputs,
     out: Out,
     rejection_rate: RejectionRate = None,
+    tta: TtaOption = None,
     device: Device = "auto",
     precision: Arithmetic = Precision.auto,
     tuning: Tuning = "auto",
@@ -388,7 +566,7 @@ def predict(
     from planetvision.results.predictions import format_share
 
     predictions = classifier.predict(
-        inputs if len(inputs) > 1 else inputs[0], rejection_rate=rejection_rate
+        inputs if len(inputs) > 1 else inputs[0], rejection_rate=rejection_rate, tta=tta
     )
     predictions.save(out, overwrite=overwrite)
     _show_rows(
@@ -644,9 +822,10 @@ def _check_run(
     if resume is None:
         if data is None or out is None:
             missing = [name for name, value in (("DATA", data), ("--out", out)) if value is None]
+            command = f"planetvision {context.command.name}"
             raise SettingsError(
                 f"A new run needs DATA and --out, got no {' and no '.join(missing)}. Write "
-                "`planetvision train DATA --out RUN`, or `planetvision train --resume RUN`."
+                f"`{command} DATA --out RUN`, or `{command} --resume RUN`."
             )
         return out
     sources = {

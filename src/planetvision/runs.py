@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from planetvision.results import Evaluation
     from planetvision.training.trainer import Trainer
 
-__all__ = ["Run", "can_resume", "resume_run", "train_run"]
+__all__ = [
+    "Run",
+    "can_resume",
+    "check_outside_data",
+    "describe_start",
+    "resume_run",
+    "train_run",
+]
 
 _CHECKPOINTS = "checkpoint"
 _SETTINGS = "run.json"
@@ -81,15 +88,8 @@ def train_run(
     """
     overwrite = overwrite or resume or not is_main_process()
     target = check_output(folder, overwrite=overwrite)
-    if isinstance(data, str | os.PathLike) and target.resolve().is_relative_to(
-        Path(data).resolve()
-    ):
-        raise OutputError(
-            f"The output folder '{target}' lies in the data folder '{os.fspath(data)}', where it "
-            "would be taken for a class. Name another one.",
-            path=str(target),
-        )
-    described = _describe(classifier, data, labels, columns)
+    check_outside_data(target, data)
+    described = describe_start(classifier, data, labels, columns)
     classifier.fit(
         data,
         labels,
@@ -116,6 +116,22 @@ def train_run(
         shutil.rmtree(target / "report")  # of the earlier run, which was to be overwritten
     shutil.rmtree(target / _CHECKPOINTS, ignore_errors=True)
     return Run(folder=target, classifier=classifier, evaluation=evaluation)
+
+
+def check_outside_data(target: Path, data: Any) -> None:
+    """Checks that an output folder does not lie in the folder of the data.
+
+    Raises:
+        OutputError: If it does, where it would become a class.
+    """
+    if isinstance(data, str | os.PathLike) and target.resolve().is_relative_to(
+        Path(data).resolve()
+    ):
+        raise OutputError(
+            f"The output folder '{target}' lies in the data folder '{os.fspath(data)}', where it "
+            "would be taken for a class. Name another one.",
+            path=str(target),
+        )
 
 
 def can_resume(folder: str | os.PathLike[str], *, written_since: float = 0.0) -> bool:
@@ -186,7 +202,7 @@ class _Start(Callback):
             write_json(self.folder / _SETTINGS, self.described)
 
 
-def _describe(
+def describe_start(
     classifier: PlanetClassifier, data: Any, labels: object, columns: ColumnMap | None
 ) -> dict[str, Any]:
     """Returns how a run was started, as JSON can hold it; images in a list are left out."""

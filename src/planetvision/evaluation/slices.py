@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ __all__ = ["DISC_SIZE", "LIT_SHARE", "compute_slices", "list_traits"]
 DISC_SIZE = "size of the disc"
 LIT_SHARE = "lit share of the disc"
 _NO_BODY = "no disc found"
+_ALONE = "alone in its group"
 
 # The share of the frame that the body covers, and the share of the body that is lit.
 _SIZES = ((0.01, "under 1 %"), (0.1, "1 to 10 %"), (0.3, "10 to 30 %"), (1.0, "over 30 %"))
@@ -37,7 +39,8 @@ def list_traits(
 ) -> dict[str, list[str]]:
     """Returns the value of each image for whatever images can be told apart by.
 
-    These are the group, where a group has several images; each attribute of the catalog that has
+    These are the group, where groups have several images, and those of one image together; each
+    attribute of the catalog that has
     from 2 to 30 values, and numbers in quarters where they have more than 8; and the size of the
     disc and its lit share as the disc finder sees them.
 
@@ -46,8 +49,11 @@ def list_traits(
         bodies: What the survey noted of each; None leaves size and lit share out.
     """
     traits: dict[str, list[str]] = {}
-    if catalog.groups is not None and len(set(catalog.groups)) < len(catalog):
-        traits["group"] = [str(group) for group in catalog.groups]
+    sizes = Counter(catalog.groups or ())
+    if len(sizes) < len(catalog.groups or ()):
+        traits["group"] = [
+            str(group) if sizes[group] > 1 else _ALONE for group in catalog.groups or ()
+        ]
     for name, cells in catalog.attributes.items():
         values = _name_values(cells)
         if 1 < len(set(values)) <= _MAX_VALUES:

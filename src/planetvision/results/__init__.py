@@ -2,6 +2,8 @@
 
 from planetvision.results.audit import Audit, Baseline, Finding
 from planetvision.results.blind import BlindResult
+from planetvision.results.comparison import Comparison
+from planetvision.results.crossvalidation import CrossValidation, FoldScore
 from planetvision.results.evaluation import Evaluation
 from planetvision.results.explanations import Explanation, Explanations
 from planetvision.results.history import EpochRecord, TrainingHistory
@@ -12,11 +14,14 @@ __all__ = [
     "Audit",
     "Baseline",
     "BlindResult",
+    "Comparison",
+    "CrossValidation",
     "EpochRecord",
     "Evaluation",
     "Explanation",
     "Explanations",
     "Finding",
+    "FoldScore",
     "Prediction",
     "Predictions",
     "TrainingHistory",

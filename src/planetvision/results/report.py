@@ -53,7 +53,8 @@ __all__ = ["ReportFigure", "draw_figures", "save_report"]
 _MAX_MISTAKES = 24
 _MAX_EXPLAINED = 14
 _MAX_SLICES = 12
-_MAX_LISTED = 12
+# Of fewer images a part is not called weak.
+_MIN_WEAK = 5
 _READ_SIZE = 448
 
 
@@ -264,7 +265,7 @@ def save_report(evaluation: Evaluation, figures: Sequence[ReportFigure], path: P
     footer = f"planetvision {versions['planetvision']}" if "planetvision" in versions else ""
     save_page(
         path,
-        f"How good the model is on {str(origin).strip(chr(39))}",
+        f"How good the model is on {Path(str(origin).strip(chr(39))).name}",
         lead=[Highlights(tuple(_list_highlights(evaluation))), f"{_capitalize(str(evaluation))}."],
         sections=list(_list_sections(evaluation, plots)),
         footer=footer,
@@ -352,7 +353,7 @@ def _list_weak_slices(evaluation: Evaluation) -> Iterator[str]:
     """The parts whose whole interval lies under the accuracy of all."""
     slices = evaluation.slices
     assert slices is not None
-    weak = slices[slices["high"] < evaluation.accuracy]
+    weak = slices[(slices["high"] < evaluation.accuracy) & (slices["images"] >= _MIN_WEAK)]
     columns = ["by", "value", "right", "images", "low", "high"]
     for by, value, right, images, low, high in zip(*(weak[name] for name in columns), strict=True):
         yield (
