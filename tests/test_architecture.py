@@ -38,6 +38,7 @@ ROOMS = (
     "explain",
     "evaluation",
     "auditing",
+    "answering",
     "classifier",
     "comparing",
     "runs",

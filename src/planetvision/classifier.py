@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from planetvision.config import Framing, Precision, Recipe, Stretch, Tta
-from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
+from planetvision.answering import NO_TRUST, AnsweringModel
+from planetvision.config import Framing, InputSpec, Precision, Recipe, Stretch, Tta
+from planetvision.data import Catalog, Label, read_labelled, split_catalog
 from planetvision.data.cache import CACHES, DEFAULT_CACHE_GIGABYTES
-from planetvision.data.catalog import ClassMap, make_plain, map_labels
-from planetvision.errors import DataError, NotFittedError, SettingsError, count, itemize
-from planetvision.explain import EXPLAINERS
+from planetvision.data.catalog import ClassMap, make_plain
+from planetvision.errors import NotFittedError, SettingsError
 from planetvision.novelty import check_rejection_rate
 from planetvision.results import UNKNOWN
 from planetvision.runtime import (
     is_main_process,
-    list_versions,
     resolve_device,
     resolve_precision,
 )
@@ -40,18 +39,12 @@ if TYPE_CHECKING:
         Audit,
         Evaluation,
         Explanations,
-        Finding,
         Predictions,
         TrainingHistory,
     )
     from planetvision.training.callbacks import Callback
 
 __all__ = ["PlanetClassifier"]
-
-_NO_TRUST = (
-    "The model cannot say 'unknown': it was saved before planetvision fitted a score of novelty, "
-    "got {name}={value}. Train it again, or leave that out."
-)
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +54,7 @@ _PATHS = {"weights": ("pretrained", "none"), "cache": CACHES}
 _TOLD_ELSEWHERE = ("unreadable", "bit_depth", "easy")
 
 
-class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
     """Tells which body an image shows.
 
     It follows scikit-learn's conventions: arguments are stored as given and checked by `fit`, what
@@ -333,187 +326,6 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         self.audit_ = self._audit(prepared)
         return self
 
-    def predict(
-        self, X: Any, *, rejection_rate: float | None = None, tta: Tta | None = None
-    ) -> Predictions:
-        """Returns the answer for each image: a class, or `unknown`.
-
-        Images that cannot be read have a row with their error, and the rest goes on.
-
-        Args:
-            X: A path, a folder, a glob pattern, an array (H, W, 3) of uint8, a Pillow image, the
-                bytes of a file, or a sequence of these.
-            rejection_rate: The share of images of known bodies that may be called unknown, 0 for
-                none; None takes the classifier's.
-            tta: The test-time augmentation for this call; None takes that of the training, which
-                novelty and probabilities were calibrated with.
-
-        Raises:
-            NotFittedError: If there is no trained network.
-            SourceNotFoundError: If a file, folder or pattern that stands alone does not exist.
-            SettingsError: If the rate is no share, the augmentation is unknown, or the model cannot
-                say "unknown" at all.
-        """
-        from planetvision.inference import predict_catalog
-
-        return predict_catalog(
-            self._network(),
-            read_inputs(X),
-            tta=tta,
-            **self._judging(rejection_rate),
-            **self._running(),
-        )
-
-    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """Returns the probability of each class for each image, (N, C), columns as `classes_`.
-
-        Raises:
-            DataError: If an image cannot be read; all of them are named.
-        """
-        predictions = self.predict(X)
-        self._raise_failed(predictions)
-        return predictions.probabilities
-
-    def score(
-        self,
-        X: Any,
-        y: Iterable[Label] | None = None,
-        sample_weight: npt.ArrayLike | None = None,
-    ) -> float:
-        """Returns the accuracy on labelled images, in [0, 1].
-
-        The most probable class counts, also where the answer is `unknown`.
-
-        Args:
-            X: As for `fit`.
-            y: As for `fit`.
-            sample_weight: The weight of each image of `X`.
-
-        Raises:
-            DataError: If an image cannot be read, or there is not one weight an image.
-        """
-        labels = None if y is None else list(y)
-        catalog = self._read_known(X, labels)
-        weights = None
-        if sample_weight is not None:
-            weights = self._select_weights(sample_weight, labels, catalog)
-        predictions = self.predict(catalog)
-        self._raise_failed(predictions)
-        right = [
-            answer == label
-            for answer, label in zip(predictions.top_labels, catalog.labels or (), strict=True)
-        ]
-        return float(np.average(np.array(right, dtype=np.float64), weights=weights))
-
-    def evaluate(
-        self,
-        X: Any = None,
-        y: Iterable[Label] | None = None,
-        *,
-        columns: ColumnMap | None = None,
-        class_map: ClassMap | None = None,
-        others: Any = None,
-        rejection_rate: float | None = None,
-        tta: Tta | None = None,
-        explain: bool = True,
-    ) -> Evaluation:
-        """Returns how good the classifier is, with intervals.
-
-        Classes that the model does not know are left out with a warning, and their images count as
-        others.
-
-        Args:
-            X: As for `fit`; of a folder with a `test/` part, that part alone is used. None takes
-                the test part that `fit` kept.
-            y: As for `fit`.
-            columns: As for `fit`.
-            class_map: The model's names of classes that these data call otherwise. For classes
-                that it does not name, the classifier's own class map holds.
-            others: Images that show none of the classes, as for `predict`: how many of them are
-                called unknown, and how well novelty tells them apart, is part of the result.
-            rejection_rate: As for `predict`.
-            tta: As for `predict`.
-            explain: Whether maps are part of the result, which take most of the time.
-
-        Raises:
-            NotFittedError: If there is no trained network, or no test part was kept.
-            SettingsError: As for `predict`; and if there are `others` and no score of novelty.
-            DataError: If the model knows none of the classes, or no image can be read.
-        """
-        from planetvision.auditing import audit_images
-        from planetvision.evaluation.evaluator import evaluate_catalog
-        from planetvision.explain.explainer import explain_catalog
-        from planetvision.inference import predict_catalog
-
-        network = self._network()
-        if others is not None and self.trust_ is None:
-            raise SettingsError(_NO_TRUST.format(name="others", value="images"))
-        judging, running = self._judging(rejection_rate), self._running()
-        catalog = self._test_part() if X is None else self._read_test(X, y, columns, class_map)
-        spec = network.input_spec
-        survey, findings = audit_images(catalog, min_size=spec.decode_size, stretch=spec.stretch)
-
-        def explain_some(images: Catalog, _checked: object) -> Explanations:
-            shared = {"classes": running["classes"], "device": running["device"]}
-            return explain_catalog(network, images, **shared, **judging)
-
-        evaluation = evaluate_catalog(
-            catalog,
-            classes=running["classes"],
-            predict=lambda images: predict_catalog(network, images, tta=tta, **judging, **running),
-            explain=explain_some if explain else None,
-            survey=survey,
-            others=None if others is None else read_inputs(others),
-            can_reject=self._can_reject(judging),
-            about=self._describe(catalog, findings, tta=tta),
-        )
-        if X is None:
-            kept = ("accuracy", "n", "accuracy_ci95", "macro_f1")
-            self.metrics_["test"] = {name: evaluation.metrics[name] for name in kept}
-        return evaluation
-
-    def explain(
-        self,
-        X: Any,
-        *,
-        method: str = "gradcam",
-        target: Label | None = None,
-        against: Label | None = None,
-        layers: Sequence[str] | None = None,
-        rejection_rate: float | None = None,
-    ) -> Explanations:
-        """Returns where in each image the network found the evidence for a class.
-
-        Args:
-            X: As for `predict`.
-            method: A registered explainer.
-            target: The class to explain; None explains the most probable one.
-            against: The class that it is set against: the map then shows what speaks for the one
-                and not for the other. Where it is the most probable one itself, and `target` is
-                None, the second most probable takes its place.
-            layers: The dotted names of the backbone's layers to look at, for methods that look at
-                layers; None takes those that are found.
-            rejection_rate: As for `predict`.
-
-        Raises:
-            SettingsError: As for `predict`; or if the method has no use for a class or layers.
-            ExplanationError: If the method cannot explain this network, or not by these layers.
-        """
-        from planetvision.explain.explainer import explain_catalog
-
-        EXPLAINERS.get(method)
-        return explain_catalog(
-            self._network(),
-            read_inputs(X),
-            classes=self.classes_.tolist(),
-            device=self._device(),
-            method=method,
-            target=target,
-            against=against,
-            layers=layers,
-            **self._judging(rejection_rate),
-        )
-
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Writes the model to a folder, safetensors and JSON, and returns the folder.
 
@@ -619,14 +431,33 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         """How evidence becomes an answer."""
         trust = getattr(self, "trust_", None)
         if trust is None and rejection_rate:
-            raise SettingsError(_NO_TRUST.format(name="rejection_rate", value=rejection_rate))
+            raise SettingsError(NO_TRUST.format(name="rejection_rate", value=rejection_rate))
         rate = self.rejection_rate if rejection_rate is None else rejection_rate
         return {"trust": trust, "rejection_rate": check_rejection_rate(rate)}
 
-    @staticmethod
-    def _can_reject(judging: Mapping[str, Any]) -> bool:
-        trust, rate = judging["trust"], judging["rejection_rate"]
-        return trust is not None and trust.get_threshold(rate) < math.inf
+    def _can_reject(self, rejection_rate: float | None) -> bool | None:
+        judging = self._judging(rejection_rate)
+        trust: Trust | None = judging["trust"]
+        return None if trust is None else trust.get_threshold(judging["rejection_rate"]) < math.inf
+
+    def _get_input_spec(self) -> InputSpec:
+        return self._network().input_spec
+
+    def _keep_score(self, evaluation: Evaluation) -> None:
+        kept = ("accuracy", "n", "accuracy_ci95", "macro_f1")
+        self.metrics_["test"] = {name: evaluation.metrics[name] for name in kept}
+
+    def _describe_model(self) -> dict[str, Mapping[str, Any]]:
+        network = self._network()
+        model = {
+            "classes": ", ".join(map(str, self.classes_.tolist())),
+            "backbone": network.spec.name,
+            "weights before training": self.weights_,
+            "recipe": self.recipe_.name,
+            "head": self.recipe_.head,
+            **network.input_spec.to_dict(),
+        }
+        return {"model": model, "settings": self._portable_settings()}
 
     def _running(self) -> dict[str, Any]:
         """How prediction runs."""
@@ -640,30 +471,44 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
             "progress": self.progress,
         }
 
-    def _describe(
-        self, catalog: Catalog, findings: Sequence[Finding], *, tta: Tta | None
-    ) -> dict[str, Any]:
-        """What a report says of the data and of the model, as JSON can hold it."""
-        spec = self._network().input_spec
-        counts = ", ".join(f"{label} {number}" for label, number in catalog.counts.items())
-        return {
-            "data": {"origin": catalog.origin, "images": len(catalog), "classes": counts},
-            "model": {
-                "classes": ", ".join(map(str, self.classes_.tolist())),
-                "backbone": self._network().spec.name,
-                "weights before training": self.weights_,
-                "recipe": self.recipe_.name,
-                "head": self.recipe_.head,
-                **spec.to_dict(),
-                **({} if tta is None else {"tta": f"{tta} (trained with {spec.tta})"}),
-            },
-            "settings": dict(self._portable_settings()),
-            "versions": list_versions(),
-            "findings": [
-                {"severity": item.severity, "message": item.message, "remedy": item.remedy}
-                for item in findings
-            ],
-        }
+    def _answer(
+        self, catalog: Catalog, *, rejection_rate: float | None, tta: Tta | None
+    ) -> Predictions:
+        from planetvision.inference import predict_catalog
+
+        return predict_catalog(
+            self._network(),
+            catalog,
+            tta=tta,
+            **self._judging(rejection_rate),
+            **self._running(),
+        )
+
+    def _explain(
+        self,
+        catalog: Catalog,
+        *,
+        method: str = "gradcam",
+        target: Label | None = None,
+        against: Label | None = None,
+        layers: Sequence[str] | None = None,
+        checked: Collection[int] | None = (),
+        rejection_rate: float | None = None,
+    ) -> Explanations:
+        from planetvision.explain.explainer import explain_catalog
+
+        del checked
+        return explain_catalog(
+            self._network(),
+            catalog,
+            classes=self.classes_.tolist(),
+            device=self._device(),
+            method=method,
+            target=target,
+            against=against,
+            layers=layers,
+            **self._judging(rejection_rate),
+        )
 
     def _test_part(self) -> Catalog:
         test = self.split_.part("test") if hasattr(self, "split_") else None
@@ -673,53 +518,6 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
                 "data to evaluate on: evaluate('FOLDER') or evaluate(paths, labels)."
             )
         return test
-
-    def _read_known(
-        self,
-        X: Any,
-        y: Iterable[Label] | None,
-        columns: ColumnMap | None = None,
-        class_map: ClassMap | None = None,
-    ) -> Catalog:
-        """Reads data that need not have every class that the classifier's own map names."""
-        named = {str(old) for old in class_map or {}}
-        own = {old: new for old, new in (self.class_map or {}).items() if str(old) not in named}
-        return read_labelled(
-            X,
-            y,
-            columns=columns,
-            class_map={**own, **(class_map or {})},
-            optional_classes={str(old) for old in own},
-        )
-
-    def _select_weights(
-        self, sample_weight: npt.ArrayLike, labels: Sequence[Label] | None, catalog: Catalog
-    ) -> npt.NDArray[np.float64]:
-        """Returns the weights of the images that the class map leaves."""
-        weights = np.asarray(sample_weight, dtype=np.float64)
-        own = self.class_map or {}
-        if labels is not None and len(weights) == len(labels) and own:
-            mapped = map_labels(labels, own, optional_classes={str(old) for old in own})
-            weights = weights[[label is not None for label in mapped]]
-        if weights.shape != (len(catalog),):
-            raise DataError(
-                f"There are {count(len(catalog), 'image')} to score, and `sample_weight` has the "
-                f"shape {np.shape(sample_weight)}. Pass one number an image."
-            )
-        return weights
-
-    def _read_test(
-        self,
-        X: Any,
-        y: Iterable[Label] | None,
-        columns: ColumnMap | None,
-        class_map: ClassMap | None,
-    ) -> Catalog:
-        """Of data with a test part, that part; of other data, all."""
-        catalog = self._read_known(X, y, columns, class_map)
-        if catalog.splits is None or "test" not in catalog.splits:
-            return catalog
-        return catalog.part("test")
 
     def _split(self, catalog: Catalog) -> Catalog:
         return split_catalog(
@@ -752,12 +550,6 @@ class PlanetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # 
         if line:
             logger.warning("%s", line)
         return audit
-
-    def _raise_failed(self, predictions: Predictions) -> None:
-        problems = [row.error for row in predictions.failed]
-        if problems:
-            heading = f"{len(problems)} of {len(predictions)} images cannot be read:"
-            raise DataError(itemize(heading, problems, limit=len(problems)), problems=problems)
 
     def _portable_settings(self) -> Mapping[str, Any]:
         """The arguments that hold on any machine; the recipe has a place of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,15 @@ if TYPE_CHECKING:
 __all__ = ["Explain", "Predict", "evaluate_catalog", "judge_predictions"]
 
 Predict: TypeAlias = "Callable[[Catalog], Predictions]"
-Explain: TypeAlias = "Callable[[Catalog, Collection[int]], Explanations]"
+
+
+class Explain(Protocol):
+    """Explanations for a catalog, with those of some rows checked."""
+
+    def __call__(self, catalog: Catalog, *, checked: Collection[int]) -> Explanations:
+        """Returns one explanation an image."""
+        ...
+
 
 # Of more images maps take longer than the rest, and say no more.
 _MAX_EXPLAINED = 300
@@ -111,7 +119,7 @@ def _explain(judged: Evaluation, catalog: Catalog, explain: Explain) -> Evaluati
         with warnings.catch_warnings():
             # Prediction has said it of all the images already.
             warnings.simplefilter("ignore", ConversionWarning)
-            explanations = explain(catalog.select(shown), range(len(fair)))
+            explanations = explain(catalog.select(shown), checked=range(len(fair)))
     except ExplanationError:  # the backbone has no spatial layer; the numbers stand without maps
         return judged
     return replace(judged, explanations=explanations)
