@@ -569,6 +569,11 @@ def test_explain_through_the_classifier(trained: PlanetClassifier, disc_paths: l
     assert [item.path for item in items] == disc_paths[:2]
     assert [item.target for item in items] == ["red", "red"]
     assert [item.label for item in items] == trained.predict(disc_paths[:2]).labels
+    against = trained.explain(disc_paths[:2], target="red", against="blue", layers=["blocks.2"])
+    assert [(item.subject, item.layers) for item in against] == [
+        ("red against blue", ("blocks.2",))
+    ] * 2
+    assert against[0].heatmap.shape == (4, 4)
     slow = trained.explain(disc_paths[0], method="occlusion")
     assert slow[0].heatmap.shape == (8, 8)
     assert slow[0].heatmap.max() == pytest.approx(1)

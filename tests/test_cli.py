@@ -229,6 +229,20 @@ def test_explain_writes_pictures_and_raw_maps(
     assert len(list(out.glob("*.png"))) == 1
 
 
+def test_explain_takes_a_class_to_set_against_and_layers(
+    run: TrainedRun, disc_paths: list[str], tmp_path: Path
+) -> None:
+    options = ["--target", "red", "--against", "blue", "--layer", "blocks.1", "--layer", "blocks.2"]
+    out = tmp_path / "out"
+    result = call("explain", run.folder / "model", disc_paths[-1], "--out", out, *options)
+    assert result.code == 0
+    assert "red against blue" in result.out
+    table = pd.read_csv(out / "explanations.csv")
+    assert table[["target", "against", "layers"]].values.tolist() == [
+        ["red", "blue", "blocks.1+blocks.2"]
+    ]
+
+
 def test_data_render_writes_a_folder_a_class_by_the_seed(tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         options = ["--count", 8, "--size", 32, "--seed", seed]
@@ -356,6 +370,8 @@ def test_two_wrong_options_are_reported_together(disc_folder: Path, tmp_path: Pa
         (["predict", "nowhere", "x.png", "--out", "OUT"], "There is no model folder 'nowhere'"),
         (["explain", "MODEL", "RED", "--out", "OUT", "--method", "gradcm"], "'gradcam'"),
         (["explain", "MODEL", "RED", "--out", "OUT", "--target", "mauve"], "got 'mauve'"),
+        (["explain", "MODEL", "RED", "--out", "OUT", "--against", "mauve"], "got 'mauve'"),
+        (["explain", "MODEL", "RED", "--out", "OUT", "--layer", "stem"], "no layer 'stem'"),
         (["data", "render", "--out", "OUT", "--count", "0"], "`count` must be"),
         (["data", "render", "--out", "OUT", "--size", "0"], "`image_size` must be"),
         (["list", "backbone"], "Unknown family 'backbone'"),

@@ -65,7 +65,7 @@ class PlanetNet(nn.Module):
 
     @functools.cached_property
     def feature_layers(self) -> tuple[str, ...]:
-        """The dotted names, inside the backbone, of the layers that Grad-CAM looks at."""
+        """The dotted names, inside the backbone, of the layers that explainers look at."""
         if self.spec.feature_layers is not None:
             return self.spec.feature_layers
         return find_feature_layers(self.backbone, self.input_spec.image_size)

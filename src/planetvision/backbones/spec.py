@@ -32,7 +32,7 @@ class BackboneSpec(Entry):
         weights: Where its pretrained weights come from; empty where there are none.
         licence: The licence of those weights.
         feature_size: C.
-        feature_layers: The layers that Grad-CAM looks at, as dotted names.
+        feature_layers: The layers that the CAM methods look at, as dotted names.
         feature_layout: How those layers' outputs are laid out.
         block_layers: The layers that are frozen and trained as one, from input to output, as
             dotted names.

@@ -1,0 +1,222 @@
+"""`VotingPlanetClassifier`: several trained models that answer together."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from planetvision.answering import NO_TRUST, AnsweringModel
+from planetvision.classifier import PlanetClassifier
+from planetvision.config import InputSpec, Precision, Tta
+from planetvision.data import Catalog, Label
+from planetvision.errors import ModelFormatError, NotFittedError, SettingsError
+from planetvision.files import create_output_folder, write_json
+from planetvision.results import Evaluation, Explanation, Explanations, Predictions
+
+__all__ = ["VotingPlanetClassifier", "load_classifier"]
+
+_FILE = "voting.json"
+_FORMAT_VERSION = 1
+Member: TypeAlias = "PlanetClassifier | str | os.PathLike[str]"
+
+
+class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+    """Answers by the mean of the calibrated probabilities of several trained models.
+
+    The models may have different backbones, sizes and recipes, and know the same classes. An image
+    is unknown if the mean of the models' novelty is over the mean of their thresholds; how many
+    images of known bodies that loses is near the rejection rate, and no more bounded by it.
+
+    Args:
+        classifiers: Two trained classifiers or more, or the folders of saved ones.
+        weights: How much each counts; None counts them alike.
+
+    Attributes:
+        classes_: The labels, sorted.
+
+    Raises:
+        SettingsError: If there are fewer than two, or their classes or class maps differ.
+
+    Example:
+        ```
+        models = ["runs/seed-0/model", "runs/seed-1/model", "runs/seed-2/model"]
+        voting = VotingPlanetClassifier(models)
+        voting.evaluate("photos").save("report")
+        voting.save("model")
+        ```
+
+    References:
+        Lakshminarayanan, Pritzel & Blundell, Simple and Scalable Predictive Uncertainty Estimation
+        using Deep Ensembles, 2017, arXiv:1612.01474.
+    """
+
+    def __init__(
+        self, classifiers: Sequence[Member], *, weights: Sequence[float] | None = None
+    ) -> None:
+        self.classifiers = classifiers
+        self.weights = weights
+        self._members = [
+            member if isinstance(member, PlanetClassifier) else PlanetClassifier.load(member)
+            for member in classifiers
+        ]
+        self._shares = _check_members(self._members, weights)
+        self.classes_ = self._members[0].classes_
+
+    @property
+    def class_map(self) -> Mapping[Label, Label | None] | None:  # type: ignore[override]
+        """New names of classes, for `score` and `evaluate`."""
+        return self._members[0].class_map
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Writes the models to one folder, and returns it.
+
+        Raises:
+            OutputExistsError: If the folder is not empty and `overwrite` is false.
+            OutputError: If it cannot be written.
+        """
+        folder = create_output_folder(path, overwrite=overwrite)
+        names = [f"member-{number}" for number in range(1, len(self._members) + 1)]
+        for name, member in zip(names, self._members, strict=True):
+            member.save(folder / name, overwrite=overwrite)
+        write_json(
+            folder / _FILE,
+            {
+                "format_version": _FORMAT_VERSION,
+                "members": names,
+                "weights": self._shares.tolist(),
+            },
+        )
+        return folder
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        tuning: str = "auto",
+    ) -> VotingPlanetClassifier:
+        """Returns the models that `save` wrote.
+
+        Args:
+            path: The folder.
+            device: Where they shall run.
+            precision: In which arithmetic; `auto` is `fp32`.
+            tuning: The levers of the machine that are on.
+
+        Raises:
+            ModelFormatError: If a part is missing or damaged, or a newer version wrote it.
+        """
+        folder = Path(path)
+        try:
+            described = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+            version, names = described["format_version"], list(described["members"])
+            weights = [float(weight) for weight in described["weights"]]
+        except (OSError, ValueError, KeyError, TypeError) as cause:
+            raise ModelFormatError(
+                f"'{folder}' holds no models that vote ({_FILE} cannot be read: {cause}). Name the "
+                "folder that VotingPlanetClassifier.save wrote; one model alone is loaded by "
+                "PlanetClassifier.load.",
+                path=str(folder),
+            ) from cause
+        if version != _FORMAT_VERSION:
+            raise ModelFormatError(
+                f"The models in '{folder}' have format version {version!r}; this planetvision reads "
+                f"{_FORMAT_VERSION}. Update it: pip install --upgrade planetvision",
+                path=str(folder),
+            )
+        members = [
+            PlanetClassifier.load(folder / name, device=device, precision=precision, tuning=tuning)
+            for name in names
+        ]
+        return cls(members, weights=weights)
+
+    def set_progress(self, progress: bool) -> VotingPlanetClassifier:
+        """Shows progress bars, or no more; returns the classifier."""
+        for member in self._members:
+            member.set_params(progress=progress)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def _answer(
+        self, catalog: Catalog, *, rejection_rate: float | None, tta: Tta | None
+    ) -> Predictions:
+        given = [
+            member._answer(catalog, rejection_rate=rejection_rate, tta=tta)
+            for member in self._members
+        ]
+        probabilities = self._average([answers.probabilities for answers in given])
+        novelties = [answers.novelty for answers in given if answers.novelty is not None]
+        can_tell = len(novelties) == len(given)
+        thresholds = np.array([answers.threshold for answers in given])
+        return replace(
+            given[0],
+            probabilities=probabilities,
+            novelty=self._average(novelties) if can_tell else None,
+            threshold=float(self._shares @ thresholds) if can_tell else math.inf,
+            temperature=1.0,
+        )
+
+    def _explain(
+        self,
+        catalog: Catalog,
+        *,
+        method: str = "gradcam",
+        target: Label | None = None,
+        against: Label | None = None,
+        layers: Sequence[str] | None = None,
+        checked: Collection[int] | None = (),
+        rejection_rate: float | None = None,
+    ) -> Explanations:
+        if layers is not None:
+            raise SettingsError(
+                f"`layers` names layers of one backbone, and {len(self._members)} models vote, got "
+                f"{list(layers)!r}. Leave it out, or explain one of the models."
+            )
+        answers = self._answer(catalog, rejection_rate=rejection_rate, tta=None)
+        targets = [target if target is not None else label for label in answers.top_labels]
+        parts = [[] for _ in self._members]  # type: list[list[Explanation]]
+        return self._join(answers, parts, targets)
+
+    def _can_reject(self, rejection_rate: float | None) -> bool | None:
+        found = [member._can_reject(rejection_rate) for member in self._members]
+        return None if None in found else all(found)
+
+    def _get_input_spec(self) -> InputSpec:
+        return self._members[0]._get_input_spec()
+
+    def _test_part(self) -> Catalog:
+        raise NotFittedError(
+            "Models that vote keep no test part: what was none in the training of one may be in "
+            "that of another. Pass the data to evaluate on: evaluate('FOLDER')."
+        )
+
+    def _keep_score(self, evaluation: Evaluation) -> None:
+        raise AssertionError("there is no test part")
+
+    def _describe_model(self) -> dict[str, Mapping[str, Any]]:
+        described = [member._describe_model() for member in self._members]
+        return {
+            name: {
+                f"model {number}, {key}": value
+                for number, parts in enumerate(described, start=1)
+                for key, value in parts[name].items()
+            }
+            for name in ("model", "settings")
+        }
+
+    def _average(self, arrays: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+        mean: npt.NDArray[np.float64] = np.tensordot(self._shares, np.stack(arrays), axes=1)
+        return mean
