@@ -40,6 +40,7 @@ ROOMS = (
     "auditing",
     "answering",
     "classifier",
+    "voting",
     "comparing",
     "runs",
     "crossval",

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from planetvision.training.rate_search import find_learning_rate
     from planetvision.training.trainer import Trainer
+    from planetvision.voting import VotingPlanetClassifier, load_classifier
 
 __version__ = "0.1.0"
 
@@ -82,6 +83,7 @@ _HOMES = {
     "TrackerLogger": "training.callbacks",
     "Trainer": "training.trainer",
     "TrainingHistory": "results",
+    "VotingPlanetClassifier": "voting",
     "audit": "auditing",
     "compare": "comparing",
     "cross_validate": "crossval",
@@ -96,6 +98,7 @@ _HOMES = {
     "list_optimizers": "optimizers",
     "list_recipes": "training",
     "list_schedulers": "schedules",
+    "load_classifier": "voting",
     "read_image": "data",
     "read_labelled": "data",
     "register_augmentation": "augment",
@@ -138,6 +141,7 @@ __all__ = [
     "TrackerLogger",
     "Trainer",
     "TrainingHistory",
+    "VotingPlanetClassifier",
     "__version__",
     "audit",
     "compare",
@@ -153,6 +157,7 @@ __all__ = [
     "list_optimizers",
     "list_recipes",
     "list_schedulers",
+    "load_classifier",
     "read_image",
     "read_labelled",
     "register_augmentation",

@@ -146,7 +146,7 @@ class AnsweringModel(abc.ABC):
         if others is not None and can_reject is None:
             raise SettingsError(NO_TRUST.format(name="others", value="images"))
         catalog = self._test_part() if X is None else self._read_test(X, y, columns, class_map)
-        spec = self._get_input_spec()
+        spec = self.input_spec
         survey, findings = audit_images(catalog, min_size=spec.decode_size, stretch=spec.stretch)
         evaluation = evaluate_catalog(
             catalog,
@@ -229,9 +229,10 @@ class AnsweringModel(abc.ABC):
     def _can_reject(self, rejection_rate: float | None) -> bool | None:
         """Returns whether anything may be called unknown; None if there is no score of novelty."""
 
+    @property
     @abc.abstractmethod
-    def _get_input_spec(self) -> InputSpec:
-        """Returns how images are decoded."""
+    def input_spec(self) -> InputSpec:
+        """What the network is shown; of several models, what the first one is shown."""
 
     @abc.abstractmethod
     def _test_part(self) -> Catalog:

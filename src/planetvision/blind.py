@@ -45,7 +45,7 @@ from planetvision.results.predictions import check_not_replaced
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planetvision.classifier import PlanetClassifier
+    from planetvision.answering import AnsweringModel
 
 __all__ = ["BlindSet", "make_blind_set", "score_blind_set"]
 
@@ -170,7 +170,7 @@ def make_blind_set(
 
 
 def score_blind_set(
-    classifier: PlanetClassifier,
+    classifier: AnsweringModel,
     folder: str | os.PathLike[str],
     mapping: str | os.PathLike[str],
 ) -> BlindResult:
@@ -242,8 +242,8 @@ def _read_mapping(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _warn_of_stretch(classifier: PlanetClassifier, stretches: list[str]) -> None:
-    expected = classifier.network_.input_spec.stretch
+def _warn_of_stretch(classifier: AnsweringModel, stretches: list[str]) -> None:
+    expected = classifier.input_spec.stretch
     other = [stretch for stretch in stretches if stretch not in ("", expected)]
     if other:
         warnings.warn(

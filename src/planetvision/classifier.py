@@ -440,7 +440,9 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         trust: Trust | None = judging["trust"]
         return None if trust is None else trust.get_threshold(judging["rejection_rate"]) < math.inf
 
-    def _get_input_spec(self) -> InputSpec:
+    @property
+    def input_spec(self) -> InputSpec:
+        """What the network is shown."""
         return self._network().input_spec
 
     def _keep_score(self, evaluation: Evaluation) -> None:

@@ -541,6 +541,23 @@ def compare(
 
 
 @app.command()
+def vote(
+    models: Annotated[
+        list[Path], typer.Argument(help="The folders of trained models.", show_default=False)
+    ],
+    out: Out,
+    overwrite: Overwrite = False,
+) -> None:
+    """Join trained models into one that answers by the mean of their probabilities."""
+    from planetvision.files import check_output
+    from planetvision.voting import VotingPlanetClassifier
+
+    check_output(out, overwrite=overwrite)
+    VotingPlanetClassifier(models).save(out, overwrite=overwrite)
+    typer.echo(f"{len(models)} models that vote: {out}")
+
+
+@app.command()
 def predict(
     model: Model,
     inputs: Inputs,
@@ -808,11 +825,11 @@ def _families() -> dict[str, Any]:
 
 def _load(model: Path, out: Path, *, overwrite: bool, quiet: bool, **running: Any) -> Any:
     """Returns the model that is to run in this way, once its output folder proves free."""
-    from planetvision.classifier import PlanetClassifier
     from planetvision.files import check_output
+    from planetvision.voting import load_classifier
 
     check_output(out, overwrite=overwrite)
-    return PlanetClassifier.load(model, **running).set_params(progress=not quiet)
+    return load_classifier(model, progress=not quiet, **running)
 
 
 def _check_run(

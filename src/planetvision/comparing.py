@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planetvision.classifier import PlanetClassifier
+from planetvision.answering import AnsweringModel
 from planetvision.config import Precision
 from planetvision.data import Catalog, Label, read_labelled
 from planetvision.errors import SettingsError, itemize
+from planetvision.voting import load_classifier
 
 if TYPE_CHECKING:
     from planetvision.data.catalog import ClassMap
@@ -24,8 +25,8 @@ _LETTERS = ("A", "B")
 
 
 def compare(
-    first: PlanetClassifier | str | os.PathLike[str],
-    second: PlanetClassifier | str | os.PathLike[str],
+    first: AnsweringModel | str | os.PathLike[str],
+    second: AnsweringModel | str | os.PathLike[str],
     X: Any,
     y: Iterable[Label] | None = None,
     *,
@@ -75,10 +76,10 @@ def compare(
         )
     classifiers = [
         model
-        if isinstance(model, PlanetClassifier)
-        else PlanetClassifier.load(
-            model, device=device, precision=precision, tuning=tuning
-        ).set_params(progress=progress)
+        if isinstance(model, AnsweringModel)
+        else load_classifier(
+            model, device=device, precision=precision, tuning=tuning, progress=progress
+        )
         for model in (first, second)
     ]
     catalog = _read(classifiers, X, y, columns, class_map)
@@ -88,7 +89,7 @@ def compare(
 
 
 def _read(
-    classifiers: list[PlanetClassifier],
+    classifiers: Sequence[AnsweringModel],
     X: Any,
     y: Iterable[Label] | None,
     columns: ColumnMap | None,

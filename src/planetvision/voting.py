@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from planetvision.answering import NO_TRUST, AnsweringModel
+from planetvision.answering import AnsweringModel
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import InputSpec, Precision, Tta
 from planetvision.data import Catalog, Label
-from planetvision.errors import ModelFormatError, NotFittedError, SettingsError
+from planetvision.errors import ModelFormatError, NotFittedError, SettingsError, itemize
+from planetvision.explain import EXPLAINERS
 from planetvision.files import create_output_folder, write_json
-from planetvision.results import Evaluation, Explanation, Explanations, Predictions
+from planetvision.results import Evaluation, Explanation, Explanations, Prediction, Predictions
 
 __all__ = ["VotingPlanetClassifier", "load_classifier"]
 
@@ -131,8 +132,8 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
             ) from cause
         if version != _FORMAT_VERSION:
             raise ModelFormatError(
-                f"The models in '{folder}' have format version {version!r}; this planetvision reads "
-                f"{_FORMAT_VERSION}. Update it: pip install --upgrade planetvision",
+                f"The models in '{folder}' have format version {version!r}; this planetvision "
+                f"reads {_FORMAT_VERSION}. Update it: pip install --upgrade planetvision",
                 path=str(folder),
             )
         members = [
@@ -186,16 +187,47 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
                 f"{list(layers)!r}. Leave it out, or explain one of the models."
             )
         answers = self._answer(catalog, rejection_rate=rejection_rate, tta=None)
-        targets = [target if target is not None else label for label in answers.top_labels]
-        parts = [[] for _ in self._members]  # type: list[list[Explanation]]
-        return self._join(answers, parts, targets)
+        pairs = [_choose_pair(answer, target, against) for answer in answers]
+        shown = {row for row, answer in enumerate(answers) if not answer.error}
+        parts = [
+            self._explain_with(member, catalog, pairs, shown, method, checked)
+            for member in self._members
+        ]
+        return _join_explanations(answers, parts, self._shares, method=method)
+
+    def _explain_with(
+        self,
+        member: PlanetClassifier,
+        catalog: Catalog,
+        pairs: Sequence[tuple[Label | None, Label | None]],
+        shown: Collection[int],
+        method: str,
+        checked: Collection[int] | None,
+    ) -> dict[int, Explanation]:
+        """Returns one model's explanation, by row, of the class that all of them answer."""
+        found: dict[int, Explanation] = {}
+        for pair in dict.fromkeys(pairs[row] for row in sorted(shown)):
+            rows = [row for row in sorted(shown) if pairs[row] == pair]
+            explanations = member._explain(
+                catalog.select(rows),
+                method=method,
+                target=pair[0] if EXPLAINERS.get(method).uses_target else None,
+                against=pair[1],
+                checked=None
+                if checked is None
+                else [at for at, row in enumerate(rows) if row in checked],
+            )
+            found |= dict(zip(rows, explanations, strict=True))
+        return found
 
     def _can_reject(self, rejection_rate: float | None) -> bool | None:
         found = [member._can_reject(rejection_rate) for member in self._members]
         return None if None in found else all(found)
 
-    def _get_input_spec(self) -> InputSpec:
-        return self._members[0]._get_input_spec()
+    @property
+    def input_spec(self) -> InputSpec:
+        """What the first model is shown."""
+        return self._members[0].input_spec
 
     def _test_part(self) -> Catalog:
         raise NotFittedError(
@@ -220,3 +252,120 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
     def _average(self, arrays: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
         mean: npt.NDArray[np.float64] = np.tensordot(self._shares, np.stack(arrays), axes=1)
         return mean
+
+
+def _check_members(
+    members: Sequence[PlanetClassifier], weights: Sequence[float] | None
+) -> npt.NDArray[np.float64]:
+    """Returns the share of each model, once they prove able to vote."""
+    if len(members) < 2:
+        raise SettingsError(
+            f"`classifiers` must hold two trained models or more, got {len(members)}. One alone "
+            "answers by itself."
+        )
+    for number, member in enumerate(members, start=1):
+        if not hasattr(member, "network_"):
+            raise NotFittedError(f"Model {number} of those that vote is not trained. Call fit.")
+    first, *rest = members
+    problems = []
+    for number, member in enumerate(rest, start=2):
+        if member.classes_.tolist() != first.classes_.tolist():
+            one, other = (", ".join(map(str, model.classes_.tolist())) for model in (first, member))
+            problems.append(f"model 1 knows {one}, model {number} {other}")
+        if (member.class_map or {}) != (first.class_map or {}):
+            problems.append(
+                f"the class map of model 1 is {first.class_map}, that of model {number} "
+                f"{member.class_map}"
+            )
+    if problems:
+        raise SettingsError(
+            itemize(
+                "Models that vote must know the same classes under the same names. Train them on "
+                "the same data:",
+                problems,
+            ),
+            problems=problems,
+        )
+    shares = np.ones(len(members)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if shares.shape != (len(members),) or not (shares > 0).all() or not np.isfinite(shares).all():
+        raise SettingsError(
+            f"`weights` must hold a positive number for each of the {len(members)} models, got "
+            f"{weights!r}. Leave it out to count them alike."
+        )
+    total: npt.NDArray[np.float64] = shares / shares.sum()
+    return total
+
+
+def _choose_pair(
+    answer: Prediction, target: Label | None, against: Label | None
+) -> tuple[Label | None, Label | None]:
+    """Returns the class to explain, and the one that it is set against."""
+    explained = answer.top_label if target is None else target
+    if target is None and against is not None and explained == against:
+        return explained, answer.second_label
+    return explained, against
+
+
+def _join_explanations(
+    answers: Predictions,
+    parts: Sequence[Mapping[int, Explanation]],
+    shares: npt.NDArray[np.float64],
+    *,
+    method: str,
+) -> Explanations:
+    """Returns the mean of the models' maps, each scaled to 1, on the finest grid of theirs."""
+    import cv2
+
+    items = []
+    for row, answer in enumerate(answers):
+        if answer.error:
+            items.append(Explanation.create_failed(answer.path, answer.error, method=method))
+            continue
+        given = [part[row] for part in parts]
+        height, width = max((item.heatmap.shape for item in given), key=lambda size: size[0])
+        maps = [
+            cv2.resize(item.heatmap, (width, height), interpolation=cv2.INTER_LINEAR)
+            for item in given
+        ]
+        mean = np.tensordot(shares, np.stack(maps), axes=1)
+        peak = float(mean.max())
+        items.append(
+            replace(
+                given[0],
+                heatmap=(mean / peak if peak > 0 else mean).astype(np.float32),
+                label=answer.label,
+                confidence=answer.confidence,
+                known=answer.known,
+                layers=(),
+            )
+        )
+    return Explanations(items=tuple(items))
+
+
+def load_classifier(
+    path: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    tuning: str = "auto",
+    progress: bool = False,
+) -> PlanetClassifier | VotingPlanetClassifier:
+    """Returns the model in a folder, be it one or several that vote.
+
+    Args:
+        path: The folder.
+        device: Where it shall run.
+        precision: In which arithmetic; `auto` is `fp32`.
+        tuning: The levers of the machine that are on.
+        progress: Whether it shows progress bars.
+
+    Raises:
+        ModelFormatError: If a part is missing or damaged, or a newer version wrote it.
+        UnknownNameError: If its backbone or head is not registered here.
+    """
+    running: dict[str, Any] = {"device": device, "precision": precision, "tuning": tuning}
+    if Path(path, _FILE).is_file():
+        return VotingPlanetClassifier.load(path, **running).set_progress(progress)
+    classifier: PlanetClassifier = PlanetClassifier.load(path, **running)
+    classifier.set_params(progress=progress)
+    return classifier

@@ -69,6 +69,31 @@ class Explanation:
             return "no one class"
         return str(self.target) if self.against is None else f"{self.target} against {self.against}"
 
+    @classmethod
+    def create_failed(
+        cls, path: str, error: str, *, method: str = "", layers: tuple[str, ...] = ()
+    ) -> Explanation:
+        """Returns that of an image that could not be read.
+
+        Args:
+            path: What the image is called.
+            error: Why it could not be read.
+            method: The registered explainer.
+            layers: The layers it looked at.
+        """
+        return cls(
+            path=path,
+            image=np.zeros((1, 1, 3), dtype=np.uint8),
+            heatmap=np.zeros((1, 1), dtype=np.float32),
+            label=None,
+            confidence=float("nan"),
+            target=None,
+            method=method,
+            layers=layers,
+            error=error,
+            known=False,
+        )
+
     @property
     def answer(self) -> str:
         """The label, with its probability if it is a class, for pictures."""
