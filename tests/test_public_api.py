@@ -35,6 +35,7 @@ PUBLIC = [
     "TrackerLogger",
     "Trainer",
     "TrainingHistory",
+    "Verification",
     "__version__",
     "audit",
     "find_learning_rate",
@@ -62,6 +63,7 @@ PUBLIC = [
     "register_scheduler",
     "render_body",
     "save_manifest",
+    "verify",
     "write_dataset",
 ]
 ROOMS = {
@@ -171,6 +173,7 @@ ROOMS = {
         "Audit",
         "Baseline",
         "BlindResult",
+        "Check",
         "EpochRecord",
         "Evaluation",
         "Explanation",
@@ -179,6 +182,7 @@ ROOMS = {
         "Prediction",
         "Predictions",
         "TrainingHistory",
+        "Verification",
     ],
     "schedules": [
         "SCHEDULES",
@@ -191,6 +195,7 @@ ROOMS = {
 }
 MODULES = (
     "calibration",
+    "card",
     "classifier",
     "cli",
     "config",
@@ -205,6 +210,7 @@ MODULES = (
     "runs",
     "runtime",
     "storage",
+    "verifying",
 )
 HEAVY = ("torch", "torchvision", "timm", "accelerate", "sklearn", "matplotlib", "pandas")
 
@@ -290,5 +296,15 @@ def test_python_m_planetvision_is_the_command() -> None:
     result = run_python("-m", "planetvision", "--help")
     assert result.returncode == 0, result.stderr
     assert "Usage: " in result.stdout
-    for command in ("train", "evaluate", "predict", "explain", "list", "doctor", "demo", "data"):
+    for command in (
+        "train",
+        "evaluate",
+        "predict",
+        "explain",
+        "verify",
+        "list",
+        "doctor",
+        "demo",
+        "data",
+    ):
         assert command in result.stdout

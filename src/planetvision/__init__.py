@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Prediction,
         Predictions,
         TrainingHistory,
+        Verification,
     )
     from planetvision.schedules import list_schedulers, register_scheduler
     from planetvision.training import list_recipes, register_recipe
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     )
     from planetvision.training.rate_search import find_learning_rate
     from planetvision.training.trainer import Trainer
+    from planetvision.verifying import verify
 
 __version__ = "0.1.0"
 
@@ -76,6 +78,7 @@ _HOMES = {
     "TrackerLogger": "training.callbacks",
     "Trainer": "training.trainer",
     "TrainingHistory": "results",
+    "Verification": "results",
     "audit": "auditing",
     "find_learning_rate": "training.rate_search",
     "list_augmentations": "augment",
@@ -102,6 +105,7 @@ _HOMES = {
     "register_scheduler": "schedules",
     "render_body": "render",
     "save_manifest": "data",
+    "verify": "verifying",
     "write_dataset": "render",
 }
 
@@ -128,6 +132,7 @@ __all__ = [
     "TrackerLogger",
     "Trainer",
     "TrainingHistory",
+    "Verification",
     "__version__",
     "audit",
     "find_learning_rate",
@@ -155,6 +160,7 @@ __all__ = [
     "register_scheduler",
     "render_body",
     "save_manifest",
+    "verify",
     "write_dataset",
 ]
 

@@ -6,12 +6,14 @@ from planetvision.results.evaluation import Evaluation
 from planetvision.results.explanations import Explanation, Explanations
 from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.results.predictions import UNKNOWN, Prediction, Predictions
+from planetvision.results.verification import Check, Verification
 
 __all__ = [
     "UNKNOWN",
     "Audit",
     "Baseline",
     "BlindResult",
+    "Check",
     "EpochRecord",
     "Evaluation",
     "Explanation",
@@ -20,4 +22,5 @@ __all__ = [
     "Prediction",
     "Predictions",
     "TrainingHistory",
+    "Verification",
 ]
