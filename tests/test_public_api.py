@@ -38,6 +38,7 @@ PUBLIC = [
     "Trainer",
     "TrainingHistory",
     "VotingPlanetClassifier",
+    "Verification",
     "__version__",
     "audit",
     "compare",
@@ -68,6 +69,7 @@ PUBLIC = [
     "register_scheduler",
     "render_body",
     "save_manifest",
+    "verify",
     "write_dataset",
 ]
 ROOMS = {
@@ -210,6 +212,7 @@ ROOMS = {
         "BlindResult",
         "Comparison",
         "CrossValidation",
+        "Check",
         "EpochRecord",
         "Evaluation",
         "Explanation",
@@ -219,6 +222,7 @@ ROOMS = {
         "Prediction",
         "Predictions",
         "TrainingHistory",
+        "Verification",
     ],
     "schedules": [
         "SCHEDULES",
@@ -231,6 +235,7 @@ ROOMS = {
 }
 MODULES = (
     "calibration",
+    "card",
     "classifier",
     "cli",
     "comparing",
@@ -247,6 +252,7 @@ MODULES = (
     "runs",
     "runtime",
     "storage",
+    "verifying",
 )
 HEAVY = ("torch", "torchvision", "timm", "accelerate", "sklearn", "matplotlib", "pandas")
 
@@ -339,6 +345,9 @@ def test_python_m_planetvision_is_the_command() -> None:
         "crossval",
         "predict",
         "explain",
+        "predict",
+        "explain",
+        "verify",
         "list",
         "doctor",
         "demo",

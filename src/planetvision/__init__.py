@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Prediction,
         Predictions,
         TrainingHistory,
+        Verification,
     )
     from planetvision.schedules import list_schedulers, register_scheduler
     from planetvision.training import list_recipes, register_recipe
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     )
     from planetvision.training.rate_search import find_learning_rate
     from planetvision.training.trainer import Trainer
+    from planetvision.verifying import verify
     from planetvision.voting import VotingPlanetClassifier, load_classifier
 
 __version__ = "0.1.0"
@@ -84,6 +86,7 @@ _HOMES = {
     "Trainer": "training.trainer",
     "TrainingHistory": "results",
     "VotingPlanetClassifier": "voting",
+    "Verification": "results",
     "audit": "auditing",
     "compare": "comparing",
     "cross_validate": "crossval",
@@ -113,6 +116,7 @@ _HOMES = {
     "register_scheduler": "schedules",
     "render_body": "render",
     "save_manifest": "data",
+    "verify": "verifying",
     "write_dataset": "render",
 }
 
@@ -141,6 +145,7 @@ __all__ = [
     "TrackerLogger",
     "Trainer",
     "TrainingHistory",
+    "Verification",
     "VotingPlanetClassifier",
     "__version__",
     "audit",
@@ -172,6 +177,7 @@ __all__ = [
     "register_scheduler",
     "render_body",
     "save_manifest",
+    "verify",
     "write_dataset",
 ]
 

@@ -119,7 +119,7 @@ class AnsweringModel(abc.ABC):
         """Returns how good the classifier is, with intervals.
 
         Classes that the model does not know are left out with a warning, and their images count as
-        others.
+        others. The scores are kept, and a model that is saved afterwards tells them.
 
         Args:
             X: As for `fit`; of a folder with a `test/` part, that part alone is used. None takes
@@ -160,8 +160,7 @@ class AnsweringModel(abc.ABC):
             can_reject=bool(can_reject),
             about=self._describe(catalog, findings, tta=tta),
         )
-        if X is None:
-            self._keep_score(evaluation)
+        self._keep_scores(evaluation, None if X is None else catalog.origin)
         return evaluation
 
     def explain(
@@ -239,8 +238,8 @@ class AnsweringModel(abc.ABC):
         """Returns the test part that was kept in training."""
 
     @abc.abstractmethod
-    def _keep_score(self, evaluation: Evaluation) -> None:
-        """Keeps the score on the test part that was kept in training."""
+    def _keep_scores(self, evaluation: Evaluation, origin: str | None) -> None:
+        """Keeps the scores on the test part, or on other images and what they are called."""
 
     @abc.abstractmethod
     def _describe_model(self) -> dict[str, Mapping[str, Any]]:

@@ -114,7 +114,11 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         recipe_: The recipe as it was run.
         weights_: Where the backbone's first weights came from.
         metrics_: What was measured on the way: numbers of images, validation loss and accuracy,
-            and, after `evaluate()`, the accuracy on the test part. It is saved with the model.
+            after `evaluate()` the scores on the test part (`test`), and after `evaluate(X)` those
+            on other images (`elsewhere`). It is saved with the model.
+        data_: What it was trained on, as JSON can hold it: images by class and part, the split,
+            findings and baselines of the audit. It is saved with the model; None in models that
+            were saved before it was recorded.
     """
 
     classes_: npt.NDArray[Any]
@@ -125,6 +129,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
     trust_: Trust | None
     recipe_: Recipe
     metrics_: dict[str, Any]
+    data_: dict[str, Any] | None
     weights_: str
 
     def __init__(
@@ -240,6 +245,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             )
         plan = create_plan(self)
         recipe, spec = plan.recipe, plan.input_spec
+        from planetvision.card import describe_data
         from planetvision.data.cache import create_cache
         from planetvision.data.loading import create_datasets
         from planetvision.data.preparation import prepare_catalog
@@ -250,6 +256,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         # The split is tried first: it costs nothing, and decoding every file does.
         catalog = read_labelled(X, y, groups=groups, columns=columns, class_map=self.class_map)
         self._split(catalog)
+        has_groups = catalog.groups is not None
         cache = create_cache(self.cache, gigabytes=self.cache_gigabytes)
         prepared = prepare_catalog(
             catalog,
@@ -301,7 +308,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         )
         history = trainer.fit(train, val, resume=checkpoints if resume else None)
         self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
-        self.trust_ = None
+        self.trust_ = self.data_ = None
         self.classes_ = np.array(classes)
         self.weights_ = plan.weights_used
         self.metrics_ = {
@@ -324,10 +331,22 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             progress=self.progress and is_main_process(),
         )
         self.audit_ = self._audit(prepared)
+        self.data_ = describe_data(
+            self.audit_,
+            given_splits=prepared.given_splits,
+            has_groups=has_groups,
+            group_duplicates=self.group_duplicates,
+            val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction,
+            seed=self.random_state,
+        )
         return self
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Writes the model to a folder, safetensors and JSON, and returns the folder.
+
+        `MODEL_CARD.md` in it tells what the model is, and `SHA256SUMS` lists its files' hashes for
+        `planetvision.verify`.
 
         Raises:
             OutputExistsError: If the folder is not empty and `overwrite` is false.
@@ -345,6 +364,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             settings=self._portable_settings(),
             weights=self.weights_,
             metrics=self.metrics_,
+            data=self.data_,
         )
         return save_model(model, path, overwrite=overwrite)
 
@@ -381,6 +401,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         classifier.trust_ = model.trust
         classifier.classes_ = np.array(model.classes)
         classifier.metrics_ = dict(model.metrics)
+        classifier.data_ = None if model.data is None else dict(model.data)
         classifier.weights_ = model.weights
         return classifier
 
@@ -445,9 +466,25 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         """What the network is shown."""
         return self._network().input_spec
 
-    def _keep_score(self, evaluation: Evaluation) -> None:
-        kept = ("accuracy", "n", "accuracy_ci95", "macro_f1")
-        self.metrics_["test"] = {name: evaluation.metrics[name] for name in kept}
+    def _keep_scores(self, evaluation: Evaluation, origin: str | None) -> None:
+        """Keeps the scores on the test part, or on other images and what they are called."""
+        from planetvision.card import describe_scores, name_origin
+
+        learned = None
+        if hasattr(self, "split_"):
+            rows = zip(self.split_.hashes or (), self.split_.splits or (), strict=True)
+            learned = {value for value, split in rows if split != "test"}
+        scores = describe_scores(evaluation, learned=learned)
+        if origin is None:
+            self.metrics_["test"] = scores
+            return
+        kept = [
+            other
+            for other in self.metrics_.get("elsewhere", ())
+            if other["fingerprint"] != scores["fingerprint"]
+        ]
+        if scores["fingerprint"] != self.metrics_.get("test", {}).get("fingerprint"):
+            self.metrics_["elsewhere"] = [*kept, {"origin": name_origin(origin), **scores}]
 
     def _describe_model(self) -> dict[str, Mapping[str, Any]]:
         network = self._network()

@@ -541,6 +541,47 @@ def compare(
 
 
 @app.command()
+def verify(
+    model: Model,
+    data: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer on Python 3.10
+        typer.Argument(
+            help="Labelled images to evaluate it on again, as for `evaluate`.", show_default=False
+        ),
+    ] = None,
+    column: Columns = None,
+    class_map: ClassMap = None,
+    device: Device = "auto",
+    precision: Arithmetic = Precision.auto,
+    tuning: Tuning = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Compare a model with its hashes and, given data, its scores with those that were saved."""
+    from planetvision.verifying import verify as verify_model
+
+    verification = verify_model(
+        model,
+        data,
+        columns=_parse_pairs(column, "--column"),
+        class_map=_parse_pairs(class_map, "--class"),
+        device=device,
+        precision=precision.value,
+        tuning=tuning,
+        progress=not quiet,
+    )
+    _show_table(
+        [(check.subject, check.name, check.result) for check in verification.checks],
+        flush_right=False,
+    )
+    for note in verification.notes:
+        typer.echo(f"\nnote: {note}")
+    typer.echo(f"\n{verification}")
+    if not verification.is_intact:
+        raise typer.Exit(1)
+    _finish(verification.evaluation.failed if verification.evaluation else [])
+
+
+@app.command()
 def vote(
     models: Annotated[
         list[Path], typer.Argument(help="The folders of trained models.", show_default=False)
@@ -930,13 +971,13 @@ def _show_rows(rows: Sequence[tuple[str, ...]]) -> None:
         typer.echo(f"... and {len(rows) - _SHOWN_ROWS} more")
 
 
-def _show_table(rows: Sequence[tuple[str, ...]]) -> None:
+def _show_table(rows: Sequence[tuple[str, ...]], *, flush_right: bool = True) -> None:
     if not rows:
         return
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         cells = [
-            cell.ljust(width) if column == 0 else cell.rjust(width)
+            cell.rjust(width) if column and flush_right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         typer.echo("  ".join(cells).rstrip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import tempfile
@@ -20,6 +21,7 @@ __all__ = [
     "check_output",
     "create_output_folder",
     "create_table",
+    "hash_file",
     "write_atomically",
     "write_bytes",
     "write_json",
@@ -96,6 +98,19 @@ def create_output_folder(path: str | os.PathLike[str], *, overwrite: bool = Fals
             path=str(folder),
         ) from cause
     return folder
+
+
+def hash_file(path: Path) -> str:
+    """Returns the SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

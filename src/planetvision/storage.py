@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from planetvision.card import render_card
 from planetvision.config import InputSpec, Recipe
 from planetvision.data.catalog import Label
 from planetvision.errors import ModelFormatError, SettingsError, itemize
-from planetvision.files import create_output_folder, write_atomically, write_json
+from planetvision.files import (
+    create_output_folder,
+    hash_file,
+    write_atomically,
+    write_json,
+    write_text,
+)
 from planetvision.inference.trust import Trust
 from planetvision.network import PlanetNet, create_network
 from planetvision.runtime import list_versions
 
 __all__ = [
+    "CARD_FILE",
     "CONFIG_FILE",
     "FORMAT_VERSION",
+    "SUMS_FILE",
     "TRUST_FILE",
     "WEIGHTS_FILE",
     "SavedModel",
     "load_model",
+    "read_sums",
     "save_model",
 ]
 
@@ -35,6 +47,8 @@ FORMAT_VERSION = 2
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 TRUST_FILE = "trust.safetensors"
+CARD_FILE = "MODEL_CARD.md"
+SUMS_FILE = "SHA256SUMS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +66,8 @@ class SavedModel:
         settings: The classifier's arguments.
         weights: Where the backbone's first weights came from.
         metrics: What was measured in training.
+        data: What it was trained on, as `card.describe_data` tells it; None in models that were
+            saved before it was recorded.
         versions: The packages it was saved with.
     """
 
@@ -64,6 +80,7 @@ class SavedModel:
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -71,6 +88,11 @@ def save_model(
     model: SavedModel, folder: str | os.PathLike[str], *, overwrite: bool = False
 ) -> Path:
     """Writes the model and returns its folder.
+
+    Beside the tensors and `config.json` it holds `MODEL_CARD.md`, which tells a person what the
+    model is, and `SHA256SUMS`, which is written last: `sha256sum -c SHA256SUMS` reads it, and
+    `planetvision verify`. Where a process is killed while it writes over another model,
+    `load_model` reads what is there or says that it does not belong together.
 
     Args:
         model: The model.
@@ -82,6 +104,8 @@ def save_model(
         OutputError: If it cannot be written.
     """
     target = create_output_folder(folder, overwrite=overwrite)
+    for name in (SUMS_FILE, CARD_FILE):
+        (target / name).unlink(missing_ok=True)  # of the model that was there before
     network = model.network
     config = {
         "format_version": FORMAT_VERSION,
@@ -97,20 +121,51 @@ def save_model(
         "trust": model.trust.to_dict() if model.trust else None,
         "settings": dict(model.settings),
         "metrics": dict(model.metrics),
+        "data": None if model.data is None else dict(model.data),
         "versions": list_versions(),
     }
     tensors = {
         name: value.detach().to("cpu").contiguous().clone()
         for name, value in network.state_dict().items()
     }
-    write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path))
-    if model.trust:
-        trusted = model.trust.to_tensors()
+    trusted = model.trust.to_tensors() if model.trust else {}
+    # In both files: they belong together, whatever was there before and whenever writing ends.
+    fingerprint = _fingerprint(config, tensors, trusted)
+    config["fingerprint"] = fingerprint
+    header = {"format": "pt", "fingerprint": fingerprint}
+    write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path, header))
+    if trusted:
         write_atomically(target / TRUST_FILE, lambda path: save_file(trusted, path))
     write_json(target / CONFIG_FILE, config)
-    if not model.trust:
+    if not trusted:
         (target / TRUST_FILE).unlink(missing_ok=True)  # of the model that was there before
+    # The model is on disk: whatever these two meet with, it is not lost.
+    write_text(target / CARD_FILE, render_card(config, threshold=_get_threshold(model)))
+    names = [CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, *([TRUST_FILE] if trusted else [])]
+    sums = "".join(f"{hash_file(target / name)}  {name}\n" for name in names)
+    write_text(target / SUMS_FILE, sums)
     return target
+
+
+def read_sums(folder: str | os.PathLike[str]) -> tuple[dict[str, str], list[int]]:
+    """Returns the SHA-256 of each file that `SHA256SUMS` lists, and the lines that say nothing.
+
+    Args:
+        folder: The model's folder.
+
+    Raises:
+        OSError: If there is no such file, or it cannot be read.
+    """
+    text = Path(folder, SUMS_FILE).read_bytes().decode("utf-8", errors="surrogateescape")
+    sums, damaged = {}, []
+    *lines, rest = text.split("\n")
+    for number, line in enumerate([*lines, rest] if rest else lines, start=1):
+        found = re.fullmatch(r"([0-9a-f]{64}) [ *]([^/\\\0]+)", line.removesuffix("\r"))
+        if found and found[2] not in ("..", "."):
+            sums[found[2]] = found[1]
+        else:
+            damaged.append(number)
+    return sums, damaged
 
 
 def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> SavedModel:
@@ -148,6 +203,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
             settings=config["settings"],
             weights=config["backbone"]["weights"],
             metrics=config["metrics"],
+            data=_check_data(config.get("data")),
             versions=config["versions"],
         )
     except LookupError as cause:
@@ -159,9 +215,35 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
         raise _damaged(root, f"{CONFIG_FILE} lacks {cause}") from cause
     except (TypeError, AttributeError, SettingsError) as cause:
         raise _damaged(root, f"{CONFIG_FILE} is not as planetvision writes it ({cause})") from cause
-    _fill(network, root)
+    _fill(network, root, fingerprint=config.get("fingerprint"))
     network.eval()
     return model
+
+
+def _fingerprint(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
+    trusted: Mapping[str, torch.Tensor],
+) -> str:
+    """Returns the SHA-256 of all that the model's answers depend on, in hexadecimal."""
+    parts = ("classes", "backbone", "head", "preprocessing", "trust")
+    digest = hashlib.sha256(json.dumps([config[name] for name in parts]).encode())
+    for group in (tensors, trusted):
+        for name, value in sorted(group.items()):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+            digest.update(value.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _get_threshold(model: SavedModel) -> float | None:
+    """Returns the novelty over which an image is unknown at the model's rate; None if not known."""
+    rate = model.settings.get("rejection_rate")
+    if model.trust is None or rate is None:
+        return None
+    try:
+        return model.trust.get_threshold(rate)
+    except SettingsError:  # a rate that prediction will refuse; a model is saved all the same
+        return None
 
 
 def _damaged(root: Path, what: str) -> ModelFormatError:
@@ -198,6 +280,12 @@ def _read_config(root: Path) -> dict[str, Any]:
     return dict(config)
 
 
+def _check_data(data: object) -> Mapping[str, Any] | None:
+    if data is not None and not isinstance(data, Mapping):
+        raise TypeError(f"'data' is no object: {data!r}")
+    return data
+
+
 def _read_trust(fields: Mapping[str, Any] | None, root: Path) -> Trust | None:
     if fields is None:
         return None
@@ -214,11 +302,16 @@ def _read_trust(fields: Mapping[str, Any] | None, root: Path) -> Trust | None:
         raise _damaged(root, what) from cause
 
 
-def _fill(network: PlanetNet, root: Path) -> None:
+def _fill(network: PlanetNet, root: Path, *, fingerprint: str | None) -> None:
     try:
         tensors = load_file(root / WEIGHTS_FILE)
+        with safe_open(root / WEIGHTS_FILE, framework="pt") as file:
+            told = (file.metadata() or {}).get("fingerprint", fingerprint)
     except (SafetensorError, OSError) as cause:
         raise _damaged(root, f"{WEIGHTS_FILE} cannot be read ({cause})") from cause
+    if told != fingerprint:
+        what = f"{WEIGHTS_FILE} and {CONFIG_FILE} are of two models, as if saving was cut off"
+        raise _damaged(root, what)
     expected = network.state_dict()
     problems = _compare(tensors, expected)
     if problems:

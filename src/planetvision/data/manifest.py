@@ -21,7 +21,7 @@ from planetvision.data.tables import is_whole_number
 from planetvision.errors import DataWarning, OutputError, OutputExistsError, SettingsError, count
 from planetvision.files import write_table
 
-__all__ = ["hash_source", "hash_sources", "save_manifest"]
+__all__ = ["fingerprint_hashes", "hash_source", "hash_sources", "save_manifest"]
 
 _BLOCK_BYTES = 1 << 20
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -70,6 +70,18 @@ def hash_sources(sources: Sequence[ImageSource]) -> tuple[str, ...]:
     """Returns the hash of each image, in parallel; empty where a file cannot be read."""
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         return tuple(pool.map(_try_hash, sources))
+
+
+def fingerprint_hashes(hashes: Sequence[str]) -> str:
+    """Returns the SHA-256 over the sorted hashes of images, in hexadecimal.
+
+    It is the same for the same images, in whatever order and under whatever names.
+
+    Args:
+        hashes: The hash of each image.
+    """
+    text = "".join(f"{value}\n" for value in sorted(hashes))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _try_hash(source: ImageSource) -> str:

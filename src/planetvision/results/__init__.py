@@ -8,12 +8,14 @@ from planetvision.results.evaluation import Evaluation
 from planetvision.results.explanations import Explanation, Explanations
 from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.results.predictions import UNKNOWN, Prediction, Predictions
+from planetvision.results.verification import Check, Verification
 
 __all__ = [
     "UNKNOWN",
     "Audit",
     "Baseline",
     "BlindResult",
+    "Check",
     "Comparison",
     "CrossValidation",
     "EpochRecord",
@@ -25,4 +27,5 @@ __all__ = [
     "Prediction",
     "Predictions",
     "TrainingHistory",
+    "Verification",
 ]
