@@ -3,6 +3,11 @@
 from planetvision.results.audit import Audit, Baseline, Finding
 from planetvision.results.blind import BlindResult
 from planetvision.results.evaluation import Evaluation
+from planetvision.results.explanation_checks import (
+    Comparison,
+    ExplanationChecks,
+    ExplanationVerdict,
+)
 from planetvision.results.explanations import Explanation, Explanations
 from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.results.predictions import UNKNOWN, Prediction, Predictions
@@ -12,9 +17,12 @@ __all__ = [
     "Audit",
     "Baseline",
     "BlindResult",
+    "Comparison",
     "EpochRecord",
     "Evaluation",
     "Explanation",
+    "ExplanationChecks",
+    "ExplanationVerdict",
     "Explanations",
     "Finding",
     "Prediction",
