@@ -5,6 +5,11 @@ from planetvision.results.blind import BlindResult
 from planetvision.results.comparison import Comparison
 from planetvision.results.crossvalidation import CrossValidation, FoldScore
 from planetvision.results.evaluation import Evaluation
+from planetvision.results.explanation_checks import (
+    ExplanationChecks,
+    ExplanationVerdict,
+    SignTest,
+)
 from planetvision.results.explanations import Explanation, Explanations
 from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.results.predictions import UNKNOWN, Prediction, Predictions
@@ -21,11 +26,14 @@ __all__ = [
     "EpochRecord",
     "Evaluation",
     "Explanation",
+    "ExplanationChecks",
+    "ExplanationVerdict",
     "Explanations",
     "Finding",
     "FoldScore",
     "Prediction",
     "Predictions",
+    "SignTest",
     "TrainingHistory",
     "Verification",
 ]
