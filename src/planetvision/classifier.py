@@ -536,7 +536,6 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
     ) -> Explanations:
         from planetvision.explain.explainer import explain_catalog
 
-        del checked
         return explain_catalog(
             self._network(),
             catalog,
@@ -546,6 +545,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             target=target,
             against=against,
             layers=layers,
+            checked=checked,
             **self._judging(rejection_rate),
         )
 

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
@@ -658,6 +658,9 @@ def explain(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="A layer of the backbone to look at; may be given more than once."),
     ] = None,
+    check: Annotated[
+        bool, typer.Option(help="Check each map, by some forty passes an image.")
+    ] = True,
     rejection_rate: RejectionRate = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -673,12 +676,28 @@ def explain(
         target=classes.get(target, target) if target is not None else None,
         against=classes.get(against, against) if against is not None else None,
         layers=layer or None,
+        checks=check,
         rejection_rate=rejection_rate,
     )
     folder = explanations.save(out, overwrite=overwrite)
-    _show_rows([(row.path, row.subject, row.method) for row in explanations if not row.error])
+    _show_rows(list(_list_explanations(explanations)))
+    if check and explanations.verdict is not None:
+        typer.echo(f"\n{explanations.verdict}")
     typer.echo(f"\n{len(explanations) - len(explanations.failed)} explained: {folder}")
     _finish(explanations.failed)
+
+
+def _list_explanations(explanations: Any) -> Iterator[tuple[str, ...]]:
+    from planetvision.results.predictions import format_share
+
+    yield "image", "evidence for", "method", "on the body", "by chance"
+    figures = explanations.checks.to_figures()
+    for row, item in enumerate(explanations):
+        if item.error:
+            continue
+        shares = (figures["energy_on_body"][row], figures["body_share"][row])
+        cells = ["-" if share != share else format_share(share) for share in shares]
+        yield item.path, item.subject, item.method, *cells
 
 
 @data_app.command("render")

@@ -21,7 +21,15 @@ from planetvision.data import Catalog, Label
 from planetvision.errors import ModelFormatError, NotFittedError, SettingsError, itemize
 from planetvision.explain import EXPLAINERS
 from planetvision.files import create_output_folder, write_json
-from planetvision.results import Evaluation, Explanation, Explanations, Prediction, Predictions
+from planetvision.results import (
+    Evaluation,
+    Explanation,
+    ExplanationChecks,
+    Explanations,
+    Prediction,
+    Predictions,
+)
+from planetvision.results.explanation_checks import FIGURES
 
 __all__ = ["VotingPlanetClassifier", "load_classifier"]
 
@@ -203,9 +211,10 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
         shown: Collection[int],
         method: str,
         checked: Collection[int] | None,
-    ) -> dict[int, Explanation]:
-        """Returns one model's explanation, by row, of the class that all of them answer."""
+    ) -> tuple[dict[int, Explanation], ExplanationChecks]:
+        """Returns one model's explanations, by row, of the classes that all of them answer."""
         found: dict[int, Explanation] = {}
+        figures = ExplanationChecks.create_unmeasured(len(catalog), 0)
         for pair in dict.fromkeys(pairs[row] for row in sorted(shown)):
             rows = [row for row in sorted(shown) if pairs[row] == pair]
             explanations = member._explain(
@@ -218,7 +227,9 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
                 else [at for at, row in enumerate(rows) if row in checked],
             )
             found |= dict(zip(rows, explanations, strict=True))
-        return found
+            if explanations.checks is not None:
+                figures.put(rows, explanations.checks)
+        return found, figures
 
     def _can_reject(self, rejection_rate: float | None) -> bool | None:
         found = [member._can_reject(rejection_rate) for member in self._members]
@@ -308,20 +319,25 @@ def _choose_pair(
 
 def _join_explanations(
     answers: Predictions,
-    parts: Sequence[Mapping[int, Explanation]],
+    parts: Sequence[tuple[Mapping[int, Explanation], ExplanationChecks]],
     shares: npt.NDArray[np.float64],
     *,
     method: str,
 ) -> Explanations:
-    """Returns the mean of the models' maps, each scaled to 1, on the finest grid of theirs."""
+    """Returns the mean of the models' maps, each scaled to 1, on the finest grid of theirs.
+
+    The figures of the checks are the means of the models' own.
+    """
     import cv2
+
+    from planetvision.explain.checks import judge_explanations
 
     items = []
     for row, answer in enumerate(answers):
         if answer.error:
             items.append(Explanation.create_failed(answer.path, answer.error, method=method))
             continue
-        given = [part[row] for part in parts]
+        given = [found[row] for found, _ in parts]
         height, width = max((item.heatmap.shape for item in given), key=lambda size: size[0])
         maps = [
             cv2.resize(item.heatmap, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -336,10 +352,19 @@ def _join_explanations(
                 label=answer.label,
                 confidence=answer.confidence,
                 known=answer.known,
+                top_label=answer.top_label,
                 layers=(),
             )
         )
-    return Explanations(items=tuple(items))
+    checks = ExplanationChecks(
+        **{
+            name: np.tensordot(
+                shares, np.stack([getattr(figures, name) for _, figures in parts]), axes=1
+            )
+            for name in FIGURES
+        }
+    )
+    return Explanations(items=tuple(items), checks=checks, verdict=judge_explanations(checks))
 
 
 def load_classifier(

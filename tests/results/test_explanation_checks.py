@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planetvision.results import SignTest, ExplanationChecks, ExplanationVerdict
+from planetvision.results import ExplanationChecks, ExplanationVerdict, SignTest
 
 YES = SignTest(wins=8, trials=8, p_value=1 / 256)
 PERHAPS = SignTest(wins=5, trials=6, p_value=7 / 64)

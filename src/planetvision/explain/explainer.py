@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import softmax
 
 from planetvision.backbones.layers import evaluating
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.survey import warn_of_conversion
 from planetvision.errors import SettingsError
+from planetvision.explain.checks import (
+    check_explanations,
+    create_body_masks,
+    judge_explanations,
+    measure_body_share,
+    measure_energy,
+)
+from planetvision.explain.checks.perturbation import STEPS
 from planetvision.explain.registry import EXPLAINERS, ExplainerSpec
 from planetvision.explain.variants import contrast_classes, look_at_layers
 from planetvision.inference import Trust
 from planetvision.inference.evidence import collect_evidence
 from planetvision.inference.predictor import load_views
+from planetvision.inference.trust import judge_evidence
 from planetvision.network import PlanetNet
-from planetvision.results import UNKNOWN, Explanation, Explanations
+from planetvision.results import UNKNOWN, Explanation, ExplanationChecks, Explanations
 
 __all__ = ["explain_catalog"]
 
@@ -35,6 +43,7 @@ def explain_catalog(
     target: Label | None = None,
     against: Label | None = None,
     layers: Sequence[str] | None = None,
+    checked: Collection[int] | None = (),
     trust: Trust | None = None,
     rejection_rate: float = 0.0,
     batch_size: int = 16,
@@ -56,6 +65,8 @@ def explain_catalog(
             explained against its second most probable.
         layers: The dotted names of the backbone's layers to look at; None takes those that are
             found.
+        checked: The rows whose maps are checked in full, which takes some forty passes an image;
+            None is all. Of the others it is only measured how much lies on the body.
         trust: As for `predict_catalog`.
         rejection_rate: As for `predict_catalog`.
         batch_size: Images a pass.
@@ -92,14 +103,70 @@ def explain_catalog(
             )
             is_stretched += [views.is_stretched for views in loaded]
             for name, views in zip(catalog.names[start:], loaded, strict=False):
-                shared: dict[str, Any] = {"path": name, "method": method, "layers": looked_at}
+                shared: dict[str, Any] = {"method": method, "layers": looked_at}
                 if views.pixels is None:
-                    items.append(_no_explanation(views.error, shared))
+                    items.append(Explanation.create_failed(name, views.error, **shared))
                 else:
                     pixels = views.pixels[0].permute(1, 2, 0).contiguous().numpy()
-                    items.append(Explanation(image=pixels, **next(answers), **shared))
+                    items.append(Explanation(path=name, image=pixels, **next(answers), **shared))
+        checks = _check_items(items, shown, explainer, classes, device=device, checked=checked)
     warn_of_conversion(catalog, is_stretched, network.input_spec.stretch)
-    return Explanations(items=tuple(items))
+    return Explanations(items=tuple(items), checks=checks, verdict=judge_explanations(checks))
+
+
+def _check_items(
+    items: Sequence[Explanation],
+    network: PlanetNet,
+    explainer: ExplainerSpec,
+    classes: Sequence[Label],
+    *,
+    device: torch.device,
+    checked: Collection[int] | None,
+) -> ExplanationChecks:
+    """Returns the figures of the maps: of all where they lie, of those checked the rest too."""
+    rows = [row for row, item in enumerate(items) if not item.error]
+    chosen = [row for row in rows if checked is None or row in checked]
+    checks = ExplanationChecks.create_unmeasured(len(items), STEPS if chosen else 0)
+    if not rows:
+        return checks
+    pixels = torch.stack([torch.from_numpy(items[row].image).permute(2, 0, 1) for row in rows])
+    maps = torch.stack([torch.from_numpy(items[row].heatmap) for row in rows])
+    masks = create_body_masks(pixels)
+    checks.energy_on_body[rows] = measure_energy(maps, masks)
+    checks.body_share[rows] = measure_body_share(masks)
+    pairs: dict[tuple[Label, Label] | None, list[int]] = {}
+    for at, row in enumerate(rows):
+        if row in chosen:
+            item = items[row]
+            pair = None
+            if item.against is not None and item.target is not None:
+                pair = (item.target, item.against)
+            pairs.setdefault(pair, []).append(at)
+    for pair, places in pairs.items():
+        subject = network
+        targets = [classes.index(_get_explained(items[rows[at]])) for at in places]
+        if pair is not None:
+            first, second = map(classes.index, pair)
+            looked_at = network.feature_layers if explainer.uses_layers else None
+            subject = contrast_classes(network, first, second, layers=looked_at)
+            targets = [0] * len(places)
+        measured = check_explanations(
+            subject,
+            explainer.build,
+            pixels[places].to(device),
+            torch.tensor(targets, device=device),
+            maps[places],
+            masks[places],
+        )
+        checks.put([rows[at] for at in places], measured)
+    return checks
+
+
+def _get_explained(item: Explanation) -> Label:
+    """The class that a map is checked by: its own, or the answer where it is of no class."""
+    explained = item.target if item.target is not None else item.top_label
+    assert explained is not None
+    return explained
 
 
 def _check_settings(
@@ -145,19 +212,6 @@ def _check_settings(
         raise SettingsError.from_problems(problems)
 
 
-def _no_explanation(error: str, shared: dict[str, Any]) -> Explanation:
-    return Explanation(
-        image=np.zeros((1, 1, 3), dtype=np.uint8),
-        heatmap=np.zeros((1, 1), dtype=np.float32),
-        label=None,
-        confidence=float("nan"),
-        target=None,
-        error=error,
-        known=False,
-        **shared,
-    )
-
-
 def _explain_images(
     network: PlanetNet,
     images: Sequence[torch.Tensor],
@@ -173,11 +227,8 @@ def _explain_images(
     if not images:
         return []
     evidence = collect_evidence(network, images)
-    probabilities = softmax(evidence.logits, axis=1)
-    known = np.ones(len(images), dtype=bool)
-    if trust is not None:
-        probabilities = trust.calibrate(evidence.logits)
-        known = trust.get_novelty(evidence) <= threshold
+    probabilities, novelty = judge_evidence(evidence, trust)
+    known = novelty <= threshold
     answers = probabilities.argmax(axis=1)
     wanted = answers if target is None else np.full(len(answers), classes.index(target))
     rivals: list[int] | None = None
@@ -194,6 +245,7 @@ def _explain_images(
         {
             "heatmap": heatmap,
             "label": classes[answer] if is_known else UNKNOWN,
+            "top_label": classes[answer],
             "known": is_known,
             "confidence": confidence,
             "target": classes[explained] if explainer.uses_target else None,

@@ -29,6 +29,7 @@ _READ_SIZE = 448
 # What is not written by every evaluation.
 _OPTIONAL = (
     "others.csv",
+    "explanations.csv",
     "prediction_grid.png",
     "misclassified.png",
     "gradcam_grid.png",
@@ -120,7 +121,7 @@ class Evaluation:
         found.append(calibration)
         rejection = self.metrics.get("rejection")
         if rejection is None:
-            return found
+            return found + self._list_verdict()
         if rejection["threshold"] is not None and rejection["num_known"]:
             answered = round(rejection["coverage"] * rejection["num_known"])
             found.append(
@@ -136,7 +137,11 @@ class Evaluation:
                 f"of {number} of something else answered with a class: {share}; "
                 f"novelty tells them apart with an AUROC of {rejection['auroc']:.3f}"
             )
-        return found
+        return found + self._list_verdict()
+
+    def _list_verdict(self) -> list[str]:
+        verdict = None if self.explanations is None else self.explanations.verdict
+        return [] if verdict is None else [str(verdict).rstrip(".")]
 
     def to_frame(self) -> pd.DataFrame:
         """Returns the classification report: precision, recall, F1 and support, a row a class.
@@ -174,7 +179,8 @@ class Evaluation:
 
         `report.html` is one page for all, which needs no other file. Beside it lie its numbers,
         `metrics.json`, `classification_report.csv`, `predictions.csv`, `mistakes.csv`, and
-        `others.csv` where there are images of none of the classes; each figure as a PNG, with its
+        `others.csv` where there are images of none of the classes, `explanations.csv` where there
+        are explanations; each figure as a PNG, with its
         numbers as a CSV of the same name where they stand nowhere else; and the collages
         `prediction_grid.png`, `gradcam_grid.png` where there are explanations, and
         `misclassified.png` where there are wrong answers.
@@ -204,6 +210,9 @@ class Evaluation:
         if self.others is not None:
             others = self.others.to_frame()
             write_table(folder / "others.csv", others)
+        if self.explanations is not None:
+            explained = self.explanations.to_frame()
+            write_table(folder / "explanations.csv", explained)
         figures = draw_figures(self)
         for figure in figures:
             figure.save(folder)

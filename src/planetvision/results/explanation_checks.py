@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,9 @@ from planetvision.results.predictions import format_share
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SignTest", "ExplanationChecks", "ExplanationVerdict"]
+__all__ = ["FIGURES", "ExplanationChecks", "ExplanationVerdict", "SignTest"]
+
+FIGURES = ("energy_on_body", "body_share", "deletion", "insertion", "stability", "randomized")
 
 _LEVEL = 0.05
 # Of fewer not even a "yes" from every image is beyond chance: 0.5 ** 4 is over the level.
@@ -33,6 +36,9 @@ class ExplanationChecks:
         insertion: The area as it is brought in first; a good map has much.
         stability: The rank correlation with the maps of the image moved by a few pixels.
         randomized: The rank correlation with the maps of networks with shuffled weights.
+        deletion_curves: The probability itself, after each step, (N, steps + 1); None where nothing
+            was taken away.
+        insertion_curves: Likewise, as it is brought in.
     """
 
     energy_on_body: npt.NDArray[np.float64]
@@ -41,6 +47,8 @@ class ExplanationChecks:
     insertion: npt.NDArray[np.float64]
     stability: npt.NDArray[np.float64]
     randomized: npt.NDArray[np.float64]
+    deletion_curves: npt.NDArray[np.float64] | None = None
+    insertion_curves: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.energy_on_body)
@@ -49,7 +57,40 @@ class ExplanationChecks:
         """Returns a row an image, a column a figure."""
         import pandas as pd
 
-        return pd.DataFrame({field.name: getattr(self, field.name) for field in fields(self)})
+        return pd.DataFrame(self.to_figures())
+
+    def to_figures(self) -> dict[str, list[float]]:
+        """Returns each figure of all images, by name."""
+        return {name: getattr(self, name).tolist() for name in FIGURES}
+
+    @classmethod
+    def create_unmeasured(cls, num_images: int, num_steps: int) -> ExplanationChecks:
+        """Returns the figures of maps of which none is known yet.
+
+        Args:
+            num_images: How many maps there are.
+            num_steps: How many steps the curves have; 0 for no curves.
+        """
+        curves = [
+            np.full((num_images, num_steps + 1), np.nan) if num_steps else None for _ in range(2)
+        ]
+        return cls(
+            **{name: np.full(num_images, np.nan) for name in FIGURES},
+            deletion_curves=curves[0],
+            insertion_curves=curves[1],
+        )
+
+    def put(self, rows: Sequence[int], measured: ExplanationChecks) -> None:
+        """Sets the figures of some of the maps.
+
+        Args:
+            rows: Which.
+            measured: Theirs, in that order.
+        """
+        for field in fields(self):
+            place, values = getattr(self, field.name), getattr(measured, field.name)
+            if place is not None and values is not None:
+                place[list(rows)] = values
 
 
 @dataclass(frozen=True, kw_only=True)

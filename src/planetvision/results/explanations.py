@@ -15,7 +15,14 @@ from planetvision.data.catalog import Label
 from planetvision.data.images import ImageArray
 from planetvision.errors import OutputError, OutputExistsError, SettingsError
 from planetvision.figures import draw_explanation, overlay_heatmap, save_image
-from planetvision.files import create_output_folder, create_table, write_atomically, write_table
+from planetvision.files import (
+    create_output_folder,
+    create_table,
+    write_atomically,
+    write_table,
+    write_text,
+)
+from planetvision.results.explanation_checks import ExplanationChecks, ExplanationVerdict
 from planetvision.results.predictions import (
     check_not_replaced,
     format_share,
@@ -27,6 +34,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Explanation", "Explanations"]
+
+# A uniform map has its body's share of the energy, but for rounding.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +57,7 @@ class Explanation:
         layers: The layers it looked at.
         error: Why the image could not be read; empty if it could.
         known: Whether the answer is one of the classes.
+        top_label: The most probable class, also where the answer is `unknown`.
         against: The class that `target` is set against; None if the map is of `target` alone.
     """
 
@@ -60,6 +71,7 @@ class Explanation:
     layers: tuple[str, ...]
     error: str = ""
     known: bool = True
+    top_label: Label | None = None
     against: Label | None = None
 
     @property
@@ -112,9 +124,17 @@ class Explanation:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Explanations(Sequence[Explanation]):
-    """One explanation an image, in the order of the input."""
+    """One explanation an image, in the order of the input.
+
+    Args:
+        items: The explanations.
+        checks: How far each map can be believed; None where nothing was checked.
+        verdict: What these figures say together.
+    """
 
     items: tuple[Explanation, ...]
+    checks: ExplanationChecks | None = None
+    verdict: ExplanationVerdict | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -130,12 +150,22 @@ class Explanations(Sequence[Explanation]):
         """Those of images that could not be read."""
         return [item for item in self.items if item.error]
 
+    def list_background(self) -> list[int]:
+        """Returns the rows whose body is colder than what is around it, the coldest first."""
+        if self.checks is None:
+            return []
+        lack = self.checks.body_share - self.checks.energy_on_body
+        cold = [row for row, value in enumerate(lack.tolist()) if value > _ROUNDING]
+        return sorted(cold, key=lambda row: -lack[row])
+
     def to_frame(self) -> pd.DataFrame:
-        """Returns a row an image.
+        """Returns a row an image; what was not measured is NaN.
 
         Its columns are `path`, `label`, `confidence`, `known`, `target`, `against`, `method`,
-        `layers` and `error`.
+        `layers`; where maps were checked `energy_on_body`, `body_share`, `deletion`, `insertion`,
+        `stability` and `randomized`, see `ExplanationChecks`; and `error`.
         """
+        figures = self.checks.to_figures() if self.checks is not None else {}
         return create_table(
             {
                 "path": [item.path for item in self],
@@ -146,6 +176,7 @@ class Explanations(Sequence[Explanation]):
                 "against": [item.against for item in self],
                 "method": [item.method for item in self],
                 "layers": ["+".join(item.layers) for item in self],
+                **figures,
                 "error": [item.error for item in self],
             }
         )
@@ -154,8 +185,8 @@ class Explanations(Sequence[Explanation]):
         """Writes the pictures and raw maps, and returns where.
 
         To a folder it writes, for each image, image beside overlay beside map as a PNG and the
-        raw map as a `.npy` of the same name, and `explanations.csv` for all. To a path that ends
-        in `.png`, which one image may be saved to, it writes the picture and the map beside it.
+        raw map as a `.npy` of the same name; and for all `explanations.csv`, with the figures of
+        the checks, and `verdict.txt`, what these say together. To a path that ends in `.png`, which one image may be saved to, it writes the picture and the map beside it.
 
         Args:
             path: A folder, which must be new or empty; or a `.png` file.
@@ -194,6 +225,9 @@ class Explanations(Sequence[Explanation]):
                 self._save_one(item, folder / name)
         frame = self.to_frame()
         write_table(folder / "explanations.csv", frame)
+        (folder / "verdict.txt").unlink(missing_ok=True)
+        if self.verdict is not None:
+            write_text(folder / "verdict.txt", f"{self.verdict}\n")
         return folder
 
     @staticmethod

@@ -25,9 +25,9 @@ from planetvision.figures import (
     Table,
     Tile,
     encode_figure,
-    overlay_heatmap,
     pair_images,
     plot_confusion_matrix,
+    plot_faithfulness,
     plot_novelty,
     plot_per_class_accuracy,
     plot_precision_recall_curves,
@@ -38,7 +38,7 @@ from planetvision.figures import (
     save_page,
 )
 from planetvision.files import write_bytes, write_table
-from planetvision.results.explanations import Explanation
+from planetvision.results.explanations import Explanation, Explanations
 from planetvision.results.predictions import Prediction, format_share
 from planetvision.results.sampling import take_in_turn
 
@@ -52,6 +52,7 @@ __all__ = ["ReportFigure", "draw_figures", "save_report"]
 
 _MAX_MISTAKES = 24
 _MAX_EXPLAINED = 14
+_MAX_COLD = 12
 _MAX_SLICES = 12
 # Of fewer images a part is not called weak.
 _MIN_WEAK = 5
@@ -244,7 +245,30 @@ def _draw_slices(evaluation: Evaluation) -> Iterator[ReportFigure]:
 
 
 def _draw_faithfulness(evaluation: Evaluation) -> Iterator[ReportFigure]:
-    return iter(())
+    import pandas as pd
+
+    checks = evaluation.explanations.checks if evaluation.explanations is not None else None
+    if checks is None or checks.deletion_curves is None or checks.insertion_curves is None:
+        return
+    measured = np.isfinite(checks.deletion_curves).all(axis=1)
+    if not measured.any():
+        return
+    curves = [values[measured] for values in (checks.deletion_curves, checks.insertion_curves)]
+    table = pd.DataFrame(
+        {
+            "share": np.linspace(0, 1, curves[0].shape[1]),
+            "deletion": curves[0].mean(axis=0),
+            "insertion": curves[1].mean(axis=0),
+        }
+    )
+    yield ReportFigure(
+        name="faithfulness",
+        figure=plot_faithfulness(*curves),
+        alt="The probability of the answer as what the maps mark is taken away, and brought in.",
+        caption="The further the line of insertion is above that of deletion, the more the answer "
+        "hangs on what the maps mark.",
+        tables={"faithfulness": table},
+    )
 
 
 def save_report(evaluation: Evaluation, figures: Sequence[ReportFigure], path: Path) -> None:
@@ -280,6 +304,10 @@ def _list_highlights(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
     yield "accuracy", format_share(metrics["accuracy"]), f"{interval}; {right} of {n}"
     yield "macro F1", format_share(metrics["macro_f1"]), _format_interval(metrics["macro_f1_ci95"])
     yield "calibration error", format_share(metrics["ece"]), _format_interval(metrics["ece_ci95"])
+    verdict = evaluation.explanations.verdict if evaluation.explanations is not None else None
+    if verdict is not None and verdict.energy_on_body is not None:
+        chance = "" if verdict.body_share is None else format_share(verdict.body_share)
+        yield "evidence on the body", format_share(verdict.energy_on_body), f"by chance {chance}"
     rejection = metrics.get("rejection") or {}
     if rejection.get("threshold") is not None and rejection["coverage"] is not None:
         yield (
@@ -402,17 +430,32 @@ def _create_mistake(
 
 
 def _list_explanations(evaluation: Evaluation) -> Iterator[Block]:
-    items = [item for item in evaluation.explanations or () if not item.error]
-    chosen = [items[row] for row in take_in_turn([str(item.label) for item in items], len(items))]
-    tiles = tuple(
-        Tile(
-            pair_images(item.image, overlay_heatmap(item.image, item.heatmap)),
-            item.answer,
-            (f"evidence for {item.target}, {item.method}", Path(item.path).name),
+    explanations = evaluation.explanations
+    assert explanations is not None
+    if explanations.verdict is not None:
+        yield str(explanations.verdict)
+    rows = [row for row, item in enumerate(explanations) if not item.error]
+    turns = take_in_turn([str(explanations[row].label) for row in rows], _MAX_EXPLAINED)
+    yield Gallery(tuple(_create_map(explanations, rows[turn]) for turn in turns), wide=True)
+    cold = explanations.list_background()
+    if cold:
+        yield (
+            f"{count(len(cold), 'image')} of {len(rows)} explained judged by the background: the "
+            "body is colder than what is around it. The coldest:"
         )
-        for item in chosen[:_MAX_EXPLAINED]
-    )
-    yield Gallery(tiles, wide=True)
+        tiles = tuple(_create_map(explanations, row) for row in cold[:_MAX_COLD])
+        yield Gallery(tiles, wide=True)
+        if len(cold) > _MAX_COLD:
+            yield Link(f"all {len(cold)} in explanations.csv", "explanations.csv")
+
+
+def _create_map(explanations: Explanations, row: int) -> Tile:
+    item = explanations[row]
+    lines = [f"evidence for {item.subject}, {item.method}", Path(item.path).name]
+    if explanations.checks is not None and np.isfinite(explanations.checks.energy_on_body[row]):
+        energy, share = explanations.checks.energy_on_body[row], explanations.checks.body_share[row]
+        lines.append(f"{format_share(energy)} on the body, {format_share(share)} by chance")
+    return Tile(pair_images(item.image, item.overlay), item.answer, tuple(lines))
 
 
 def _list_about(evaluation: Evaluation) -> Iterator[Section]:
@@ -440,6 +483,7 @@ def _list_about(evaluation: Evaluation) -> Iterator[Section]:
             "predictions.csv",
             "mistakes.csv",
             *(("others.csv",) if evaluation.others is not None else ()),
+            *(("explanations.csv",) if evaluation.explanations is not None else ()),
         )
     ]
     repeat = about.get("repeat") or ()

@@ -75,4 +75,6 @@ def check_explanations(
         insertion=measure_area(curves.insertion),
         stability=stability,
         randomized=average_known(similarities),
+        deletion_curves=curves.deletion,
+        insertion_curves=curves.insertion,
     )

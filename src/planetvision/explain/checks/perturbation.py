@@ -14,7 +14,9 @@ from planetvision.explain.checks.similarity import has_contrast, resize_maps
 from planetvision.network import PlanetNet
 from planetvision.runtime import derive_seed
 
-__all__ = ["Curves", "measure_area", "measure_curves"]
+__all__ = ["STEPS", "Curves", "measure_area", "measure_curves"]
+
+STEPS = 16
 
 # In parts of the image's side. RISE blurs by 5 of 224 pixels, which leaves a planet its disc: a
 # network of seven bodies kept a mean probability of 0.39 for them, 0.23 at 1/16, and 0.19 without
@@ -48,7 +50,7 @@ def measure_curves(
     targets: torch.Tensor,
     maps: torch.Tensor,
     *,
-    steps: int = 16,
+    steps: int = STEPS,
     batch_size: int = 32,
     seed: int = 0,
 ) -> Curves:

@@ -7,9 +7,9 @@ import numpy.typing as npt
 from scipy import stats
 
 from planetvision.results.explanation_checks import (
-    SignTest,
     ExplanationChecks,
     ExplanationVerdict,
+    SignTest,
 )
 
 __all__ = ["judge_explanations"]
@@ -28,7 +28,8 @@ def judge_explanations(checks: ExplanationChecks) -> ExplanationVerdict:
     Each question is put to every image that answers it, and a sign test says whether as many "yes"
     could be chance: is the map clearly less like that of a random network than like that of the
     moved image (by over 0.2); is the area under the insertion larger than that under the deletion
-    (by over 0.05); is the body hotter than what is around it, that is, has it more of the energy than of the frame.
+    (by over 0.05); is the body hotter than what is around it, that is, has it more of the energy
+    than of the frame.
 
     Args:
         checks: The figures.
