@@ -483,6 +483,7 @@ def test_judgement_of_good_maps_has_medians_and_exact_p_values() -> None:
         ({"randomized": 0.7}, "yes"),
         ({"deletion": 0.95}, "in part"),
         ({"deletion": 0.86}, "in part"),  # nor is a change of 0.04
+        ({"deletion": 0.96, "insertion": 0.99}, "in part"),  # an answer that outlasts both
         ({"randomized": np.nan}, "in part"),
         ({"randomized": np.nan, "deletion": 0.95}, "no"),
         ({"randomized": np.nan, "insertion": np.nan}, "not known"),
@@ -491,6 +492,14 @@ def test_judgement_of_good_maps_has_medians_and_exact_p_values() -> None:
 )
 def test_belief_follows_from_weights_and_evidence(values: dict[str, float], belief: str) -> None:
     assert judge_explanations(create_checks(8, **values)).belief == belief
+
+
+def test_answer_that_outlasts_deletion_and_insertion_is_not_counted() -> None:
+    checks = create_checks(8)
+    checks.deletion[:3], checks.insertion[:3] = 0.96, 0.99
+    checks.deletion[3] = 0.96
+    verdict = judge_explanations(checks)
+    assert (verdict.evidence.wins, verdict.evidence.trials) == (4, 5)
 
 
 def test_uniform_map_is_neither_on_the_body_nor_on_the_background() -> None:

@@ -186,7 +186,8 @@ class Explanations(Sequence[Explanation]):
 
         To a folder it writes, for each image, image beside overlay beside map as a PNG and the
         raw map as a `.npy` of the same name; and for all `explanations.csv`, with the figures of
-        the checks, and `verdict.txt`, what these say together. To a path that ends in `.png`, which one image may be saved to, it writes the picture and the map beside it.
+        the checks, and `verdict.txt`, what these say together. To a path that ends in `.png`, which
+        one image may be saved to, it writes the picture and the map beside it.
 
         Args:
             path: A folder, which must be new or empty; or a `.png` file.

@@ -57,7 +57,7 @@ def measure_energy(maps: torch.Tensor, masks: torch.Tensor) -> npt.NDArray[np.fl
 
     References:
         Wang et al., Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural
-        Networks, 2020, section 4.3 (the energy-based pointing game), arXiv:1910.01279.
+        Networks, 2020 (the energy-based pointing game), arXiv:1910.01279.
     """
     heat = resize_maps(maps, masks.shape[-1]).double()
     inside = masks.to(heat.device)

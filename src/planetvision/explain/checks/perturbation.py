@@ -78,7 +78,7 @@ def measure_curves(
 
     References:
         Petsiuk, Das and Saenko, RISE: Randomized Input Sampling for Explanation of Black-box
-        Models, 2018, section 4.2, arXiv:1806.07421.
+        Models, 2018, arXiv:1806.07421.
     """
     curves = np.full((2, len(images), steps + 1), np.nan)
     rows = torch.from_numpy(np.flatnonzero(has_contrast(maps).cpu().numpy()))

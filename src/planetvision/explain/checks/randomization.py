@@ -35,7 +35,7 @@ def randomize_network(network: PlanetNet, images: torch.Tensor, *, seed: int) ->
         seed: What the order is drawn by; PyTorch's generator is left as it is.
 
     References:
-        Adebayo et al., Sanity Checks for Saliency Maps, 2018, section 3.1, arXiv:1810.03292.
+        Adebayo et al., Sanity Checks for Saliency Maps, 2018, arXiv:1810.03292.
     """
     shuffled = copy.deepcopy(network)
     for name, weights in shuffled.named_parameters():

@@ -71,7 +71,7 @@ def compare_maps(first: torch.Tensor, second: torch.Tensor) -> npt.NDArray[np.fl
     finite, for then it ranks nothing.
 
     References:
-        Adebayo et al., Sanity Checks for Saliency Maps, 2018, section 3, arXiv:1810.03292.
+        Adebayo et al., Sanity Checks for Saliency Maps, 2018, arXiv:1810.03292.
     """
     is_measured = has_contrast(first) & has_contrast(second)
     similarity = np.full(len(first), np.nan)

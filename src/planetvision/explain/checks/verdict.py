@@ -16,7 +16,8 @@ __all__ = ["judge_explanations"]
 
 # A map that is nearly as like that of a random network shows the image and not what was learned.
 _MIN_GAP = 0.2
-# An answer that changes by less hangs on nothing that a map could mark.
+# An answer that changes by less hangs on nothing that a map could mark. One that is as sure of the
+# gray blur alone has nothing to lose, and the two areas of its image say nothing.
 _MIN_CHANGE = 0.05
 # A uniform map has its body's share of the energy, but for rounding.
 _ROUNDING = 1e-6
@@ -28,12 +29,14 @@ def judge_explanations(checks: ExplanationChecks) -> ExplanationVerdict:
     Each question is put to every image that answers it, and a sign test says whether as many "yes"
     could be chance: is the map clearly less like that of a random network than like that of the
     moved image (by over 0.2); is the area under the insertion larger than that under the deletion
-    (by over 0.05); is the body hotter than what is around it, that is, has it more of the energy
-    than of the frame.
+    (by over 0.05), where the answer does not outlast both; is the body hotter than what is around
+    it, that is, has it more of the energy than of the frame.
 
     Args:
         checks: The figures.
     """
+    least = np.minimum(checks.deletion, checks.insertion)
+    change = np.where(least < 1 - _MIN_CHANGE, checks.insertion - checks.deletion, np.nan)
     gap = checks.stability - checks.randomized
     on_body = checks.energy_on_body - checks.body_share
     has_energy = np.isfinite(on_body)
@@ -47,7 +50,7 @@ def judge_explanations(checks: ExplanationChecks) -> ExplanationVerdict:
         stability=_median(checks.stability),
         randomized=_median(checks.randomized),
         weights=_compare(gap - _MIN_GAP),
-        evidence=_compare(checks.insertion - checks.deletion - _MIN_CHANGE),
+        evidence=_compare(change - _MIN_CHANGE),
         body=_compare(on_body),
     )
 
