@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import abc
 import functools
+import os
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +42,8 @@ class AnsweringModel(abc.ABC):
 
     classes_: npt.NDArray[Any]
     class_map: ClassMap | None
+    # Where it was loaded from.
+    _folder: Path | None = None
 
     def predict(
         self, X: Any, *, rejection_rate: float | None = None, tta: Tta | None = None
@@ -158,7 +163,17 @@ class AnsweringModel(abc.ABC):
             survey=survey,
             others=None if others is None else read_inputs(others),
             can_reject=bool(can_reject),
-            about=self._describe(catalog, findings, tta=tta),
+            about={
+                **self._describe(catalog, findings, tta=tta),
+                "repeat": self._list_commands(
+                    None if X is None else catalog.origin,
+                    others=others,
+                    columns=columns,
+                    class_map=class_map,
+                    rejection_rate=rejection_rate,
+                    tta=tta,
+                ),
+            },
         )
         self._keep_scores(evaluation, None if X is None else catalog.origin)
         return evaluation
@@ -245,6 +260,49 @@ class AnsweringModel(abc.ABC):
     def _describe_model(self) -> dict[str, Mapping[str, Any]]:
         """Returns what a report says of the model: `model` and `settings`, by name."""
 
+    def _list_commands(
+        self,
+        origin: str | None,
+        *,
+        others: Any,
+        columns: ColumnMap | None,
+        class_map: ClassMap | None,
+        rejection_rate: float | None,
+        tta: Tta | None,
+    ) -> list[str]:
+        """Returns the command that gives the same again, with names for what has none of its own.
+
+        Args:
+            origin: What the data are called; None for the test part that `fit` kept.
+            others: As for `evaluate`.
+            columns: As for `evaluate`.
+            class_map: As for `evaluate`.
+            rejection_rate: As for `evaluate`.
+            tta: As for `evaluate`.
+        """
+        model = os.fspath(self._folder) if self._folder is not None else "MODEL"
+        data = "split.csv"
+        if origin is not None:
+            path = origin.strip("'")
+            data = path if origin.startswith("'") and Path(path).exists() else "DATA"
+        words = ["planetvision", "evaluate", model, data, "--out", "report"]
+        if others is not None:
+            words += ["--others", os.fspath(others) if _is_path(others) else "OTHERS"]
+        for option, pairs in (("--column", columns), ("--class", class_map)):
+            for name, value in (pairs or {}).items():
+                words += [option, f"{name}={'' if value is None else value}"]
+        if rejection_rate is not None:
+            words += ["--rejection-rate", f"{rejection_rate:g}"]
+        if tta is not None:
+            words += ["--tta", tta]
+        notes = {
+            "MODEL": "# MODEL: the folder that save() wrote",
+            "split.csv": "# split.csv: the table of the run, beside its model",
+            "DATA": f"# DATA: {origin}",
+            "OTHERS": "# OTHERS: the images of something else",
+        }
+        return [shlex.join(words), *(note for name, note in notes.items() if name in words)]
+
     def _describe(
         self, catalog: Catalog, findings: Sequence[Finding], *, tta: Tta | None
     ) -> dict[str, Any]:
@@ -315,3 +373,7 @@ class AnsweringModel(abc.ABC):
         if problems:
             heading = f"{len(problems)} of {len(predictions)} images cannot be read:"
             raise DataError(itemize(heading, problems, limit=len(problems)), problems=problems)
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str | os.PathLike)

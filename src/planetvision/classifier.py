@@ -396,6 +396,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         model = load_model(path, tuning=tuning)
         settings = {**model.settings, "recipe": model.recipe, **running}
         classifier = cls.from_settings(settings)
+        classifier._folder = Path(path)
         classifier.network_ = model.network
         classifier.recipe_ = model.recipe
         classifier.trust_ = model.trust

@@ -148,7 +148,9 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
             PlanetClassifier.load(folder / name, device=device, precision=precision, tuning=tuning)
             for name in names
         ]
-        return cls(members, weights=weights)
+        voting = cls(members, weights=weights)
+        voting._folder = folder
+        return voting
 
     def set_progress(self, progress: bool) -> VotingPlanetClassifier:
         """Shows progress bars, or no more; returns the classifier."""

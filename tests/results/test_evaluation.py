@@ -107,7 +107,11 @@ def test_frame_is_the_classification_report_with_its_averages() -> None:
 
 def test_save_of_a_perfect_model_has_no_page_of_mistakes(tmp_path: Path) -> None:
     folder = create_evaluation(explained=True).save(tmp_path / "report")
-    assert {path.name for path in folder.iterdir()} == {*ALWAYS, "gradcam_grid.png"}
+    assert {path.name for path in folder.iterdir()} == {
+        *ALWAYS,
+        "explanations.csv",
+        "gradcam_grid.png",
+    }
 
 
 def test_save_of_mistakes_writes_all_files_and_the_numbers(tmp_path: Path) -> None:
@@ -115,6 +119,7 @@ def test_save_of_mistakes_writes_all_files_and_the_numbers(tmp_path: Path) -> No
     folder = evaluation.save(tmp_path / "report")
     assert {path.name for path in folder.iterdir()} == {
         *ALWAYS,
+        "explanations.csv",
         "gradcam_grid.png",
         "misclassified.png",
     }
@@ -160,7 +165,7 @@ def test_save_of_explanations_that_all_failed_has_no_gradcam_grid(tmp_path: Path
     failed = tuple(replace(item, error="gone") for item in evaluation.explanations)
     changed = replace(evaluation, explanations=Explanations(items=failed))
     folder = changed.save(tmp_path / "report")
-    assert {path.name for path in folder.iterdir()} == ALWAYS
+    assert {path.name for path in folder.iterdir()} == {*ALWAYS, "explanations.csv"}
 
 
 def test_sample_rows_takes_the_classes_in_turn_and_skips_the_unreadable() -> None:
