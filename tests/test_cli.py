@@ -200,6 +200,49 @@ def test_predict_of_good_files_ends_with_0(
     assert disc_paths[0] in result.out
 
 
+def test_verify_of_an_intact_model_ends_with_0(run: TrainedRun) -> None:
+    model = run.folder / "model"
+    result = call("verify", model, run.folder / "split.csv", "--device", "cpu", "--quiet")
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[1].split() == ["file", "config.json", "intact"]
+    assert "model   loads              yes" in lines
+    assert lines[-1].startswith("intact: 4 files are as they were saved; the model loads; accuracy")
+    alone = call("verify", model).out.splitlines()
+    assert [line.split() for line in alone[:5]] == [line.split() for line in lines[:5]]
+    assert len(alone) == 7
+
+
+def test_verify_of_a_changed_model_ends_with_1(run: TrainedRun, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(run.folder / "model", tmp_path / "model"))
+    (model / "notes.txt").write_text("mine")
+    (model / "MODEL_CARD.md").write_text("# Another card")
+    result = call("verify", model)
+    assert result.code == 1
+    assert ["file", "MODEL_CARD.md", "changed"] in [
+        line.split() for line in result.out.splitlines()
+    ]
+    assert "note: 'notes.txt' is no part of the model." in result.out
+    assert "not intact: MODEL_CARD.md has changed" in result.out
+
+
+def test_verify_with_a_broken_image_ends_with_1(
+    run: TrainedRun, disc_folder: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(disc_folder, tmp_path / "data"))
+    (data / "red" / "broken.png").write_text("no image")
+    result = call("verify", run.folder / "model", data, "--device", "cpu", "--quiet")
+    assert result.code == 1
+    assert "broken.png" in result.err
+    assert "These are other images than those of the saved scores" in result.out
+
+
+def test_verify_of_no_model_ends_with_2(tmp_path: Path) -> None:
+    result = call("verify", tmp_path)
+    assert result.code == 2
+    assert "There is no model in" in result.err
+
+
 def test_evaluate_with_a_broken_file_ends_with_1(
     run: TrainedRun, disc_folder: Path, tmp_path: Path
 ) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import metadata
@@ -26,7 +29,13 @@ from planetvision.errors import (
     UnknownNameError,
 )
 from planetvision.network import create_network
-from planetvision.storage import FORMAT_VERSION, SavedModel, load_model, save_model
+from planetvision.storage import (
+    FORMAT_VERSION,
+    SavedModel,
+    load_model,
+    read_sums,
+    save_model,
+)
 
 
 @pytest.fixture
@@ -130,8 +139,10 @@ def test_loading_leaves_the_generators_of_the_caller_alone(model_folder: Path) -
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_folder_holds_safetensors_and_json_alone(model_folder: Path) -> None:
+def test_folder_holds_safetensors_json_and_text_alone(model_folder: Path) -> None:
     assert sorted(path.name for path in model_folder.iterdir()) == [
+        "MODEL_CARD.md",
+        "SHA256SUMS",
         "config.json",
         "model.safetensors",
         "trust.safetensors",
@@ -271,3 +282,129 @@ def test_unregistered_name_says_to_import_what_registers_it(
     with pytest.raises(UnknownNameError, match="import or install what registers it") as caught:
         load_model(folder)
     assert f"'{name}'" in str(caught.value)
+
+
+def test_sums_are_those_of_every_file(model_folder: Path) -> None:
+    lines = (model_folder / "SHA256SUMS").read_text().splitlines()
+    expected = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in model_folder.iterdir()
+        if path.name != "SHA256SUMS"
+    }
+    assert {line[66:]: line[:64] for line in lines} == expected
+    assert {line[64:66] for line in lines} == {"  "}
+    assert read_sums(model_folder) == (expected, [])
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum")
+def test_sums_are_read_by_sha256sum(folder: Path) -> None:
+    command = ["sha256sum", "--strict", "--check", "SHA256SUMS"]
+    assert subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
+    (folder / "config.json").write_text("{}")
+    assert subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 1
+
+
+def test_data_go_through_the_disk(trained: PlanetClassifier, folder: Path) -> None:
+    assert trained.data_ is not None
+    assert trained.data_["num_images"] == 24
+    loaded = PlanetClassifier.load(folder, device="cpu")
+    assert loaded.data_ == json.loads(json.dumps(trained.data_))
+    change_config(folder, data="24 images")
+    with pytest.raises(ModelFormatError, match=r"config\.json is not as planetvision writes it"):
+        load_model(folder)
+
+
+@pytest.fixture
+def other(trained: PlanetClassifier) -> SavedModel:
+    """Another model of the same shapes, without trust."""
+    network = create_network(
+        "tiny",
+        num_classes=3,
+        weights="none",
+        input_spec=trained.network_.input_spec,
+        seed=9,
+    ).eval()
+    return SavedModel(
+        network=network,
+        classes=("x", "y", "z"),
+        head="linear",
+        head_options={},
+        recipe=trained.recipe_,
+    )
+
+
+def test_saving_over_another_model_leaves_nothing_of_it(folder: Path, other: SavedModel) -> None:
+    save_model(other, folder, overwrite=True)
+    assert sorted(read_sums(folder)[0]) == ["MODEL_CARD.md", "config.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "MODEL_CARD.md",
+        "SHA256SUMS",
+        "config.json",
+        "model.safetensors",
+    ]
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "blue" not in card
+    assert "x, y, z" in card
+
+
+class Killed(BaseException):
+    """What ends a process at once."""
+
+
+@pytest.mark.parametrize("over_another", [False, True])
+def test_saving_that_is_killed_leaves_a_model_or_a_refusal(
+    model_folder: Path,
+    trained: PlanetClassifier,
+    other: SavedModel,
+    over_another: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replace_file = Path.replace
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    outcomes = []
+    for survived in range(5):
+        folder = Path(shutil.copytree(model_folder, tmp_path / str(survived)))
+        if over_another:
+            save_model(other, folder, overwrite=True)
+        left = [survived]
+
+        def replace_some(self: Path, target: Path, left: list[int] = left) -> Path:
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            return replace_file(self, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", replace_some)
+            with pytest.raises(Killed):
+                trained.save(folder, overwrite=True)
+        assert not (folder / "SHA256SUMS").exists()
+        try:
+            loaded = load_model(folder)
+        except ModelFormatError as error:
+            is_told = "are of two models, as if saving was cut off" in str(error)
+            outcomes.append("refused" if is_told else str(error))
+        else:
+            is_new = loaded.classes == ("blue", "green", "red")
+            source = trained.network_ if is_new else other.network
+            with torch.no_grad():
+                assert torch.equal(loaded.network(images), source(images))
+            outcomes.append("new" if is_new else "old")
+    # Weights, trust, config, card and sums are written in this order.
+    expected = ["old", "refused", "refused", "new", "new"] if over_another else ["new"] * 5
+    assert outcomes == expected
+
+
+def test_weights_that_were_written_again_by_hand_are_loaded(folder: Path) -> None:
+    save_file(load_file(folder / "model.safetensors"), folder / "model.safetensors")
+    assert load_model(folder).classes == ("blue", "green", "red")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+def test_saving_follows_no_link_that_stands_for_a_file(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.md").write_text("mine")
+    (folder / "MODEL_CARD.md").unlink()
+    (folder / "MODEL_CARD.md").symlink_to(tmp_path / "mine.md")
+    PlanetClassifier.load(folder, device="cpu").save(folder, overwrite=True)
+    assert (tmp_path / "mine.md").read_text() == "mine"
