@@ -96,7 +96,9 @@ def verify(
         if X is not None:
             # Evaluating adds to what the classifier keeps.
             stored = _list_stored(classifier.metrics_)
-            evaluation = classifier.evaluate(X, y, columns=columns, class_map=class_map)
+            evaluation = classifier.evaluate(
+                X, y, columns=columns, class_map=class_map, explain=False
+            )
             checks += _check_scores(stored, evaluation)
     return Verification(folder=str(root), checks=tuple(checks), evaluation=evaluation)
 
