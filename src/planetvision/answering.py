@@ -258,7 +258,7 @@ class AnsweringModel(abc.ABC):
 
     @abc.abstractmethod
     def _describe_model(self) -> dict[str, Mapping[str, Any]]:
-        """Returns what a report says of the model: `model` and `settings`, by name."""
+        """Returns what a report says of the model: `model`, `settings` and `training`, by name."""
 
     def _list_commands(
         self,

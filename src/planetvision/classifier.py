@@ -497,7 +497,9 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             "head": self.recipe_.head,
             **network.input_spec.to_dict(),
         }
-        return {"model": model, "settings": self._portable_settings()}
+        described = {"model": model, "settings": self._portable_settings()}
+        data = getattr(self, "data_", None)
+        return described if data is None else {**described, "training": data}
 
     def _running(self) -> dict[str, Any]:
         """How prediction runs."""

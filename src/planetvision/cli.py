@@ -20,6 +20,7 @@ from planetvision.errors import (
     PlanetVisionWarning,
     SettingsError,
     UnknownNameError,
+    count,
 )
 
 __all__ = ["app", "main"]
@@ -209,8 +210,7 @@ def demo(
     typer.echo("\nLook at:")
     for name in (
         "predictions/collage.png",
-        "run/report/gradcam_grid.png",
-        "run/report/confusion_matrix.png",
+        "run/report/report.html",
         "run/report/metrics.json",
         "run/history.png",
         "explanations",
@@ -498,7 +498,7 @@ def evaluate(
     )
     evaluation.save(out, overwrite=overwrite)
     _show_evaluation(evaluation)
-    typer.echo(f"\nreport: {out}")
+    typer.echo(f"\nreport: {out / 'report.html'}")
     _finish(evaluation.failed)
 
 
@@ -950,6 +950,26 @@ def _show_evaluation(evaluation: Any) -> None:
     _show_table(rows)
     for remark in evaluation.remarks:
         typer.echo(remark)
+    _show_mistakes(evaluation)
+
+
+def _show_mistakes(evaluation: Any) -> None:
+    from planetvision.results.predictions import format_share
+
+    wrong = evaluation.misclassified
+    if not wrong:
+        return
+    typer.echo(f"the surest of {count(len(wrong), 'mistake')}:")
+    _show_table(
+        [
+            (
+                f"  {answer.path}",
+                f"{answer.top_label} {format_share(answer.confidence)}",
+                f"is {label} {format_share(answer.probabilities[label])}",
+            )
+            for answer, label in wrong[:_SHOWN_NAMES]
+        ]
+    )
 
 
 _SHARES = ("precision", "recall", "f1")

@@ -396,7 +396,9 @@ def _collect(target: Path, catalog: Catalog, folds: Sequence[int]) -> CrossValid
         novelty=novelty,
         threshold=1.0 if is_bounded else math.inf,
     )
-    evaluation = judge_predictions(predictions, catalog.labels or (), classes=classes)
+    evaluation = judge_predictions(
+        predictions, catalog.labels or (), classes=classes, groups=catalog.groups
+    )
     return CrossValidation(
         evaluation=evaluation,
         folds=tuple(fold + 1 for fold in folds),

@@ -95,6 +95,8 @@ def test_report_tells_what_the_model_is_and_how_to_repeat_it(folder: Path) -> No
     text = read_text(folder)
     assert "tiny" in text
     assert "torch" in text
+    assert "The 24 images that the model was trained, validated and tested on (data):" in text
+    assert "nearest neighbour on the mean colour" in text
     command = "planetvision evaluate MODEL DATA --out report --others OTHERS"
     assert f"{command} # MODEL: the folder that save() wrote # DATA: the DataFrame of" in text
 

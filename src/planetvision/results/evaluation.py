@@ -63,8 +63,9 @@ class Evaluation:
             `risk_coverage_confidence` and `risk_coverage_novelty`, those that there are.
         slices: The accuracy on parts of the images: see `evaluation.slices`; None without any.
         about: What the report says of the rest, as JSON can hold it: `data`, `model`, `settings`
-            and `versions` by name, `findings` of the audit (`severity`, `message`, `remedy`), and
-            `repeat`, the commands that give the same again.
+            and `versions` by name, `training`, the `data_` of the classifier, `findings` of the
+            audit (`severity`, `message`, `remedy`), and `repeat`, the commands that give the same
+            again.
     """
 
     metrics: Mapping[str, Any]

@@ -460,9 +460,19 @@ def _create_map(explanations: Explanations, row: int) -> Tile:
 
 def _list_about(evaluation: Evaluation) -> Iterator[Section]:
     about = evaluation.about
-    findings = about.get("findings")
-    if findings is not None:
-        yield Section("Audit of the images", (_create_audit_table(findings),))
+    training = about.get("training") or {}
+    blocks: list[Block] = []
+    if about.get("findings") is not None:
+        blocks += ["The images of this evaluation:", _create_audit_table(about["findings"])]
+    if training:
+        blocks += [
+            f"The {count(training['num_images'], 'image')} that the model was trained, validated "
+            f"and tested on ({training['origin']}):",
+            _create_audit_table(training["findings"]),
+            *_list_baselines(training["baselines"]),
+        ]
+    if blocks:
+        yield Section("Audit", tuple(blocks))
     facts = [
         Details(heading, (Facts(tuple((name, str(value)) for name, value in rows.items())),))
         for heading, rows in (
@@ -487,8 +497,27 @@ def _list_about(evaluation: Evaluation) -> Iterator[Section]:
         )
     ]
     repeat = about.get("repeat") or ()
-    blocks: list[Block] = [Code("\n".join(repeat))] if repeat else []
-    yield Section("How to repeat it, and the numbers", (*blocks, *files))
+    commands = (Code("\n".join(repeat)),) if repeat else ()
+    yield Section("How to repeat it, and the numbers", (*commands, *files))
+
+
+def _list_baselines(baselines: Mapping[str, Any]) -> Iterator[Block]:
+    """How far trivial answers come on the data of the training."""
+    if not baselines["scores"]:
+        return
+    yield f"How far trivial answers come on its {baselines['scored']} part:"
+    yield Table(
+        ("answer", "accuracy", "95 % interval", "images"),
+        tuple(
+            (
+                score["name"],
+                format_share(score["accuracy"]),
+                _format_interval(score["accuracy_ci95"], prefix=""),
+                score["n"],
+            )
+            for score in baselines["scores"]
+        ),
+    )
 
 
 def _create_audit_table(findings: Sequence[Mapping[str, str]]) -> Block:
