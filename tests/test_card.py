@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
-from planetvision.card import describe_scores, name_origin, render_card
+from planetvision.card import describe_scores, render_card
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
+from planetvision.data.catalog import name_origin
 from planetvision.evaluation import wilson_interval
 from planetvision.storage import SavedModel, save_model
 

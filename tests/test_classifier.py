@@ -675,3 +675,33 @@ def test_saved_model_says_which_weights_it_started_from(
 def test_saved_model_of_a_backbone_without_weights_says_none(model_folder: Path) -> None:
     config = json.loads((model_folder / "config.json").read_text())
     assert config["backbone"]["weights"] == "none"
+
+
+def test_explaining_an_image_that_says_nothing_measures_nothing(trained: PlanetClassifier) -> None:
+    explanations = trained.explain([np.zeros((40, 40, 3), np.uint8)], method="integrated_gradients")
+    assert explanations.checks is not None
+    assert np.isnan(explanations.checks.deletion).all()
+    assert "not known" in str(explanations.verdict)
+    assert trained.explain([np.zeros((40, 40, 3), np.uint8)], checks=False).verdict is None
+
+
+def test_integer_classes_are_found_under_their_names_as_text(
+    make: Any, brief: Recipe, disc_paths: list[str], disc_labels: list[str], tmp_path: Path
+) -> None:
+    numbers = [sorted(set(disc_labels)).index(label) for label in disc_labels]
+    model = make(recipe=brief).fit(disc_paths, numbers)
+    named = model.evaluate(disc_paths, [str(number) for number in numbers], explain=False)
+    assert named.accuracy == model.evaluate(disc_paths, numbers, explain=False).accuracy
+    broken = tmp_path / "broken.png"
+    broken.write_text("no image")
+    table = model.predict([disc_paths[0], str(broken)]).to_frame()
+    assert isinstance(table["top_label"][0], int), "it is no float beside a label that is missing"
+
+
+def test_evaluate_without_an_audit_has_no_slices_by_the_disc(
+    trained: PlanetClassifier, disc_folder: Path
+) -> None:
+    evaluation = trained.evaluate(disc_folder, explain=False, audit=False)
+    assert evaluation.slices is not None
+    assert len(evaluation.slices) == 0
+    assert evaluation.about["findings"] is None

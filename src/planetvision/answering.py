@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import functools
 import os
 import shlex
@@ -42,7 +43,6 @@ class AnsweringModel(abc.ABC):
 
     classes_: npt.NDArray[Any]
     class_map: ClassMap | None
-    # Where it was loaded from.
     _folder: Path | None = None
 
     def predict(
@@ -120,11 +120,13 @@ class AnsweringModel(abc.ABC):
         rejection_rate: float | None = None,
         tta: Tta | None = None,
         explain: bool = True,
+        audit: bool = True,
     ) -> Evaluation:
         """Returns how good the classifier is, with intervals.
 
         Classes that the model does not know are left out with a warning, and their images count as
-        others. The scores are kept, and a model that is saved afterwards tells them.
+        others. The scores are kept, unless they are those of another test-time augmentation, and a
+        model that is saved afterwards tells them.
 
         Args:
             X: As for `fit`; of a folder with a `test/` part, that part alone is used. None takes
@@ -138,6 +140,8 @@ class AnsweringModel(abc.ABC):
             rejection_rate: As for `predict`.
             tta: As for `predict`.
             explain: Whether maps are part of the result, which take most of the time.
+            audit: Whether the images are looked at for copies, odd files and where their disc is,
+                for which each is decoded once more.
 
         Raises:
             NotFittedError: If it is not trained, or no test part was kept.
@@ -151,13 +155,17 @@ class AnsweringModel(abc.ABC):
         if others is not None and can_reject is None:
             raise SettingsError(NO_TRUST.format(name="others", value="images"))
         catalog = self._test_part() if X is None else self._read_test(X, y, columns, class_map)
-        spec = self.input_spec
-        survey, findings = audit_images(catalog, min_size=spec.decode_size, stretch=spec.stretch)
+        survey, findings = None, None
+        if audit:
+            spec = self.input_spec
+            survey, findings = audit_images(
+                catalog, min_size=spec.decode_size, stretch=spec.stretch
+            )
         evaluation = evaluate_catalog(
             catalog,
             classes=self.classes_.tolist(),
             predict=lambda images: self._answer(images, rejection_rate=rejection_rate, tta=tta),
-            explain=functools.partial(self._explain, rejection_rate=rejection_rate)
+            explain=functools.partial(self._explain, rejection_rate=rejection_rate, tta=tta)
             if explain
             else None,
             survey=survey,
@@ -172,10 +180,13 @@ class AnsweringModel(abc.ABC):
                     class_map=class_map,
                     rejection_rate=rejection_rate,
                     tta=tta,
+                    explain=explain,
+                    audit=audit,
                 ),
             },
         )
-        self._keep_scores(evaluation, None if X is None else catalog.origin)
+        if tta is None:
+            self._keep_scores(evaluation, None if X is None else catalog.origin)
         return evaluation
 
     def explain(
@@ -200,8 +211,9 @@ class AnsweringModel(abc.ABC):
                 None, the second most probable takes its place.
             layers: The dotted names of the backbone's layers to look at, for methods that look at
                 layers; None takes those that are found.
-            checks: Whether each map is checked, which takes some forty passes an image: where it
-                lies, whether what it points at decides the answer, and how stable it is.
+            checks: Whether each map is checked, which takes 32 passes and four more maps an image:
+                whether the answer hangs on what it marks, whether it stays when the image moves,
+                and whether it follows the weights. Where it lies is always measured.
             rejection_rate: As for `predict`.
 
         Raises:
@@ -218,6 +230,11 @@ class AnsweringModel(abc.ABC):
             checked=None if checks else (),
             rejection_rate=rejection_rate,
         )
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it was loaded from; None for one that was trained since."""
+        return self._folder
 
     @abc.abstractmethod
     def _answer(
@@ -236,6 +253,7 @@ class AnsweringModel(abc.ABC):
         layers: Sequence[str] | None = None,
         checked: Collection[int] | None = (),
         rejection_rate: float | None = None,
+        tta: Tta | None = None,
     ) -> Explanations:
         """Returns the explanations for a catalog; those of the rows `checked`, or all, checked."""
 
@@ -269,25 +287,31 @@ class AnsweringModel(abc.ABC):
         class_map: ClassMap | None,
         rejection_rate: float | None,
         tta: Tta | None,
+        explain: bool,
+        audit: bool,
     ) -> list[str]:
         """Returns the command that gives the same again, with names for what has none of its own.
 
         Args:
             origin: What the data are called; None for the test part that `fit` kept.
-            others: As for `evaluate`.
+            others: As for `evaluate`, like the rest.
             columns: As for `evaluate`.
             class_map: As for `evaluate`.
             rejection_rate: As for `evaluate`.
             tta: As for `evaluate`.
+            explain: As for `evaluate`.
+            audit: As for `evaluate`.
         """
         model = os.fspath(self._folder) if self._folder is not None else "MODEL"
         data = "split.csv"
         if origin is not None:
-            path = origin.strip("'")
-            data = path if origin.startswith("'") and Path(path).exists() else "DATA"
+            path = origin[1:-1]
+            data = path if origin[:1] == "'" and Path(path).exists() else "DATA"
         words = ["planetvision", "evaluate", model, data, "--out", "report"]
         if others is not None:
-            words += ["--others", os.fspath(others) if _is_path(others) else "OTHERS"]
+            listed = others if isinstance(others, list | tuple) else [others]
+            for one in listed if all(map(_is_path, listed)) else ["OTHERS"]:
+                words += ["--others", os.fspath(one)]
         for option, pairs in (("--column", columns), ("--class", class_map)):
             for name, value in (pairs or {}).items():
                 words += [option, f"{name}={'' if value is None else value}"]
@@ -295,6 +319,8 @@ class AnsweringModel(abc.ABC):
             words += ["--rejection-rate", f"{rejection_rate:g}"]
         if tta is not None:
             words += ["--tta", tta]
+        words += [] if explain else ["--no-explain"]
+        words += [] if audit else ["--no-audit"]
         notes = {
             "MODEL": "# MODEL: the folder that save() wrote",
             "split.csv": "# split.csv: the table of the run, beside its model",
@@ -304,7 +330,7 @@ class AnsweringModel(abc.ABC):
         return [shlex.join(words), *(note for name, note in notes.items() if name in words)]
 
     def _describe(
-        self, catalog: Catalog, findings: Sequence[Finding], *, tta: Tta | None
+        self, catalog: Catalog, findings: Sequence[Finding] | None, *, tta: Tta | None
     ) -> dict[str, Any]:
         """Returns what a report says beside the numbers, as JSON can hold it."""
         counts = ", ".join(f"{label} {number}" for label, number in catalog.counts.items())
@@ -315,7 +341,9 @@ class AnsweringModel(abc.ABC):
             "data": {"origin": catalog.origin, "images": len(catalog), "classes": counts},
             **described,
             "versions": list_versions(),
-            "findings": [
+            "findings": None
+            if findings is None
+            else [
                 {"severity": item.severity, "message": item.message, "remedy": item.remedy}
                 for item in findings
             ],
@@ -331,13 +359,17 @@ class AnsweringModel(abc.ABC):
         """Reads data that need not have every class that the classifier's own map names."""
         named = {str(old) for old in class_map or {}}
         own = {old: new for old, new in (self.class_map or {}).items() if str(old) not in named}
-        return read_labelled(
+        catalog = read_labelled(
             X,
             y,
             columns=columns,
             class_map={**own, **(class_map or {})},
             optional_classes={str(old) for old in own},
         )
+        # A folder's name is a text, and the class of a model may be an integer; and in a table.
+        spelt = {str(label): label for label in self.classes_.tolist()}
+        labels = tuple(spelt.get(str(label), label) for label in catalog.labels or ())
+        return dataclasses.replace(catalog, labels=labels)
 
     def _select_weights(
         self, sample_weight: npt.ArrayLike, labels: Sequence[Label] | None, catalog: Catalog

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planetvision.data.catalog import SPLIT_NAMES, SplitName
+from planetvision.data.catalog import SPLIT_NAMES, SplitName, name_origin
 from planetvision.data.manifest import fingerprint_hashes, hash_sources
 from planetvision.errors import count
 from planetvision.results.predictions import UNKNOWN, format_share
@@ -16,7 +15,7 @@ from planetvision.results.predictions import UNKNOWN, format_share
 if TYPE_CHECKING:
     from planetvision.results import Audit, Evaluation
 
-__all__ = ["describe_data", "describe_scores", "name_origin", "render_card"]
+__all__ = ["describe_data", "describe_scores", "render_card"]
 
 _SCORES = ("accuracy", "n", "accuracy_ci95", "balanced_accuracy", "macro_f1", "ece")
 _TAGS = ("planetvision", "image-classification", "astronomy", "solar-system", "planets")
@@ -128,19 +127,6 @@ def describe_scores(
         "num_learned": None if learned is None else sum(value in learned for value in hashes),
         "fingerprint": fingerprint_hashes(hashes),
     }
-
-
-def name_origin(origin: str) -> str:
-    """Returns what a catalog's origin may be called elsewhere: of a path the last part.
-
-    Example:
-        >>> name_origin("'/home/someone/data/planets'"), name_origin("the list of 3 images")
-        ('planets', 'the list of 3 images')
-    """
-    path = re.fullmatch("'(.*)'", origin, flags=re.DOTALL)
-    name = (Path(path[1]).name or Path(path[1]).resolve().name) if path else origin
-    # Bytes that are no valid text could not be written.
-    return name.encode(errors="backslashreplace").decode()
 
 
 def render_card(config: Mapping[str, Any], *, threshold: float | None = None) -> str:
@@ -306,7 +292,9 @@ def _list_limits(
             "The test part came with the data: whether it is from another source than the images "
             "it was trained on is not recorded."
         )
-    if all(scores.get("num_learned") for scores in metrics.get("elsewhere") or ()):
+    elsewhere = metrics.get("elsewhere") or ()
+    # Of a folder that also holds the test part, most were learned from and not all.
+    if all((scores.get("num_learned") or 0) >= scores["n"] / 2 for scores in elsewhere):
         yield "No measurement on images from another source is recorded."
     else:
         yield (

@@ -17,7 +17,7 @@ from planetvision.answering import NO_TRUST, AnsweringModel
 from planetvision.config import Framing, InputSpec, Precision, Recipe, Stretch, Tta
 from planetvision.data import Catalog, Label, read_labelled, split_catalog
 from planetvision.data.cache import CACHES, DEFAULT_CACHE_GIGABYTES
-from planetvision.data.catalog import ClassMap, make_plain
+from planetvision.data.catalog import ClassMap, make_plain, name_origin
 from planetvision.errors import NotFittedError, SettingsError
 from planetvision.novelty import check_rejection_rate
 from planetvision.results import UNKNOWN
@@ -308,7 +308,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         )
         history = trainer.fit(train, val, resume=checkpoints if resume else None)
         self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
-        self.trust_ = self.data_ = None
+        self.trust_ = self.data_ = self._folder = None
         self.classes_ = np.array(classes)
         self.weights_ = plan.weights_used
         self.metrics_ = {
@@ -469,7 +469,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
 
     def _keep_scores(self, evaluation: Evaluation, origin: str | None) -> None:
         """Keeps the scores on the test part, or on other images and what they are called."""
-        from planetvision.card import describe_scores, name_origin
+        from planetvision.card import describe_scores
 
         learned = None
         if hasattr(self, "split_"):
@@ -534,8 +534,10 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         target: Label | None = None,
         against: Label | None = None,
         layers: Sequence[str] | None = None,
+        pairs: Sequence[tuple[Label | None, Label | None]] | None = None,
         checked: Collection[int] | None = (),
         rejection_rate: float | None = None,
+        tta: Tta | None = None,
     ) -> Explanations:
         from planetvision.explain.explainer import explain_catalog
 
@@ -548,7 +550,9 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             target=target,
             against=against,
             layers=layers,
+            pairs=pairs,
             checked=checked,
+            tta=tta,
             **self._judging(rejection_rate),
         )
 

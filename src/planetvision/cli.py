@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 import time
 import warnings
@@ -323,7 +324,7 @@ def train(
     except KeyboardInterrupt:
         # Of an earlier run that was to be overwritten nothing is said.
         if can_resume(folder, written_since=0.0 if resume is not None else began):
-            typer.echo(f"\nInterrupted. Go on with: planetvision train --resume {folder}", err=True)
+            _say_how_to_go_on("train", folder)
         else:
             typer.echo("\nInterrupted before the first stage. Start anew.", err=True)
         raise typer.Exit(130) from None
@@ -437,9 +438,7 @@ def crossval(
         # Of an earlier one that was to be overwritten nothing is said.
         since = 0.0 if resume is not None else began
         if can_resume_cross_validation(folder, written_since=since):
-            typer.echo(
-                f"\nInterrupted. Go on with: planetvision crossval --resume {folder}", err=True
-            )
+            _say_how_to_go_on("crossval", folder)
         else:
             typer.echo("\nInterrupted before the first fold. Start anew.", err=True)
         raise typer.Exit(130) from None
@@ -469,6 +468,9 @@ def evaluate(
     explain: Annotated[
         bool, typer.Option(help="Explain and check a sample of the answers.")
     ] = True,
+    audit: Annotated[
+        bool, typer.Option(help="Look at the images: copies, odd files, where the disc is.")
+    ] = True,
     column: Columns = None,
     class_map: ClassMap = None,
     device: Device = "auto",
@@ -495,6 +497,7 @@ def evaluate(
         rejection_rate=rejection_rate,
         tta=tta,
         explain=explain,
+        audit=audit,
     )
     evaluation.save(out, overwrite=overwrite)
     _show_evaluation(evaluation)
@@ -659,7 +662,7 @@ def explain(
         typer.Option(help="A layer of the backbone to look at; may be given more than once."),
     ] = None,
     check: Annotated[
-        bool, typer.Option(help="Check each map, by some forty passes an image.")
+        bool, typer.Option(help="Check each map, by 32 passes and four more maps an image.")
     ] = True,
     rejection_rate: RejectionRate = None,
     device: Device = "auto",
@@ -881,6 +884,11 @@ def _families() -> dict[str, Any]:
         DECODERS,
     )
     return {registry.family: registry for registry in registries}
+
+
+def _say_how_to_go_on(command: str, folder: Path) -> None:
+    words = ["planetvision", command, "--resume", str(folder)]
+    typer.echo(f"\nInterrupted. Go on with: {shlex.join(words)}", err=True)
 
 
 def _load(model: Path, out: Path, *, overwrite: bool, quiet: bool, **running: Any) -> Any:

@@ -141,6 +141,8 @@ def _name_models(first: object, second: object) -> tuple[str, str]:
 
 
 def _split_path(model: object) -> list[str]:
+    if isinstance(model, AnsweringModel):
+        model = model.folder
     if not isinstance(model, str | os.PathLike):
         return []
     return list(Path(os.path.abspath(model)).parts)  # noqa: PTH100 - Path.absolute keeps ".."

@@ -27,7 +27,7 @@ from planetvision.files import (
     write_json,
     write_table,
 )
-from planetvision.results.crossvalidation import CrossValidation, FoldScore
+from planetvision.results.crossvalidation import RESULT_FILES, CrossValidation, FoldScore
 from planetvision.results.predictions import Predictions
 from planetvision.runs import can_resume, check_outside_data, describe_start, train_run
 from planetvision.training.callbacks import Callback
@@ -238,6 +238,9 @@ def _start(
         if (place / _DONE).is_file() or can_resume(place):
             shutil.rmtree(place)
     create_output_folder(target, overwrite=True)
+    # First what lets it go on, and then what would pass for its result.
+    for name in (_SETTINGS, _FOLDS, *RESULT_FILES):
+        (target / name).unlink(missing_ok=True)
     readable = set(map(id, catalog.sources))
     # Images in memory are named by their place among all that were given.
     named = [

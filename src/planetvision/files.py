@@ -178,12 +178,14 @@ def create_table(columns: Mapping[str, Sequence[object]]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    # pandas' strings cannot hold the names of files that are no valid text.
+    def is_mixed(cells: Sequence[object]) -> bool:
+        # pandas' strings cannot hold the names of files that are no valid text, and its numbers no
+        # integer beside nothing.
+        return any(isinstance(cell, str | None) for cell in cells)
+
     return pd.DataFrame(
         {
-            name: pd.Series(
-                cells, dtype=object if any(isinstance(cell, str) for cell in cells) else None
-            )
+            name: pd.Series(cells, dtype=object if is_mixed(cells) else None)
             for name, cells in columns.items()
         }
     )

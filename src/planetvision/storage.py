@@ -34,8 +34,10 @@ __all__ = [
     "CARD_FILE",
     "CONFIG_FILE",
     "FORMAT_VERSION",
+    "MODEL_FILES",
     "SUMS_FILE",
     "TRUST_FILE",
+    "VOTING_FILE",
     "WEIGHTS_FILE",
     "SavedModel",
     "load_model",
@@ -49,6 +51,9 @@ WEIGHTS_FILE = "model.safetensors"
 TRUST_FILE = "trust.safetensors"
 CARD_FILE = "MODEL_CARD.md"
 SUMS_FILE = "SHA256SUMS"
+MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, TRUST_FILE, CARD_FILE, SUMS_FILE)
+# What names the models in a folder of several that vote.
+VOTING_FILE = "voting.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +109,7 @@ def save_model(
         OutputError: If it cannot be written.
     """
     target = create_output_folder(folder, overwrite=overwrite)
-    for name in (SUMS_FILE, CARD_FILE):
+    for name in (SUMS_FILE, CARD_FILE, VOTING_FILE):
         (target / name).unlink(missing_ok=True)  # of the model that was there before
     network = model.network
     config = {

@@ -22,6 +22,7 @@ from planetvision.storage import (
     CONFIG_FILE,
     SUMS_FILE,
     TRUST_FILE,
+    VOTING_FILE,
     WEIGHTS_FILE,
     read_sums,
 )
@@ -73,6 +74,12 @@ def verify(
         DataError: If the data cannot be used.
     """
     root = Path(model)
+    if (root / VOTING_FILE).is_file():
+        raise ModelFormatError(
+            f"'{root}' holds several models that vote, got no one model. Verify each: its folder "
+            f"'{root / 'member-1'}' and so on.",
+            path=str(root),
+        )
     if not any((root / name).exists() for name in (CONFIG_FILE, WEIGHTS_FILE, SUMS_FILE)):
         raise ModelFormatError(
             f"There is no model in '{root}'. Name the folder that `save` wrote, such as "
@@ -97,7 +104,7 @@ def verify(
             # Evaluating adds to what the classifier keeps.
             stored = _list_stored(classifier.metrics_)
             evaluation = classifier.evaluate(
-                X, y, columns=columns, class_map=class_map, explain=False
+                X, y, columns=columns, class_map=class_map, explain=False, audit=False
             )
             checks += _check_scores(stored, evaluation)
     return Verification(folder=str(root), checks=tuple(checks), evaluation=evaluation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,10 +31,10 @@ from planetvision.results import (
     Predictions,
 )
 from planetvision.results.explanation_checks import FIGURES
+from planetvision.storage import CONFIG_FILE, MODEL_FILES, VOTING_FILE
 
 __all__ = ["VotingPlanetClassifier", "load_classifier"]
 
-_FILE = "voting.json"
 _FORMAT_VERSION = 1
 Member: TypeAlias = "PlanetClassifier | str | os.PathLike[str]"
 
@@ -73,12 +74,9 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
     ) -> None:
         self.classifiers = classifiers
         self.weights = weights
-        self._members = [
-            member if isinstance(member, PlanetClassifier) else PlanetClassifier.load(member)
-            for member in classifiers
-        ]
-        self._shares = _check_members(self._members, weights)
+        self._members = _load_members(classifiers)
         self.classes_ = self._members[0].classes_
+        self._get_shares()
 
     @property
     def class_map(self) -> Mapping[Label, Label | None] | None:  # type: ignore[override]
@@ -93,15 +91,22 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
             OutputError: If it cannot be written.
         """
         folder = create_output_folder(path, overwrite=overwrite)
+        # Without the one file that names the others nothing that is half replaced can be loaded.
+        (folder / VOTING_FILE).unlink(missing_ok=True)
+        for name in MODEL_FILES:
+            (folder / name).unlink(missing_ok=True)
         names = [f"member-{number}" for number in range(1, len(self._members) + 1)]
+        for stale in folder.glob("member-*"):
+            if stale.name not in names and (stale / CONFIG_FILE).is_file():
+                shutil.rmtree(stale)
         for name, member in zip(names, self._members, strict=True):
             member.save(folder / name, overwrite=overwrite)
         write_json(
-            folder / _FILE,
+            folder / VOTING_FILE,
             {
                 "format_version": _FORMAT_VERSION,
                 "members": names,
-                "weights": self._shares.tolist(),
+                "weights": self._get_shares().tolist(),
             },
         )
         return folder
@@ -128,14 +133,14 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
         """
         folder = Path(path)
         try:
-            described = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+            described = json.loads((folder / VOTING_FILE).read_text(encoding="utf-8"))
             version, names = described["format_version"], list(described["members"])
             weights = [float(weight) for weight in described["weights"]]
         except (OSError, ValueError, KeyError, TypeError) as cause:
             raise ModelFormatError(
-                f"'{folder}' holds no models that vote ({_FILE} cannot be read: {cause}). Name the "
-                "folder that VotingPlanetClassifier.save wrote; one model alone is loaded by "
-                "PlanetClassifier.load.",
+                f"'{folder}' holds no models that vote ({VOTING_FILE} cannot be read: {cause}). "
+                "Name the folder that VotingPlanetClassifier.save wrote; one model alone is loaded "
+                "by PlanetClassifier.load.",
                 path=str(folder),
             ) from cause
         if version != _FORMAT_VERSION:
@@ -168,15 +173,20 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
             member._answer(catalog, rejection_rate=rejection_rate, tta=tta)
             for member in self._members
         ]
-        probabilities = self._average([answers.probabilities for answers in given])
+        # A file may go between one model and the next.
+        errors = [
+            next((error for error in row if error), "")
+            for row in zip(*(answers.errors for answers in given), strict=True)
+        ]
         novelties = [answers.novelty for answers in given if answers.novelty is not None]
         can_tell = len(novelties) == len(given)
         thresholds = np.array([answers.threshold for answers in given])
         return replace(
             given[0],
-            probabilities=probabilities,
+            probabilities=self._average([answers.probabilities for answers in given]),
+            errors=tuple(errors),
             novelty=self._average(novelties) if can_tell else None,
-            threshold=float(self._shares @ thresholds) if can_tell else math.inf,
+            threshold=float(self._get_shares() @ thresholds) if can_tell else math.inf,
             temperature=1.0,
         )
 
@@ -190,48 +200,31 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
         layers: Sequence[str] | None = None,
         checked: Collection[int] | None = (),
         rejection_rate: float | None = None,
+        tta: Tta | None = None,
     ) -> Explanations:
+        from planetvision.explain.explainer import check_settings
+
+        check_settings(
+            EXPLAINERS.get(method),
+            self.classes_.tolist(),
+            target=target,
+            against=against,
+            layers=None,
+        )
         if layers is not None:
             raise SettingsError(
                 f"`layers` names layers of one backbone, and {len(self._members)} models vote, got "
                 f"{list(layers)!r}. Leave it out, or explain one of the models."
             )
-        answers = self._answer(catalog, rejection_rate=rejection_rate, tta=None)
+        answers = self._answer(catalog, rejection_rate=rejection_rate, tta=tta)
         pairs = [_choose_pair(answer, target, against) for answer in answers]
-        shown = {row for row, answer in enumerate(answers) if not answer.error}
+        if not EXPLAINERS.get(method).uses_target:
+            pairs = [(None, None)] * len(pairs)
         parts = [
-            self._explain_with(member, catalog, pairs, shown, method, checked)
+            member._explain(catalog, method=method, pairs=pairs, checked=checked, tta=tta)
             for member in self._members
         ]
-        return _join_explanations(answers, parts, self._shares, method=method)
-
-    def _explain_with(
-        self,
-        member: PlanetClassifier,
-        catalog: Catalog,
-        pairs: Sequence[tuple[Label | None, Label | None]],
-        shown: Collection[int],
-        method: str,
-        checked: Collection[int] | None,
-    ) -> tuple[dict[int, Explanation], ExplanationChecks]:
-        """Returns one model's explanations, by row, of the classes that all of them answer."""
-        found: dict[int, Explanation] = {}
-        figures = ExplanationChecks.create_unmeasured(len(catalog), 0)
-        for pair in dict.fromkeys(pairs[row] for row in sorted(shown)):
-            rows = [row for row in sorted(shown) if pairs[row] == pair]
-            explanations = member._explain(
-                catalog.select(rows),
-                method=method,
-                target=pair[0] if EXPLAINERS.get(method).uses_target else None,
-                against=pair[1],
-                checked=None
-                if checked is None
-                else [at for at, row in enumerate(rows) if row in checked],
-            )
-            found |= dict(zip(rows, explanations, strict=True))
-            if explanations.checks is not None:
-                figures.put(rows, explanations.checks)
-        return found, figures
+        return _join_explanations(answers, parts, self._get_shares())
 
     def _can_reject(self, rejection_rate: float | None) -> bool | None:
         found = [member._can_reject(rejection_rate) for member in self._members]
@@ -263,22 +256,44 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
         }
 
     def _average(self, arrays: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-        mean: npt.NDArray[np.float64] = np.tensordot(self._shares, np.stack(arrays), axes=1)
+        mean: npt.NDArray[np.float64] = np.tensordot(self._get_shares(), np.stack(arrays), axes=1)
         return mean
 
+    def _get_shares(self) -> npt.NDArray[np.float64]:
+        """The weight of each model; they sum to 1."""
+        try:
+            given = np.ones(len(self._members)) if self.weights is None else self.weights
+            shares = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError):
+            shares = np.zeros(0)
+        is_right = shares.shape == (len(self._members),) and np.isfinite(shares).all()
+        if not is_right or not (shares > 0).all():
+            raise SettingsError(
+                f"`weights` must hold a positive number for each of the {len(self._members)} "
+                f"models, got {self.weights!r}. Leave it out to count them alike."
+            )
+        total: npt.NDArray[np.float64] = shares / shares.sum()
+        return total
 
-def _check_members(
-    members: Sequence[PlanetClassifier], weights: Sequence[float] | None
-) -> npt.NDArray[np.float64]:
-    """Returns the share of each model, once they prove able to vote."""
-    if len(members) < 2:
+
+def _load_members(classifiers: Sequence[Member]) -> list[PlanetClassifier]:
+    """Returns the models, once they prove able to vote."""
+    is_path = isinstance(classifiers, str | os.PathLike)
+    if is_path or len(classifiers) < 2:
+        given = repr(classifiers) if is_path else len(classifiers)
         raise SettingsError(
-            f"`classifiers` must hold two trained models or more, got {len(members)}. One alone "
-            "answers by itself."
+            f"`classifiers` must hold two trained models or more, got {given}. One alone answers "
+            "by itself."
         )
+    members = [
+        member if isinstance(member, PlanetClassifier) else PlanetClassifier.load(member)
+        for member in classifiers
+    ]
     for number, member in enumerate(members, start=1):
         if not hasattr(member, "network_"):
-            raise NotFittedError(f"Model {number} of those that vote is not trained. Call fit.")
+            raise NotFittedError(
+                f"Model {number} of those that vote is not trained. Call fit(...)."
+            )
     first, *rest = members
     problems = []
     for number, member in enumerate(rest, start=2):
@@ -299,14 +314,7 @@ def _check_members(
             ),
             problems=problems,
         )
-    shares = np.ones(len(members)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if shares.shape != (len(members),) or not (shares > 0).all() or not np.isfinite(shares).all():
-        raise SettingsError(
-            f"`weights` must hold a positive number for each of the {len(members)} models, got "
-            f"{weights!r}. Leave it out to count them alike."
-        )
-    total: npt.NDArray[np.float64] = shares / shares.sum()
-    return total
+    return members
 
 
 def _choose_pair(
@@ -321,25 +329,37 @@ def _choose_pair(
 
 def _join_explanations(
     answers: Predictions,
-    parts: Sequence[tuple[Mapping[int, Explanation], ExplanationChecks]],
+    parts: Sequence[Explanations],
     shares: npt.NDArray[np.float64],
-    *,
-    method: str,
 ) -> Explanations:
     """Returns the mean of the models' maps, each scaled to 1, on the finest grid of theirs.
 
-    The figures of the checks are the means of the models' own.
+    Where the mean map lies is measured anew; the other figures are the means of the models' own.
     """
     import cv2
+    import torch
 
-    from planetvision.explain.checks import judge_explanations
+    from planetvision.explain.checks import (
+        create_body_masks,
+        judge_explanations,
+        measure_body_share,
+        measure_energy,
+    )
 
-    items = []
+    items: list[Explanation] = []
+    figures = [part.checks for part in parts if part.checks is not None]
+    checks = ExplanationChecks(
+        **{
+            name: np.tensordot(shares, np.stack([getattr(one, name) for one in figures]), axes=1)
+            for name in FIGURES
+        }
+    )
     for row, answer in enumerate(answers):
-        if answer.error:
-            items.append(Explanation.create_failed(answer.path, answer.error, method=method))
+        given = [part[row] for part in parts]
+        error = answer.error or next((item.error for item in given if item.error), "")
+        if error:
+            items.append(Explanation.create_failed(answer.path, error, method=given[0].method))
             continue
-        given = [found[row] for found, _ in parts]
         height, width = max((item.heatmap.shape for item in given), key=lambda size: size[0])
         maps = [
             cv2.resize(item.heatmap, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -347,10 +367,12 @@ def _join_explanations(
         ]
         mean = np.tensordot(shares, np.stack(maps), axes=1)
         peak = float(mean.max())
+        heatmap = (mean / peak if peak > 0 else mean).astype(np.float32)
         items.append(
             replace(
                 given[0],
-                heatmap=(mean / peak if peak > 0 else mean).astype(np.float32),
+                path=answer.path,
+                heatmap=heatmap,
                 label=answer.label,
                 confidence=answer.confidence,
                 known=answer.known,
@@ -358,15 +380,11 @@ def _join_explanations(
                 layers=(),
             )
         )
-    checks = ExplanationChecks(
-        **{
-            name: np.tensordot(
-                shares, np.stack([getattr(figures, name) for _, figures in parts]), axes=1
-            )
-            for name in FIGURES
-        }
-    )
-    return Explanations(items=tuple(items), checks=checks, verdict=judge_explanations(checks))
+        masks = create_body_masks(torch.from_numpy(given[0].image).permute(2, 0, 1)[None])
+        checks.energy_on_body[row] = measure_energy(torch.from_numpy(heatmap)[None], masks)[0]
+        checks.body_share[row] = measure_body_share(masks)[0]
+    verdict = judge_explanations(checks) if any(part.verdict for part in parts) else None
+    return Explanations(items=tuple(items), checks=checks, verdict=verdict)
 
 
 def load_classifier(
@@ -391,7 +409,7 @@ def load_classifier(
         UnknownNameError: If its backbone or head is not registered here.
     """
     running: dict[str, Any] = {"device": device, "precision": precision, "tuning": tuning}
-    if Path(path, _FILE).is_file():
+    if Path(path, VOTING_FILE).is_file():
         return VotingPlanetClassifier.load(path, **running).set_progress(progress)
     classifier: PlanetClassifier = PlanetClassifier.load(path, **running)
     classifier.set_params(progress=progress)

@@ -317,6 +317,16 @@ def test_columns_of_other_names_are_attributes(write: Write) -> None:
     assert left_out.attributes["year"] == ("1976",)
 
 
+def test_columns_of_arrays_are_no_attributes() -> None:
+    columns: dict[str, list[Any]] = {
+        "path": [np.zeros((4, 4, 3), np.uint8)],
+        "label": ["a"],
+        "spectrum": [np.arange(3.0)],
+        "year": [1979],
+    }
+    assert read_labelled(pd.DataFrame(columns)).attributes == {"year": (1979,)}
+
+
 def test_named_columns_are_taken(write: Write) -> None:
     path = write("one,two,label", "a.png,mars,x", "b.png,venus,y")
     catalog = read_labelled(path, columns={"path": "one", "label": "two"})

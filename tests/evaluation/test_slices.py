@@ -55,6 +55,18 @@ def test_few_numbers_stay_and_many_are_cut_into_quarters() -> None:
     assert frame["images"].tolist() == [5, 5, 5, 5]
 
 
+@pytest.mark.parametrize(
+    ("start", "step", "first"), [(2451545, 3.3, "2451545 to 2451577"), (59000, 0.3, "59000 to")]
+)
+def test_quarters_of_large_numbers_are_told_apart(start: float, step: float, first: str) -> None:
+    cells = tuple(start + step * number for number in range(40))
+    frame = compute_slices(
+        np.ones(40, bool), list_traits(create_catalog(40, attributes={"day": cells}))
+    )
+    assert frame["images"].tolist() == [10] * 4
+    assert frame["value"][0].startswith(first)
+
+
 def test_numbers_with_gaps_are_cut_and_the_gaps_are_a_slice() -> None:
     cells = (*(float(number) for number in range(12)), None, float("nan"))
     values = list_traits(create_catalog(14, attributes={"km": cells}))["km"]

@@ -494,6 +494,19 @@ def test_belief_follows_from_weights_and_evidence(values: dict[str, float], beli
     assert judge_explanations(create_checks(8, **values)).belief == belief
 
 
+def test_class_that_neither_image_nor_blur_is_taken_for_is_not_counted() -> None:
+    checks = create_checks(8, deletion=0.01, insertion=0.01)
+    assert judge_explanations(checks).evidence.trials == 0, "there is nothing to lose"
+    flat = np.full((8, 17), 0.35)
+    unsure = replace(
+        create_checks(8, deletion=0.35, insertion=0.35), deletion_curves=flat, insertion_curves=flat
+    )
+    assert judge_explanations(unsure).evidence.trials == 0
+    falling = np.linspace(0.9, 0.1, 17) * np.ones((8, 1))
+    sure = replace(unsure, deletion_curves=falling, insertion_curves=falling[:, ::-1])
+    assert judge_explanations(sure).evidence.trials == 8
+
+
 def test_answer_that_outlasts_deletion_and_insertion_is_not_counted() -> None:
     checks = create_checks(8)
     checks.deletion[:3], checks.insertion[:3] = 0.96, 0.99

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from planetvision.classifier import PlanetClassifier
 from planetvision.evaluation.evaluator import judge_predictions
@@ -113,8 +114,9 @@ def test_command_of_a_loaded_model_is_whole(
     )
     assert evaluation.about["repeat"] == [
         f"planetvision evaluate {model_folder} {disc_folder} --out report "
-        f"--others '{others}' --rejection-rate 0.1 --tta flips"
+        f"--others '{others}' --rejection-rate 0.1 --tta flips --no-explain"
     ]
+    assert "test" not in model.metrics_.get("elsewhere", ()), "scores of another augmentation"
 
 
 def test_report_tells_which_answers_were_judged_by_the_background(
@@ -131,6 +133,22 @@ def test_report_tells_which_answers_were_judged_by_the_background(
     assert [explanations[row].path for row in explanations.list_background()] == cold.assign(
         lack=cold["body_share"] - cold["energy_on_body"]
     ).sort_values("lack", ascending=False)["path"].tolist()
+
+
+def test_images_in_memory_are_shown_beside_their_own_maps(
+    trained: PlanetClassifier, disc_paths: list[str]
+) -> None:
+    arrays = [np.array(Image.open(path)) for path in disc_paths[:12]]
+    labels = ["green"] * 8 + ["blue"] * 4
+    evaluation = trained.evaluate(arrays, labels, tta="flips+rotations")
+    assert evaluation.explanations is not None
+    answers = {answer.path: answer for answer in evaluation.predictions}
+    assert {item.path for item in evaluation.explanations} == set(answers)
+    for item in evaluation.explanations:
+        assert item.top_label == answers[item.path].top_label
+        assert item.confidence == pytest.approx(answers[item.path].confidence, abs=1e-6)
+        number = int(item.path.strip("<>").split()[1])
+        assert np.abs(item.image.mean() - arrays[number].mean()) < 2
 
 
 def test_three_images_of_one_class_give_a_report(

@@ -30,6 +30,13 @@ from planetvision.tuning import tune_machine
 __all__ = ["audit", "audit_catalog", "audit_images"]
 
 _FEATURES = "linear head on frozen features"
+# What is to be done where images judge a model, and do not train it.
+_ALIKE = "Read them as one: they are counted, and the intervals take them for several."
+_REMEDIES = {
+    "unreadable": "Repair or remove them; they are left out of the numbers.",
+    "exact_duplicates": _ALIKE,
+    "near_duplicates": _ALIKE,
+}
 
 
 def audit(
@@ -210,7 +217,10 @@ def audit_images(
         duplicates=find_duplicates(readable.descriptors),
         given_splits=None,
     )
-    return survey.without_views(), findings
+    return survey.without_views(), tuple(
+        dataclasses.replace(finding, remedy=_REMEDIES.get(finding.kind, finding.remedy))
+        for finding in findings
+    )
 
 
 def _compute_features(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -25,12 +27,14 @@ __all__ = [
     "check_label_kinds",
     "make_plain",
     "map_labels",
+    "name_origin",
     "sort_labels",
 ]
 
 Label: TypeAlias = "str | int"
 ClassMap: TypeAlias = "Mapping[Label, Label | None]"
 T = TypeVar("T")
+_COLUMNS = ("path", "label", "split", "group", "sha256")
 SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "val", "test")
 # How people call the parts, in folders and in tables.
@@ -149,7 +153,7 @@ class Catalog:
     def to_frame(self) -> pd.DataFrame:
         """Returns one row an image with `path`, `label`, `split`, `group` and `sha256`.
 
-        A column of which nothing is known holds None.
+        A column of which nothing is known holds None. The attributes follow.
         """
         import pandas as pd
 
@@ -160,6 +164,8 @@ class Catalog:
             "group": self.groups,
             "sha256": self.hashes,
         }
+        columns = {**self.attributes, **columns}
+        columns = {name: columns[name] for name in dict.fromkeys([*_COLUMNS, *columns])}
         # As objects: pandas' strings cannot hold the names of files that are no valid text.
         return pd.DataFrame(
             {
@@ -275,3 +281,16 @@ def _is_valid_text(text: str) -> bool:
     except UnicodeEncodeError:  # bytes of a file name that are no UTF-8
         return False
     return True
+
+
+def name_origin(origin: str) -> str:
+    """Returns what a catalog's origin may be called elsewhere: of a path the last part.
+
+    Example:
+        >>> name_origin("'/home/someone/data/planets'"), name_origin("the list of 3 images")
+        ('planets', 'the list of 3 images')
+    """
+    path = re.fullmatch("'(.*)'", origin, flags=re.DOTALL)
+    name = (Path(path[1]).name or Path(path[1]).resolve().name) if path else origin
+    # Bytes that are no valid text could not be written.
+    return name.encode(errors="backslashreplace").decode()

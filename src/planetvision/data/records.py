@@ -180,12 +180,17 @@ def plain_groups(
 def _read_attributes(
     table: Table, cells: Mapping[str, Sequence[Any]], rows: Sequence[int]
 ) -> dict[str, tuple[object, ...]]:
-    """The columns that have a name of their own and no other meaning, by name."""
+    """The columns of texts and numbers that have a name of their own and no other meaning."""
     used = [id(values) for values in cells.values()]
-    return {
+    columns = {
         name: tuple(_plain(values[row]) for row in rows)
         for name, values in zip(table.header, table.columns, strict=True)
         if name and table.header.count(name) == 1 and id(values) not in used
+    }
+    return {
+        name: values
+        for name, values in columns.items()
+        if all(isinstance(value, str | int | float | None) for value in values)
     }
 
 

@@ -16,7 +16,7 @@ from sklearn.metrics import (
 )
 
 from planetvision.errors import SettingsError
-from planetvision.evaluation.metrics import wilson_interval
+from planetvision.evaluation.metrics import find_bins, wilson_interval
 from planetvision.files import create_table
 
 __all__ = [
@@ -174,7 +174,7 @@ def compute_reliability(
     _check_answers(targets, probabilities, bins=bins)
     confidences = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == targets
-    places = _find_bins(confidences, bins)
+    places = find_bins(confidences, bins)
     images = np.bincount(places, minlength=bins)
     hits = np.bincount(places[right], minlength=bins)
     none = (np.nan, np.nan)
@@ -234,7 +234,7 @@ def compute_classwise_calibration_error(
     _check_answers(targets, probabilities, classes, bins=bins)
     per_class = {}
     for name, shown, scores in _split_by_class(targets, probabilities, classes):
-        gaps = np.bincount(_find_bins(scores, bins), weights=shown - scores)
+        gaps = np.bincount(find_bins(scores, bins), weights=shown - scores)
         per_class[name] = float(np.abs(gaps).sum() / len(shown))
     return {"per_class": per_class, "mean": float(np.mean(list(per_class.values())))}
 
@@ -318,12 +318,6 @@ def _split_by_class(
     """Gives of each class its name, which images show it, and its probabilities."""
     for index, name in enumerate(classes):
         yield str(name), targets == index, probabilities[:, index]
-
-
-def _find_bins(values: npt.NDArray[np.floating[Any]], bins: int) -> npt.NDArray[np.int64]:
-    """Returns the bin of each value as `compute_calibration_error` has them; 0 is in the first."""
-    places: npt.NDArray[np.int64] = np.ceil(values * bins).astype(np.int64).clip(1, bins) - 1
-    return places
 
 
 def _create_frame(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> pd.DataFrame:

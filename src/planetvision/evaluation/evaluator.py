@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -52,8 +53,12 @@ class Explain(Protocol):
 
 # Of more images maps take longer than the rest, and say no more.
 _MAX_EXPLAINED = 300
-# Checks take some forty passes an image.
+# Checks take 32 passes and four more maps an image.
 _MAX_CHECKED = 35
+# As many as the report shows.
+_MAX_MISTAKES = 24
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_catalog(
@@ -78,7 +83,8 @@ def evaluate_catalog(
         classes: The classes that the model knows.
         predict: Answers for a catalog.
         explain: Explanations for a catalog, checked at the rows given; None leaves maps out. Up to
-            300 images are explained, from the classes in turn and the surest mistakes first.
+            300 images are explained, from the classes in turn, and the 24 surest mistakes; the
+            first 35 are checked.
         survey: What was noted of each image; None leaves slices by the disc out.
         others: Images that show none of the classes, which ought to be called unknown.
         can_reject: Whether the model can say "unknown".
@@ -88,7 +94,7 @@ def evaluate_catalog(
         DataError: If no image can be read, or the model knows none of the classes.
     """
     rows = _find_known(catalog, classes, can_reject=can_reject)
-    strange = catalog.select(sorted(set(range(len(catalog))) - set(rows)))
+    strange = catalog.select(sorted(set(range(len(catalog))) - set(rows)) if can_reject else [])
     if survey is not None:
         survey = survey.select(rows)
     catalog = catalog.select(rows)
@@ -108,21 +114,29 @@ def evaluate_catalog(
 
 
 def _explain(judged: Evaluation, catalog: Catalog, explain: Explain) -> Evaluation:
-    """Returns the evaluation with maps of a fair sample, checked, and of the surest mistakes."""
-    labels = judged.labels
-    fair = sample_rows(judged.predictions, labels, _MAX_CHECKED)
-    paths = {path: row for row, path in enumerate(judged.predictions.paths)}
-    mistakes = [paths[answer.path] for answer, _ in judged.misclassified]
-    every = sample_rows(judged.predictions, labels, len(labels))
-    shown = list(dict.fromkeys([*fair, *mistakes, *every]))[:_MAX_EXPLAINED]
+    """Returns the evaluation with maps of a fair sample, and of the surest mistakes beside it."""
+    from planetvision.explain.checks import judge_explanations
+
+    fair = sample_rows(judged.predictions, judged.labels, _MAX_EXPLAINED)
+    shown = list(dict.fromkeys([*fair, *judged.misclassified_rows[:_MAX_MISTAKES]]))
+    checked = range(min(_MAX_CHECKED, len(fair)))
     try:
         with warnings.catch_warnings():
             # Prediction has said it of all the images already.
             warnings.simplefilter("ignore", ConversionWarning)
-            explanations = explain(catalog.select(shown), checked=range(len(fair)))
-    except ExplanationError:  # the backbone has no spatial layer; the numbers stand without maps
+            explanations = explain(catalog.select(shown), checked=checked)
+    except ExplanationError as error:  # the numbers stand without maps
+        logger.warning("The report has no maps. %s", error)
         return judged
-    return replace(judged, explanations=explanations)
+    # A selection counts images in memory anew.
+    names = judged.predictions.paths
+    items = tuple(
+        replace(item, path=names[row]) for row, item in zip(shown, explanations, strict=True)
+    )
+    checks = explanations.checks
+    # Mistakes that were added are no part of what holds for all images.
+    verdict = None if checks is None else judge_explanations(checks.select(range(len(fair))))
+    return replace(judged, explanations=replace(explanations, items=items, verdict=verdict))
 
 
 def judge_predictions(
@@ -155,12 +169,8 @@ def judge_predictions(
     kept = np.flatnonzero(readable).tolist()
     judged = [labels[row] for row in kept]
     probabilities = predictions.probabilities[readable]
-    metrics = compute_metrics(
-        judged,
-        probabilities,
-        classes=classes,
-        groups=None if groups is None else [groups[row] for row in kept],
-    )
+    known_groups = None if groups is None else [groups[row] for row in kept]
+    metrics = compute_metrics(judged, probabilities, classes=classes, groups=known_groups)
     targets = np.array([list(classes).index(label) for label in judged])
     right = probabilities.argmax(axis=1) == targets
     curves = _compute_curves(targets, probabilities, classes)
@@ -181,7 +191,7 @@ def judge_predictions(
             unlike = others.novelty[[not error for error in others.errors]]
         novelty = predictions.novelty[readable]
         metrics["rejection"] = compute_rejection(
-            right, novelty, unlike, threshold=predictions.threshold
+            right, novelty, unlike, threshold=predictions.threshold, groups=known_groups
         )
         uncertainty["novelty"] = novelty
     metrics["risk_coverage"] = {

@@ -19,6 +19,7 @@ __all__ = [
     "compute_cross_entropy",
     "compute_metrics",
     "compute_rejection",
+    "find_bins",
     "wilson_interval",
 ]
 
@@ -158,7 +159,7 @@ class _Measures:
         self.losses = -np.log(true.clip(min=np.finfo(float).tiny))
         self.cells = _create_sums(targets * self.num_classes + answers, self.num_classes**2)
         gaps = (answers == targets) - confidences
-        self.gaps = _create_sums(_find_bins(confidences, _NUM_BINS), _NUM_BINS, gaps)
+        self.gaps = _create_sums(find_bins(confidences, _NUM_BINS), _NUM_BINS, gaps)
         self.names = [
             "balanced_accuracy",
             "macro_f1",
@@ -236,12 +237,12 @@ def compute_calibration_error(
     """
     confidences = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == targets
-    gaps = np.bincount(_find_bins(confidences, bins), weights=right - confidences, minlength=bins)
+    gaps = np.bincount(find_bins(confidences, bins), weights=right - confidences, minlength=bins)
     return float(np.abs(gaps).sum() / len(targets))
 
 
-def _find_bins(confidences: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.int64]:
-    """The bin of each confidence; they are open below and closed above, as in the paper."""
+def find_bins(confidences: npt.NDArray[np.floating[Any]], bins: int) -> npt.NDArray[np.int64]:
+    """Returns the bin of each confidence, from 0; bins are open below and closed above."""
     places: npt.NDArray[np.int64] = np.ceil(confidences * bins).astype(np.int64).clip(1, bins) - 1
     return places
 
@@ -252,6 +253,7 @@ def compute_rejection(
     others: npt.NDArray[np.float64] | None,
     *,
     threshold: float,
+    groups: Sequence[Any] | None = None,
 ) -> dict[str, Any]:
     """Returns what the answer "unknown" costs and saves, as JSON can hold it.
 
@@ -266,6 +268,7 @@ def compute_rejection(
         novelty: Their novelty, (N,).
         others: The novelty of images of something else, (M,); None without any.
         threshold: The novelty over which an image is unknown.
+        groups: What each image of a known class belongs to; the bootstrap draws whole groups.
     """
     answered = novelty <= threshold
     count, total = int(answered.sum()), len(answered)
@@ -287,14 +290,17 @@ def compute_rejection(
             "others_answered": taken / len(others),
             "others_answered_ci95": wilson_interval(taken, len(others)),
             "auroc": float(roc_auc_score(is_other, both)) if total else None,
-            "auroc_ci95": _bootstrap_auroc(is_other, both),
+            "auroc_ci95": _bootstrap_auroc(is_other, both, number_groups(groups, total)),
         }
     return found
 
 
 def _bootstrap_auroc(
-    is_other: npt.NDArray[np.bool_], novelty: npt.NDArray[np.float64]
+    is_other: npt.NDArray[np.bool_],
+    novelty: npt.NDArray[np.float64],
+    groups: npt.NDArray[np.int64],
 ) -> tuple[float, float] | None:
+    alone = np.arange(len(novelty) - len(groups)) + (groups.max() + 1 if len(groups) else 0)
     values, ranks = np.unique(novelty, return_inverse=True)
     sums = _create_sums(ranks.ravel(), len(values))
 
@@ -305,7 +311,7 @@ def _bootstrap_auroc(
         areas = (others * below).sum(axis=0) / np.maximum(pairs, 1)
         return np.where(pairs > 0, areas, np.nan)[:, None]
 
-    return bootstrap_intervals(measure, np.arange(len(novelty)))[0]
+    return bootstrap_intervals(measure, np.concatenate([groups, alone]))[0]
 
 
 def _or_none(value: float) -> float | None:

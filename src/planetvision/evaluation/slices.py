@@ -127,8 +127,18 @@ def _name_values(cells: Sequence[Any]) -> list[str]:
         return names
     edges = np.unique(np.quantile(numbers[is_number], np.linspace(0, 1, _NUM_BINS + 1)))
     bins = np.searchsorted(edges[1:-1], numbers, side="left")
-    ranges = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
+    texts = _write_edges(edges)
+    ranges = [f"{low} to {high}" for low, high in itertools.pairwise(texts)]
     return [
         ranges[place] if known else name
         for place, known, name in zip(bins.tolist(), is_number, names, strict=True)
     ]
+
+
+def _write_edges(edges: npt.NDArray[np.float64]) -> list[str]:
+    """The edges with as few digits as tell them apart, from 4."""
+    for digits in range(4, 17):
+        texts = [f"{edge:.{digits}g}" for edge in edges]
+        if len(set(texts)) == len(texts) and not any("e" in text for text in texts):
+            return texts
+    return [repr(edge) for edge in edges.tolist()]

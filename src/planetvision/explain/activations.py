@@ -59,7 +59,7 @@ def record_activations(network: PlanetNet, images: torch.Tensor) -> list[torch.T
         for name, layer in layers.items():
             stack.callback(layer.register_forward_hook(keep(name)).remove)
         network(images)
-    return [_to_map(network, name, outputs.get(name)) for name in layers]
+    return [_to_map(network, name, outputs.get(name), len(images)) for name in layers]
 
 
 def record_slopes(
@@ -111,8 +111,9 @@ def record_slopes(
     records = []
     for name in layers:
         leaf = leaves.get(name)
-        activation = _to_map(network, name, None if leaf is None else leaf.detach())
-        records.append(LayerRecord(activation, _to_map(network, name, slopes.get(name))))
+        activation = _to_map(network, name, None if leaf is None else leaf.detach(), len(images))
+        slope = _to_map(network, name, slopes.get(name), len(images))
+        records.append(LayerRecord(activation, slope))
     return records
 
 
@@ -157,11 +158,12 @@ def _get_layers(network: PlanetNet) -> dict[str, nn.Module]:
     return layers
 
 
-def _to_map(network: PlanetNet, name: str, output: object) -> torch.Tensor:
+def _to_map(network: PlanetNet, name: str, output: object, num_images: int) -> torch.Tensor:
     found = None
     if isinstance(output, torch.Tensor):
         found = to_feature_map(output, network.spec.feature_layout)
-    if found is None or found[0, 0].numel() < 2:
+    # The parts of windows have a row a window.
+    if found is None or found[0, 0].numel() < 2 or len(found) != num_images:
         raise ExplanationError(
             f"The layer '{name}' of the backbone '{network.spec.name}' yields no map: its "
             "output is not spatial, or the class score does not depend on it. Leave `layers` and "

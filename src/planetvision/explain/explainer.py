@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from planetvision.backbones.layers import evaluating
+from planetvision.config import Tta
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.survey import warn_of_conversion
 from planetvision.errors import SettingsError
@@ -19,6 +21,7 @@ from planetvision.explain.checks import (
     judge_explanations,
     measure_body_share,
     measure_energy,
+    shuffle_network,
 )
 from planetvision.explain.checks.perturbation import STEPS
 from planetvision.explain.registry import EXPLAINERS, ExplainerSpec
@@ -30,7 +33,10 @@ from planetvision.inference.trust import judge_evidence
 from planetvision.network import PlanetNet
 from planetvision.results import UNKNOWN, Explanation, ExplanationChecks, Explanations
 
-__all__ = ["explain_catalog"]
+__all__ = ["check_settings", "explain_catalog"]
+
+# Images whose maps are measured together.
+_PART = 64
 
 
 def explain_catalog(
@@ -43,7 +49,9 @@ def explain_catalog(
     target: Label | None = None,
     against: Label | None = None,
     layers: Sequence[str] | None = None,
+    pairs: Sequence[tuple[Label | None, Label | None]] | None = None,
     checked: Collection[int] | None = (),
+    tta: Tta | None = None,
     trust: Trust | None = None,
     rejection_rate: float = 0.0,
     batch_size: int = 16,
@@ -65,8 +73,11 @@ def explain_catalog(
             explained against its second most probable.
         layers: The dotted names of the backbone's layers to look at; None takes those that are
             found.
-        checked: The rows whose maps are checked in full, which takes some forty passes an image;
-            None is all. Of the others it is only measured how much lies on the body.
+        pairs: Of each image the class to explain and the one that it is set against, or None, in
+            place of `target` and `against`.
+        checked: The rows whose maps are checked in full, which takes 32 passes and four more maps
+            an image; None is all. Of the others it is only measured how much lies on the body.
+        tta: As for `predict_catalog`.
         trust: As for `predict_catalog`.
         rejection_rate: As for `predict_catalog`.
         batch_size: Images a pass.
@@ -77,8 +88,9 @@ def explain_catalog(
         ExplanationError: If the method cannot explain this network, or not by these layers.
     """
     explainer = EXPLAINERS.get(method)
-    _check_settings(explainer, classes, target=target, against=against, layers=layers)
+    check_settings(explainer, classes, target=target, against=against, layers=layers)
     threshold = trust.get_threshold(rejection_rate) if trust else math.inf
+    spec = network.input_spec if tta is None else replace(network.input_spec, tta=tta)
     network.to(device)
     items: list[Explanation] = []
     is_stretched: list[bool] = []
@@ -87,16 +99,20 @@ def explain_catalog(
         looked_at = shown.feature_layers if explainer.uses_layers else ()
         for start in range(0, len(catalog), batch_size):
             sources = catalog.sources[start : start + batch_size]
-            loaded = [load_views(source, network.input_spec) for source in sources]
+            loaded = [load_views(source, spec) for source in sources]
             readable = [views.pixels.to(device) for views in loaded if views.pixels is not None]
+            wanted = [(target, against)] * len(sources)
+            if pairs is not None:
+                wanted = list(pairs[start : start + batch_size])
             answers = iter(
                 _explain_images(
                     shown,
                     readable,
                     explainer,
                     classes,
-                    target=target,
-                    against=against,
+                    pairs=[
+                        pair for pair, views in zip(wanted, loaded, strict=True) if not views.error
+                    ],
                     trust=trust,
                     threshold=threshold,
                 )
@@ -109,9 +125,11 @@ def explain_catalog(
                 else:
                     pixels = views.pixels[0].permute(1, 2, 0).contiguous().numpy()
                     items.append(Explanation(path=name, image=pixels, **next(answers), **shared))
-        checks = _check_items(items, shown, explainer, classes, device=device, checked=checked)
+        checks = _check_items(items, shown, explainer, classes, checked=checked)
     warn_of_conversion(catalog, is_stretched, network.input_spec.stretch)
-    return Explanations(items=tuple(items), checks=checks, verdict=judge_explanations(checks))
+    is_checked = checks.deletion_curves is not None
+    verdict = judge_explanations(checks) if is_checked else None
+    return Explanations(items=tuple(items), checks=checks, verdict=verdict)
 
 
 def _check_items(
@@ -120,46 +138,56 @@ def _check_items(
     explainer: ExplainerSpec,
     classes: Sequence[Label],
     *,
-    device: torch.device,
     checked: Collection[int] | None,
 ) -> ExplanationChecks:
     """Returns the figures of the maps: of all where they lie, of those checked the rest too."""
     rows = [row for row, item in enumerate(items) if not item.error]
     chosen = [row for row in rows if checked is None or row in checked]
     checks = ExplanationChecks.create_unmeasured(len(items), STEPS if chosen else 0)
-    if not rows:
+    for start in range(0, len(rows), _PART):
+        part = rows[start : start + _PART]
+        masks = create_body_masks(_stack_images(items, part))
+        checks.energy_on_body[part] = measure_energy(_stack_maps(items, part), masks)
+        checks.body_share[part] = measure_body_share(masks)
+    if not chosen:
         return checks
-    pixels = torch.stack([torch.from_numpy(items[row].image).permute(2, 0, 1) for row in rows])
-    maps = torch.stack([torch.from_numpy(items[row].heatmap) for row in rows])
-    masks = create_body_masks(pixels)
-    checks.energy_on_body[rows] = measure_energy(maps, masks)
-    checks.body_share[rows] = measure_body_share(masks)
+    shuffled = shuffle_network(network, _stack_images(items, chosen[:_PART]))
     pairs: dict[tuple[Label, Label] | None, list[int]] = {}
-    for at, row in enumerate(rows):
-        if row in chosen:
-            item = items[row]
-            pair = None
-            if item.against is not None and item.target is not None:
-                pair = (item.target, item.against)
-            pairs.setdefault(pair, []).append(at)
-    for pair, places in pairs.items():
-        subject = network
-        targets = [classes.index(_get_explained(items[rows[at]])) for at in places]
+    for row in chosen:
+        item, pair = items[row], None
+        if item.against is not None and item.target is not None:
+            pair = (item.target, item.against)
+        pairs.setdefault(pair, []).append(row)
+    looked_at = network.feature_layers if explainer.uses_layers else None
+    for pair, alike in pairs.items():
+        asked = [network, *shuffled]
+        targets = [classes.index(_get_explained(items[row])) for row in alike]
         if pair is not None:
             first, second = map(classes.index, pair)
-            looked_at = network.feature_layers if explainer.uses_layers else None
-            subject = contrast_classes(network, first, second, layers=looked_at)
-            targets = [0] * len(places)
-        measured = check_explanations(
-            subject,
-            explainer.build,
-            pixels[places].to(device),
-            torch.tensor(targets, device=device),
-            maps[places],
-            masks[places],
-        )
-        checks.put([rows[at] for at in places], measured)
+            asked = [contrast_classes(one, first, second, layers=looked_at) for one in asked]
+            targets = [0] * len(alike)
+        for start in range(0, len(alike), _PART):
+            part = alike[start : start + _PART]
+            images = _stack_images(items, part)
+            measured = check_explanations(
+                asked[0],
+                explainer.build,
+                images,
+                torch.tensor(targets[start : start + _PART]),
+                _stack_maps(items, part),
+                create_body_masks(images),
+                shuffled=asked[1:],
+            )
+            checks.put(part, measured)
     return checks
+
+
+def _stack_images(items: Sequence[Explanation], rows: Sequence[int]) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(items[row].image).permute(2, 0, 1) for row in rows])
+
+
+def _stack_maps(items: Sequence[Explanation], rows: Sequence[int]) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(items[row].heatmap) for row in rows])
 
 
 def _get_explained(item: Explanation) -> Label:
@@ -169,7 +197,7 @@ def _get_explained(item: Explanation) -> Label:
     return explained
 
 
-def _check_settings(
+def check_settings(
     explainer: ExplainerSpec,
     classes: Sequence[Label],
     *,
@@ -177,6 +205,11 @@ def _check_settings(
     against: Label | None,
     layers: Sequence[str] | None,
 ) -> None:
+    """Checks what is to be explained.
+
+    Raises:
+        SettingsError: As for `explain_catalog`; all that is wrong is named at once.
+    """
     problems = []
     for name, label in (("target", target), ("against", against)):
         if label is None:
@@ -218,8 +251,7 @@ def _explain_images(
     explainer: ExplainerSpec,
     classes: Sequence[Label],
     *,
-    target: Label | None,
-    against: Label | None,
+    pairs: Sequence[tuple[Label | None, Label | None]],
     trust: Trust | None,
     threshold: float,
 ) -> list[dict[str, Any]]:
@@ -230,15 +262,17 @@ def _explain_images(
     probabilities, novelty = judge_evidence(evidence, trust)
     known = novelty <= threshold
     answers = probabilities.argmax(axis=1)
-    wanted = answers if target is None else np.full(len(answers), classes.index(target))
-    rivals: list[int] | None = None
-    if against is not None:
-        rival = classes.index(against)
-        second = np.argsort(probabilities, axis=1, kind="stable")[:, -2]
-        rivals = np.where(wanted == rival, second, rival).tolist()
-    others: Sequence[int | None] = [None] * len(images) if rivals is None else rivals
+    second = np.argsort(probabilities, axis=1, kind="stable")[:, -2].tolist()
+    wanted = [
+        answer if target is None else classes.index(target)
+        for answer, (target, _) in zip(answers.tolist(), pairs, strict=True)
+    ]
+    rivals: list[int | None] = []
+    for explained, runner_up, (_, against) in zip(wanted, second, pairs, strict=True):
+        rival = None if against is None else classes.index(against)
+        rivals.append(runner_up if rival is not None and rival == explained else rival)
     framed = torch.stack([views[0] for views in images])
-    maps = _draw_maps(network, framed, explainer, wanted.tolist(), rivals).float().cpu()
+    maps = _draw_maps(network, framed, explainer, wanted, rivals).float().cpu()
     peaks = maps.amax(dim=(1, 2), keepdim=True)
     heatmaps = torch.where(peaks > 0, maps / peaks.clamp(min=1e-30), 0.0).numpy()
     return [
@@ -256,8 +290,8 @@ def _explain_images(
             answers.tolist(),
             known.tolist(),
             probabilities.max(axis=1).tolist(),
-            wanted.tolist(),
-            others,
+            wanted,
+            rivals,
             strict=True,
         )
     ]
@@ -268,20 +302,21 @@ def _draw_maps(
     images: torch.Tensor,
     explainer: ExplainerSpec,
     targets: Sequence[int],
-    rivals: Sequence[int] | None,
+    rivals: Sequence[int | None],
 ) -> torch.Tensor:
     """Returns the map of each image, for its target alone or against its rival."""
-    if rivals is None:
-        return explainer.build(
-            network, images, torch.tensor(targets, device=images.device)
-        ).detach()
     layers = network.feature_layers if explainer.uses_layers else None
+    whole = torch.tensor(targets, device=images.device)
+    if not any(rival is not None for rival in rivals):
+        return explainer.build(network, images, whole).detach()
     pairs = list(zip(targets, rivals, strict=True))
     maps: dict[int, torch.Tensor] = {}
     for target, rival in dict.fromkeys(pairs):
         rows = [row for row, pair in enumerate(pairs) if pair == (target, rival)]
-        contrast = contrast_classes(network, target, rival, layers=layers)
-        first = torch.zeros(len(rows), dtype=torch.int64, device=images.device)
-        found = explainer.build(contrast, images[rows], first).detach()
+        if rival is None:
+            found = explainer.build(network, images[rows], whole[rows]).detach()
+        else:
+            contrast = contrast_classes(network, target, rival, layers=layers)
+            found = explainer.build(contrast, images[rows], torch.zeros_like(whole[rows])).detach()
         maps |= dict(zip(rows, found, strict=True))
     return torch.stack([maps[row] for row in range(len(images))])

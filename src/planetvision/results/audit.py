@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from planetvision.data.catalog import SPLIT_NAMES, Catalog
+from planetvision.data.catalog import SPLIT_NAMES, Catalog, name_origin
 from planetvision.data.duplicates import DuplicatePair
 from planetvision.data.images import ImageArray, read_image
 from planetvision.data.survey import Survey
@@ -226,7 +226,7 @@ class Audit:
         write_table(folder / "images.csv", images)
         save_page(
             folder / "index.html",
-            f"Audit of {self.catalog.origin.strip(chr(39))}",
+            f"Audit of {name_origin(self.catalog.origin)}",
             lead=[f"{self}."],
             sections=list(self._sections()),
             footer=f"planetvision {metadata.version('planetvision')}",

@@ -23,7 +23,15 @@ from planetvision.results.predictions import format_share
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CrossValidation", "FoldScore"]
+__all__ = ["RESULT_FILES", "CrossValidation", "FoldScore"]
+
+RESULT_FILES = (
+    "metrics.json",
+    "scores.csv",
+    "predictions.csv",
+    "confusion_matrix.png",
+    "crossval.html",
+)
 
 _MAX_MISSES = 48
 _CAVEAT = (

@@ -88,12 +88,18 @@ class Evaluation:
     @property
     def misclassified(self) -> list[tuple[Prediction, Label]]:
         """Images whose most probable class is wrong, with the true label, the surest first."""
+        return [(self.predictions[row], self.labels[row]) for row in self.misclassified_rows]
+
+    @property
+    def misclassified_rows(self) -> list[int]:
+        """The rows of these images, in this order."""
+        answers = list(self.predictions)
         wrong = [
-            (prediction, label)
-            for prediction, label in zip(self.predictions, self.labels, strict=True)
-            if not prediction.error and prediction.top_label != label
+            row
+            for row, (answer, label) in enumerate(zip(answers, self.labels, strict=True))
+            if not answer.error and answer.top_label != label
         ]
-        return sorted(wrong, key=lambda pair: -pair[0].confidence)
+        return sorted(wrong, key=lambda row: -answers[row].confidence)
 
     def __str__(self) -> str:
         n = self.metrics["n"]
@@ -231,11 +237,11 @@ class Evaluation:
             wrong = count(len(self.misclassified), "image")
             heading = f"{wrong} most like another class than the true one, the surest first"
             save_image(draw_collage(misses, heading=heading), folder / "misclassified.png")
+        explained = [item for item in self.explanations or () if not item.error]
         maps = [
             Tile(item.overlay, item.answer, (Path(item.path).name,))
-            for item in self.explanations or ()
-            if not item.error
-        ][:_MAX_GRID_TILES]
+            for item in explained[:_MAX_GRID_TILES]
+        ]
         if maps:
             heading = "Where the network found the evidence for its answer (Grad-CAM)"
             save_image(draw_collage(maps, heading=heading), folder / "gradcam_grid.png")

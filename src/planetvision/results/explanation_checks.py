@@ -15,8 +15,10 @@ from planetvision.results.predictions import format_share
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FIGURES", "ExplanationChecks", "ExplanationVerdict", "SignTest"]
+__all__ = ["FIGURES", "ROUNDING", "ExplanationChecks", "ExplanationVerdict", "SignTest"]
 
+# A uniform map has its body's share of the energy, but for rounding.
+ROUNDING = 1e-6
 FIGURES = ("energy_on_body", "body_share", "deletion", "insertion", "stability", "randomized")
 
 _LEVEL = 0.05
@@ -79,6 +81,15 @@ class ExplanationChecks:
             deletion_curves=curves[0],
             insertion_curves=curves[1],
         )
+
+    def select(self, rows: Sequence[int]) -> ExplanationChecks:
+        """Returns the figures of some of the maps, in this order."""
+        chosen = {name: getattr(self, name)[list(rows)] for name in FIGURES}
+        curves = [
+            values if values is None else values[list(rows)]
+            for values in (self.deletion_curves, self.insertion_curves)
+        ]
+        return ExplanationChecks(**chosen, deletion_curves=curves[0], insertion_curves=curves[1])
 
     def put(self, rows: Sequence[int], measured: ExplanationChecks) -> None:
         """Sets the figures of some of the maps.

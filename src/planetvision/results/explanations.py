@@ -22,7 +22,11 @@ from planetvision.files import (
     write_table,
     write_text,
 )
-from planetvision.results.explanation_checks import ExplanationChecks, ExplanationVerdict
+from planetvision.results.explanation_checks import (
+    ROUNDING,
+    ExplanationChecks,
+    ExplanationVerdict,
+)
 from planetvision.results.predictions import (
     check_not_replaced,
     format_share,
@@ -34,9 +38,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Explanation", "Explanations"]
-
-# A uniform map has its body's share of the energy, but for rounding.
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,8 +129,9 @@ class Explanations(Sequence[Explanation]):
 
     Args:
         items: The explanations.
-        checks: How far each map can be believed; None where nothing was checked.
-        verdict: What these figures say together.
+        checks: Where each map lies, and of those that were checked in full how far it can be
+            believed; None where nothing was measured.
+        verdict: What these figures say together; None where no map was checked in full.
     """
 
     items: tuple[Explanation, ...]
@@ -155,7 +157,7 @@ class Explanations(Sequence[Explanation]):
         if self.checks is None:
             return []
         lack = self.checks.body_share - self.checks.energy_on_body
-        cold = [row for row, value in enumerate(lack.tolist()) if value > _ROUNDING]
+        cold = [row for row, value in enumerate(lack.tolist()) if value > ROUNDING]
         return sorted(cold, key=lambda row: -lack[row])
 
     def to_frame(self) -> pd.DataFrame:

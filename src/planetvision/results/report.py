@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planetvision.data.catalog import name_origin
 from planetvision.data.images import read_image
 from planetvision.errors import ImageError, count
 from planetvision.figures import (
@@ -54,6 +55,7 @@ _MAX_MISTAKES = 24
 _MAX_EXPLAINED = 14
 _MAX_COLD = 12
 _MAX_SLICES = 12
+_MAX_HEADINGS = 8
 # Of fewer images a part is not called weak.
 _MIN_WEAK = 5
 _READ_SIZE = 448
@@ -232,14 +234,17 @@ def _draw_slices(evaluation: Evaluation) -> Iterator[ReportFigure]:
     if slices is None or not len(slices):
         return
     largest = slices.groupby("by", sort=False)["images"].rank(method="first", ascending=False)
-    shown = slices[largest <= _MAX_SLICES].rename(columns={"by": "heading", "value": "slice"})
+    # The disc comes last, and is always shown.
+    headings = list(dict.fromkeys(slices["by"]))[-_MAX_HEADINGS:]
+    is_shown = (largest <= _MAX_SLICES) & slices["by"].isin(headings)
+    shown = slices[is_shown].rename(columns={"by": "heading", "value": "slice"})
     left_out = len(slices) - len(shown)
     yield ReportFigure(
         name="slices",
         figure=plot_slices(shown.reset_index(drop=True)),
         alt="The accuracy on parts of the images, with 95 % intervals.",
         caption="The accuracy on parts of the images, with Wilson's 95 % interval."
-        + (f" {left_out} smaller parts are in the table." if left_out else ""),
+        + (f" {left_out} more parts are in the table." if left_out else ""),
         tables={"slices": slices},
     )
 
@@ -289,7 +294,7 @@ def save_report(evaluation: Evaluation, figures: Sequence[ReportFigure], path: P
     footer = f"planetvision {versions['planetvision']}" if "planetvision" in versions else ""
     save_page(
         path,
-        f"How good the model is on {Path(str(origin).strip(chr(39))).name}",
+        f"How good the model is on {name_origin(str(origin))}",
         lead=[Highlights(tuple(_list_highlights(evaluation))), f"{_capitalize(str(evaluation))}."],
         sections=list(_list_sections(evaluation, plots)),
         footer=footer,
@@ -439,9 +444,11 @@ def _list_explanations(evaluation: Evaluation) -> Iterator[Block]:
     yield Gallery(tuple(_create_map(explanations, rows[turn]) for turn in turns), wide=True)
     cold = explanations.list_background()
     if cold:
+        assert explanations.checks is not None
+        measured = int(np.isfinite(explanations.checks.energy_on_body).sum())
         yield (
-            f"{count(len(cold), 'image')} of {len(rows)} explained judged by the background: the "
-            "body is colder than what is around it. The coldest:"
+            f"Of {count(measured, 'image')} with a disc and a map, {len(cold)} have more evidence "
+            "beside the disc than on it, for their size. The first of them:"
         )
         tiles = tuple(_create_map(explanations, row) for row in cold[:_MAX_COLD])
         yield Gallery(tiles, wide=True)

@@ -3,7 +3,7 @@
 They need PyTorch, so the room itself does not import them.
 """
 
-from planetvision.explain.checks.checking import check_explanations
+from planetvision.explain.checks.checking import check_explanations, shuffle_network
 from planetvision.explain.checks.energy import (
     create_body_masks,
     measure_body_share,
@@ -26,4 +26,5 @@ __all__ = [
     "measure_energy",
     "measure_stability",
     "randomize_network",
+    "shuffle_network",
 ]

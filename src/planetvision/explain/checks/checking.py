@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from planetvision.backbones.layers import evaluating
 from planetvision.explain.checks.energy import measure_body_share, measure_energy
-from planetvision.explain.checks.perturbation import measure_area, measure_curves
-from planetvision.explain.checks.randomization import randomize_network
+from planetvision.explain.checks.perturbation import STEPS, measure_area, measure_curves
+from planetvision.explain.checks.randomization import MAX_IMAGES, randomize_network
 from planetvision.explain.checks.similarity import (
     average_known,
     compare_maps,
@@ -20,7 +22,7 @@ from planetvision.network import PlanetNet
 from planetvision.results.explanation_checks import ExplanationChecks
 from planetvision.runtime import derive_seed
 
-__all__ = ["check_explanations"]
+__all__ = ["check_explanations", "shuffle_network"]
 
 # A network that has learned nothing often finds nothing that speaks for a class: of EfficientNets
 # with shuffled weights Grad-CAM is 0 everywhere for about three images in ten.
@@ -35,17 +37,17 @@ def check_explanations(
     maps: torch.Tensor,
     masks: torch.Tensor,
     *,
+    shuffled: Sequence[PlanetNet] | None = None,
     seed: int = 0,
     batch_size: int = 32,
 ) -> ExplanationChecks:
     """Returns the figures of each map.
 
     It costs 32 forward passes an image and four calls of the explainer: two of the image moved,
-    and two of networks with shuffled weights. Give all the images at once, for the shuffled
-    networks are adapted to them.
+    and two of networks with shuffled weights.
 
-    Convention: framed uint8 images (N, 3, S, S), at least one, class indices (N,), both on the
-    network's device; maps (N, h, w), not negative; bool masks (N, S, S).
+    Convention: framed uint8 images (N, 3, S, S), at least one, class indices (N,), both on any
+    device; maps (N, h, w), not negative; bool masks (N, S, S).
 
     Args:
         network: The network; its modes, weights and gradients are left as they were.
@@ -54,20 +56,66 @@ def check_explanations(
         targets: The classes that the maps explain.
         maps: What the explainer gave for them.
         masks: Where the body is, all False where there is none: see `create_body_masks`.
+        shuffled: What `shuffle_network` gave for this network; None makes them, adapted to these
+            images.
         seed: What the shuffled weights are drawn by.
         batch_size: Images a pass.
     """
-    size = images.shape[-1]
+    checks = ExplanationChecks.create_unmeasured(len(images), STEPS)
+    device = network.mean.device
     with evaluating(network):
-        curves = measure_curves(network, images, targets, maps, batch_size=batch_size, seed=seed)
-        stability = measure_stability(
-            network, explainer, images, targets, maps, batch_size=batch_size
-        )
-        similarities = []
-        for number in range(_NUM_NETWORKS):
-            shuffled = randomize_network(network, images, seed=derive_seed(seed, number))
-            others = create_maps(shuffled, explainer, images, targets, batch_size=batch_size)
-            similarities.append(compare_maps(resize_maps(maps, size), resize_maps(others, size)))
+        networks = shuffled or shuffle_network(network, images, seed=seed)
+        # The images of one part lie on the device together, and a picture for each of their steps.
+        for part in torch.split(torch.arange(len(images)), batch_size):
+            measured = _check_part(
+                network,
+                networks,
+                explainer,
+                images[part].to(device),
+                targets[part].to(device),
+                maps[part],
+                masks[part],
+                seed=seed,
+                batch_size=batch_size,
+            )
+            checks.put(part.tolist(), measured)
+    return checks
+
+
+def shuffle_network(network: PlanetNet, images: torch.Tensor, *, seed: int = 0) -> list[PlanetNet]:
+    """Returns the networks with shuffled weights that maps are compared with.
+
+    Args:
+        network: The network, which stays as it is.
+        images: Framed images, as for `randomize_network`, on any device.
+        seed: What the order of the weights is drawn by.
+    """
+    some = images[:MAX_IMAGES].to(network.mean.device)
+    return [
+        randomize_network(network, some, seed=derive_seed(seed, number))
+        for number in range(_NUM_NETWORKS)
+    ]
+
+
+def _check_part(
+    network: PlanetNet,
+    shuffled: Sequence[PlanetNet],
+    explainer: Explainer,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    maps: torch.Tensor,
+    masks: torch.Tensor,
+    *,
+    seed: int,
+    batch_size: int,
+) -> ExplanationChecks:
+    size = images.shape[-1]
+    curves = measure_curves(network, images, targets, maps, batch_size=batch_size, seed=seed)
+    stability = measure_stability(network, explainer, images, targets, maps, batch_size=batch_size)
+    similarities = []
+    for other in shuffled:
+        others = create_maps(other, explainer, images, targets, batch_size=batch_size)
+        similarities.append(compare_maps(resize_maps(maps, size), resize_maps(others, size)))
     return ExplanationChecks(
         energy_on_body=measure_energy(maps, masks),
         body_share=measure_body_share(masks),

@@ -82,7 +82,7 @@ def measure_curves(
     """
     curves = np.full((2, len(images), steps + 1), np.nan)
     rows = torch.from_numpy(np.flatnonzero(has_contrast(maps).cpu().numpy()))
-    for part in torch.split(rows, batch_size):
+    for part in torch.split(rows, batch_size) if len(rows) else ():
         ranks = _rank_pixels(maps[part.to(maps.device)], images.shape[-1], seed)
         chosen = part.to(images.device)
         curves[:, part.numpy()] = _trace(

@@ -10,9 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from planetvision.network import PlanetNet
 from planetvision.runtime import derive_seed
 
-__all__ = ["randomize_network"]
+__all__ = ["MAX_IMAGES", "randomize_network"]
 
-_MAX_IMAGES = 32
+MAX_IMAGES = 32
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def randomize_network(network: PlanetNet, images: torch.Tensor, *, seed: int) ->
         generator = torch.Generator().manual_seed(derive_seed(seed, "shuffle", name))
         order = torch.randperm(weights.numel(), generator=generator).to(weights.device)
         weights.copy_(weights.flatten()[order].reshape(weights.shape))
-    _measure_statistics(shuffled, images[:_MAX_IMAGES])
+    _measure_statistics(shuffled, images[:MAX_IMAGES])
     return shuffled
 
 
