@@ -22,7 +22,7 @@ types: $(VENV)/.test
 	$(BIN)/mypy
 
 pytest: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 fuzz: $(VENV)/.test
 	$(BIN)/python benchmarks/fuzz_images.py --count 10000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -408,3 +410,21 @@ def test_saving_follows_no_link_that_stands_for_a_file(folder: Path, tmp_path: P
     (folder / "MODEL_CARD.md").symlink_to(tmp_path / "mine.md")
     PlanetClassifier.load(folder, device="cpu").save(folder, overwrite=True)
     assert (tmp_path / "mine.md").read_text() == "mine"
+
+
+def test_trust_of_empty_and_of_spread_arrays_is_saved_and_read(
+    trained: PlanetClassifier, tmp_path: Path
+) -> None:
+    assert trained.trust_ is not None
+    state: dict[str, Any] = {
+        "none": np.zeros(0),
+        "no_axes": np.zeros((0, 4), np.float32),
+        "spread": np.broadcast_to(np.zeros(1), (1,)),
+    }
+    model = copy.copy(trained)
+    model.trust_ = replace(trained.trust_, state=state)
+    loaded = PlanetClassifier.load(model.save(tmp_path / "model"), device="cpu").trust_
+    assert loaded is not None
+    assert {name: values.shape for name, values in loaded.state.items()} == {
+        name: values.shape for name, values in state.items()
+    }

@@ -236,7 +236,10 @@ def _fingerprint(
     for group in (tensors, trusted):
         for name, value in sorted(group.items()):
             digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
-            digest.update(value.flatten().view(torch.uint8).numpy().data)
+            # A new tensor: one of no values, or of one, may have steps that bytes cannot have.
+            values = torch.empty(value.numel(), dtype=value.dtype).copy_(value.flatten())
+            if len(values):
+                digest.update(values.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
