@@ -154,7 +154,10 @@ class AnsweringModel(abc.ABC):
         can_reject = self._can_reject(rejection_rate)
         if others is not None and can_reject is None:
             raise SettingsError(NO_TRUST.format(name="others", value="images"))
-        catalog = self._test_part() if X is None else self._read_test(X, y, columns, class_map)
+        if X is None:
+            catalog = self._test_part()
+        else:
+            catalog = self._read_known(X, y, columns, class_map).get_tested()
         survey, findings = None, None
         if audit:
             spec = self.input_spec
@@ -386,19 +389,6 @@ class AnsweringModel(abc.ABC):
                 f"shape {np.shape(sample_weight)}. Pass one number an image."
             )
         return weights
-
-    def _read_test(
-        self,
-        X: Any,
-        y: Iterable[Label] | None,
-        columns: ColumnMap | None,
-        class_map: ClassMap | None,
-    ) -> Catalog:
-        """Of data with a test part, that part; of other data, all."""
-        catalog = self._read_known(X, y, columns, class_map)
-        if catalog.splits is None or "test" not in catalog.splits:
-            return catalog
-        return catalog.part("test")
 
     def _raise_failed(self, predictions: Predictions) -> None:
         problems = [row.error for row in predictions.failed]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from planetvision.data.catalog import SPLIT_NAMES, SplitName, name_origin
 from planetvision.data.manifest import fingerprint_hashes, hash_sources
 from planetvision.errors import count
-from planetvision.results.predictions import UNKNOWN, format_share
+from planetvision.results.predictions import UNKNOWN, format_interval, format_share
 
 if TYPE_CHECKING:
     from planetvision.results import Audit, Evaluation
@@ -276,10 +276,9 @@ def _list_limits(
     if not test:
         yield "No score on a test part is recorded: how often it is right is not known."
     else:
-        low, high = test["accuracy_ci95"]
         yield (
             f"The test part has {count(test['n'], 'image')}: the accuracy on others like them may "
-            f"well be anything from {format_share(low)} to {format_share(high)}."
+            f"well be anything from {format_interval(test['accuracy_ci95'])}."
         )
     if test and not given:
         source = f"'{data['origin']}', as" if data else "the same source as"
@@ -390,7 +389,7 @@ def _format_scores(scores: Mapping[str, Any]) -> _Verbatim:
         scores["n"],
         round(scores["accuracy"] * scores["n"]),
         format_share(scores["accuracy"]),
-        None if interval is None else " to ".join(map(format_share, interval)),
+        None if interval is None else format_interval(interval),
         *(
             f"{scores[name]:.3f}" if _is_number(scores.get(name)) else None
             for name in ("balanced_accuracy", "macro_f1")

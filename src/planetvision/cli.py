@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +43,28 @@ app.add_typer(blind_app, name="blind")
 
 _SHOWN_ROWS = 20
 _SHOWN_NAMES = 4
+# The options of `train` and `crossval` that the classifier calls by the same name.
+_PLAIN_OPTIONS = (
+    "backbone",
+    "recipe",
+    "head",
+    "scheduler",
+    "image_size",
+    "tta",
+    "batch_size",
+    "weights",
+    "group_duplicates",
+    "cache",
+    "cache_gigabytes",
+    "novelty_score",
+    "rejection_rate",
+    "max_minutes",
+    "compile",
+    "device",
+    "num_workers",
+    "tuning",
+)
+_CHOICES = ("framing", "stretch", "on_error", "precision")
 # The warnings of ours that this call has printed: what was left out decides the exit code.
 _shown: list[type[Warning]] = []
 
@@ -281,38 +303,7 @@ def train(
         if resume is not None:
             run = resume_run(folder, callbacks=callbacks, progress=not quiet)
         else:
-            from planetvision.classifier import PlanetClassifier
-            from planetvision.files import check_output
-
-            check_output(folder, overwrite=overwrite)
-            classifier = PlanetClassifier(
-                backbone,
-                recipe=recipe,
-                head=head,
-                augmentation=augment,
-                scheduler=scheduler,
-                image_size=image_size,
-                framing=framing.value,
-                tta=tta,
-                stretch=stretch.value,
-                batch_size=batch_size,
-                weights=weights,
-                on_error=on_error.value,
-                class_map=_parse_pairs(class_map, "--class"),
-                group_duplicates=group_duplicates,
-                cache=cache,
-                cache_gigabytes=cache_gigabytes,
-                novelty_score=novelty_score,
-                rejection_rate=rejection_rate,
-                max_minutes=max_minutes,
-                compile=compile,
-                device=device,
-                precision=precision.value,
-                num_workers=num_workers,
-                tuning=tuning,
-                random_state=seed,
-                progress=not quiet,
-            )
+            classifier = _create_classifier(context.params, folder)
             run = train_run(
                 classifier,
                 data,
@@ -392,38 +383,7 @@ def crossval(
         if resume is not None:
             result = resume_cross_validation(folder, progress=not quiet, say=say)
         else:
-            from planetvision.classifier import PlanetClassifier
-            from planetvision.files import check_output
-
-            check_output(folder, overwrite=overwrite)
-            classifier = PlanetClassifier(
-                backbone,
-                recipe=recipe,
-                head=head,
-                augmentation=augment,
-                scheduler=scheduler,
-                image_size=image_size,
-                framing=framing.value,
-                tta=tta,
-                stretch=stretch.value,
-                batch_size=batch_size,
-                weights=weights,
-                on_error=on_error.value,
-                class_map=_parse_pairs(class_map, "--class"),
-                group_duplicates=group_duplicates,
-                cache=cache,
-                cache_gigabytes=cache_gigabytes,
-                novelty_score=novelty_score,
-                rejection_rate=rejection_rate,
-                max_minutes=max_minutes,
-                compile=compile,
-                device=device,
-                precision=precision.value,
-                num_workers=num_workers,
-                tuning=tuning,
-                random_state=seed,
-                progress=not quiet,
-            )
+            classifier = _create_classifier(context.params, folder)
             result = cross_validate(
                 classifier,
                 data,
@@ -886,6 +846,22 @@ def _families() -> dict[str, Any]:
     return {registry.family: registry for registry in registries}
 
 
+def _create_classifier(options: Mapping[str, Any], folder: Path) -> Any:
+    """Returns the classifier of a command's options, once the output folder proves free."""
+    from planetvision.classifier import PlanetClassifier
+    from planetvision.files import check_output
+
+    check_output(folder, overwrite=options["overwrite"])
+    return PlanetClassifier(
+        **{name: options[name] for name in _PLAIN_OPTIONS},
+        **{name: options[name].value for name in _CHOICES},
+        augmentation=options["augment"],
+        class_map=_parse_pairs(options["class_map"], "--class"),
+        random_state=options["seed"],
+        progress=not options["quiet"],
+    )
+
+
 def _say_how_to_go_on(command: str, folder: Path) -> None:
     words = ["planetvision", command, "--resume", str(folder)]
     typer.echo(f"\nInterrupted. Go on with: {shlex.join(words)}", err=True)
@@ -948,14 +924,8 @@ def _show_run(run: Any) -> None:
 
 def _show_evaluation(evaluation: Any) -> None:
     typer.echo(str(evaluation))
-    rows: list[tuple[str, ...]] = [("class", "right", "of", "precision", "recall", "F1")]
-    metrics = evaluation.metrics
-    for index, name in enumerate(map(str, metrics["classes"])):
-        values = metrics["per_class"][name]
-        right = metrics["confusion_matrix"][index][index]
-        shares = ["-" if values[key] is None else f"{values[key]:.3f}" for key in _SHARES]
-        rows.append((name, str(right), str(values["support"]), *shares))
-    _show_table(rows)
+    columns, rows = evaluation.class_table
+    _show_table([columns, *(tuple(map(str, row)) for row in rows)])
     for remark in evaluation.remarks:
         typer.echo(remark)
     _show_mistakes(evaluation)
@@ -978,9 +948,6 @@ def _show_mistakes(evaluation: Any) -> None:
             for answer, label in wrong[:_SHOWN_NAMES]
         ]
     )
-
-
-_SHARES = ("precision", "recall", "f1")
 
 
 def _show_audit(audit: Any) -> None:

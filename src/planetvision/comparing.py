@@ -114,14 +114,13 @@ def _read(
             ),
             problems=problems,
         )
-    catalog = read_labelled(
+    return read_labelled(
         X,
         y,
         columns=columns,
         class_map={**own, **(class_map or {})},
         optional_classes={str(old) for old in own},
-    )
-    return catalog.part("test") if "test" in (catalog.splits or ()) else catalog
+    ).get_tested()
 
 
 def _name_models(first: object, second: object) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from planetvision.data.catalog import ClassMap, Label
 from planetvision.errors import ModelFormatError, PlanetVisionError, count
 from planetvision.files import hash_file
 from planetvision.results import Check, Verification
-from planetvision.results.predictions import format_share
+from planetvision.results.predictions import format_accuracy
 from planetvision.runtime import list_versions, resolve_device, resolve_precision
 from planetvision.storage import (
     CARD_FILE,
@@ -250,8 +250,5 @@ def _count_right(scores: Mapping[str, Any]) -> int:
 
 
 def _format_scores(scores: Mapping[str, Any]) -> str:
-    low, high = map(format_share, scores["accuracy_ci95"])
-    return (
-        f"accuracy {format_share(scores['accuracy'])} ({_count_right(scores)} of {scores['n']}; "
-        f"95 % interval {low} to {high})"
-    )
+    accuracy = format_accuracy(scores["accuracy"], scores["n"], scores["accuracy_ci95"])
+    return f"accuracy {accuracy}"

@@ -336,9 +336,9 @@ def _join_explanations(
 
     Where the mean map lies is measured anew; the other figures are the means of the models' own.
     """
-    import cv2
     import torch
 
+    from planetvision.explain.activations import average_maps
     from planetvision.explain.checks import (
         create_body_masks,
         judge_explanations,
@@ -360,19 +360,14 @@ def _join_explanations(
         if error:
             items.append(Explanation.create_failed(answer.path, error, method=given[0].method))
             continue
-        height, width = max((item.heatmap.shape for item in given), key=lambda size: size[0])
-        maps = [
-            cv2.resize(item.heatmap, (width, height), interpolation=cv2.INTER_LINEAR)
-            for item in given
-        ]
-        mean = np.tensordot(shares, np.stack(maps), axes=1)
-        peak = float(mean.max())
-        heatmap = (mean / peak if peak > 0 else mean).astype(np.float32)
+        maps = [torch.from_numpy(item.heatmap)[None] for item in given]
+        mean = average_maps(maps, shares.tolist())
+        heatmap = mean / mean.amax().clamp(min=torch.finfo(mean.dtype).tiny)
         items.append(
             replace(
                 given[0],
                 path=answer.path,
-                heatmap=heatmap,
+                heatmap=heatmap[0].numpy(),
                 label=answer.label,
                 confidence=answer.confidence,
                 known=answer.known,
@@ -381,7 +376,7 @@ def _join_explanations(
             )
         )
         masks = create_body_masks(torch.from_numpy(given[0].image).permute(2, 0, 1)[None])
-        checks.energy_on_body[row] = measure_energy(torch.from_numpy(heatmap)[None], masks)[0]
+        checks.energy_on_body[row] = measure_energy(heatmap, masks)[0]
         checks.body_share[row] = measure_body_share(masks)[0]
     verdict = judge_explanations(checks) if any(part.verdict for part in parts) else None
     return Explanations(items=tuple(items), checks=checks, verdict=verdict)

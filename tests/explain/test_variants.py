@@ -16,6 +16,7 @@ from planetvision.backbones.layers import find_feature_layers, list_feature_laye
 from planetvision.data import Catalog
 from planetvision.errors import ExplanationError, SettingsError
 from planetvision.explain import EXPLAINERS
+from planetvision.explain.activations import average_maps
 from planetvision.explain.explainer import explain_catalog
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.explain.variants import contrast_classes, look_at_layers
@@ -288,3 +289,9 @@ def test_layer_that_is_used_twice_is_listed_where_it_finishes_last() -> None:
             return found
 
     assert list_feature_layers(Twice(), 8) == ("convolution", "activation")
+
+
+def test_average_of_maps_counts_them_by_their_weights_and_each_from_0_to_1() -> None:
+    maps = [torch.tensor([[[2.0, 0.0]]]), torch.tensor([[[0.0, 8.0]]])]
+    assert average_maps(maps).tolist() == [[[0.5, 0.5]]]
+    assert average_maps(maps, [0.75, 0.25]).tolist() == [[[0.75, 0.25]]]

@@ -117,6 +117,10 @@ class Catalog:
         """Returns the rows of one split."""
         return self.select(row for row, name in enumerate(self.splits or ()) if name == split)
 
+    def get_tested(self) -> Catalog:
+        """Returns the rows of the test part, or all where there is none."""
+        return self.part("test") if "test" in (self.splits or ()) else self
+
     def map_classes(
         self, class_map: ClassMap, *, optional_classes: Collection[str] = ()
     ) -> Catalog:

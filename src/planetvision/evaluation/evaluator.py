@@ -31,6 +31,7 @@ from planetvision.evaluation.metrics import (
     compute_rejection,
 )
 from planetvision.evaluation.slices import compute_slices, list_traits
+from planetvision.explain.checks import judge_explanations
 from planetvision.results import Evaluation, Explanations, Predictions
 from planetvision.results.evaluation import sample_rows
 from planetvision.results.predictions import join_predictions
@@ -115,8 +116,6 @@ def evaluate_catalog(
 
 def _explain(judged: Evaluation, catalog: Catalog, explain: Explain) -> Evaluation:
     """Returns the evaluation with maps of a fair sample, and of the surest mistakes beside it."""
-    from planetvision.explain.checks import judge_explanations
-
     fair = sample_rows(judged.predictions, judged.labels, _MAX_EXPLAINED)
     shown = list(dict.fromkeys([*fair, *judged.misclassified_rows[:_MAX_MISTAKES]]))
     checked = range(min(_MAX_CHECKED, len(fair)))
@@ -165,7 +164,7 @@ def judge_predictions(
     Raises:
         DataError: If no image could be read, or a label is none of `classes`.
     """
-    readable = np.array([not error for error in predictions.errors], dtype=bool)
+    readable = predictions.readable
     kept = np.flatnonzero(readable).tolist()
     judged = [labels[row] for row in kept]
     probabilities = predictions.probabilities[readable]
@@ -188,7 +187,7 @@ def judge_predictions(
     if predictions.novelty is not None:
         unlike = None
         if others is not None and others.novelty is not None:
-            unlike = others.novelty[[not error for error in others.errors]]
+            unlike = others.novelty[others.readable]
         novelty = predictions.novelty[readable]
         metrics["rejection"] = compute_rejection(
             right, novelty, unlike, threshold=predictions.threshold, groups=known_groups

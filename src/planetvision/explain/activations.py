@@ -117,13 +117,16 @@ def record_slopes(
     return records
 
 
-def average_maps(maps: Sequence[torch.Tensor]) -> torch.Tensor:
+def average_maps(
+    maps: Sequence[torch.Tensor], weights: Sequence[float] | None = None
+) -> torch.Tensor:
     """Returns the mean of the maps, each scaled to 1 and brought to the size of the largest.
 
     One alone stays as it is.
 
     Args:
         maps: Those of the layers or members, each (N, h, w) and not negative.
+        weights: How much each counts, 1 in sum; None counts them alike.
     """
     if len(maps) == 1:
         return maps[0]
@@ -132,7 +135,11 @@ def average_maps(maps: Sequence[torch.Tensor]) -> torch.Tensor:
         functional.interpolate(_to_unit(one)[:, None], size=size, mode="bilinear")[:, 0]
         for one in maps
     ]
-    return torch.stack(resized).mean(dim=0)
+    if weights is None:
+        return torch.stack(resized).mean(dim=0)
+    return torch.stack([share * one for share, one in zip(weights, resized, strict=True)]).sum(
+        dim=0
+    )
 
 
 def _to_unit(maps: torch.Tensor) -> torch.Tensor:

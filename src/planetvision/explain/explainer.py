@@ -15,15 +15,8 @@ from planetvision.config import Tta
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.survey import warn_of_conversion
 from planetvision.errors import SettingsError
-from planetvision.explain.checks import (
-    check_explanations,
-    create_body_masks,
-    judge_explanations,
-    measure_body_share,
-    measure_energy,
-    shuffle_network,
-)
-from planetvision.explain.checks.perturbation import STEPS
+from planetvision.explain.checks import judge_explanations
+from planetvision.explain.measuring import measure_items
 from planetvision.explain.registry import EXPLAINERS, ExplainerSpec
 from planetvision.explain.variants import contrast_classes, look_at_layers
 from planetvision.inference import Trust
@@ -31,12 +24,9 @@ from planetvision.inference.evidence import collect_evidence
 from planetvision.inference.predictor import load_views
 from planetvision.inference.trust import judge_evidence
 from planetvision.network import PlanetNet
-from planetvision.results import UNKNOWN, Explanation, ExplanationChecks, Explanations
+from planetvision.results import UNKNOWN, Explanation, Explanations
 
 __all__ = ["check_settings", "explain_catalog"]
-
-# Images whose maps are measured together.
-_PART = 64
 
 
 def explain_catalog(
@@ -92,6 +82,7 @@ def explain_catalog(
     threshold = trust.get_threshold(rejection_rate) if trust else math.inf
     spec = network.input_spec if tta is None else replace(network.input_spec, tta=tta)
     network.to(device)
+    names = catalog.names
     items: list[Explanation] = []
     is_stretched: list[bool] = []
     with evaluating(network):
@@ -118,83 +109,18 @@ def explain_catalog(
                 )
             )
             is_stretched += [views.is_stretched for views in loaded]
-            for name, views in zip(catalog.names[start:], loaded, strict=False):
+            for name, views in zip(names[start:], loaded, strict=False):
                 shared: dict[str, Any] = {"method": method, "layers": looked_at}
                 if views.pixels is None:
                     items.append(Explanation.create_failed(name, views.error, **shared))
                 else:
                     pixels = views.pixels[0].permute(1, 2, 0).contiguous().numpy()
                     items.append(Explanation(path=name, image=pixels, **next(answers), **shared))
-        checks = _check_items(items, shown, explainer, classes, checked=checked)
+        checks = measure_items(items, shown, explainer, classes, checked=checked)
     warn_of_conversion(catalog, is_stretched, network.input_spec.stretch)
     is_checked = checks.deletion_curves is not None
     verdict = judge_explanations(checks) if is_checked else None
     return Explanations(items=tuple(items), checks=checks, verdict=verdict)
-
-
-def _check_items(
-    items: Sequence[Explanation],
-    network: PlanetNet,
-    explainer: ExplainerSpec,
-    classes: Sequence[Label],
-    *,
-    checked: Collection[int] | None,
-) -> ExplanationChecks:
-    """Returns the figures of the maps: of all where they lie, of those checked the rest too."""
-    rows = [row for row, item in enumerate(items) if not item.error]
-    chosen = [row for row in rows if checked is None or row in checked]
-    checks = ExplanationChecks.create_unmeasured(len(items), STEPS if chosen else 0)
-    for start in range(0, len(rows), _PART):
-        part = rows[start : start + _PART]
-        masks = create_body_masks(_stack_images(items, part))
-        checks.energy_on_body[part] = measure_energy(_stack_maps(items, part), masks)
-        checks.body_share[part] = measure_body_share(masks)
-    if not chosen:
-        return checks
-    shuffled = shuffle_network(network, _stack_images(items, chosen[:_PART]))
-    pairs: dict[tuple[Label, Label] | None, list[int]] = {}
-    for row in chosen:
-        item, pair = items[row], None
-        if item.against is not None and item.target is not None:
-            pair = (item.target, item.against)
-        pairs.setdefault(pair, []).append(row)
-    looked_at = network.feature_layers if explainer.uses_layers else None
-    for pair, alike in pairs.items():
-        asked = [network, *shuffled]
-        targets = [classes.index(_get_explained(items[row])) for row in alike]
-        if pair is not None:
-            first, second = map(classes.index, pair)
-            asked = [contrast_classes(one, first, second, layers=looked_at) for one in asked]
-            targets = [0] * len(alike)
-        for start in range(0, len(alike), _PART):
-            part = alike[start : start + _PART]
-            images = _stack_images(items, part)
-            measured = check_explanations(
-                asked[0],
-                explainer.build,
-                images,
-                torch.tensor(targets[start : start + _PART]),
-                _stack_maps(items, part),
-                create_body_masks(images),
-                shuffled=asked[1:],
-            )
-            checks.put(part, measured)
-    return checks
-
-
-def _stack_images(items: Sequence[Explanation], rows: Sequence[int]) -> torch.Tensor:
-    return torch.stack([torch.from_numpy(items[row].image).permute(2, 0, 1) for row in rows])
-
-
-def _stack_maps(items: Sequence[Explanation], rows: Sequence[int]) -> torch.Tensor:
-    return torch.stack([torch.from_numpy(items[row].heatmap) for row in rows])
-
-
-def _get_explained(item: Explanation) -> Label:
-    """The class that a map is checked by: its own, or the answer where it is of no class."""
-    explained = item.target if item.target is not None else item.top_label
-    assert explained is not None
-    return explained
 
 
 def check_settings(

@@ -33,21 +33,7 @@ from planetvision.figures.checks import check_image
 from planetvision.figures.gallery import SPACE_COLOR
 from planetvision.files import write_text
 
-__all__ = [
-    "Block",
-    "Code",
-    "Details",
-    "Facts",
-    "Gallery",
-    "Highlights",
-    "Link",
-    "Plot",
-    "Section",
-    "Table",
-    "pair_images",
-    "render_page",
-    "save_page",
-]
+__all__ = ["pair_images", "render_page", "save_page"]
 
 _TILE_PIXELS = 224
 _JPEG_QUALITY = 85

@@ -16,11 +16,18 @@ from planetvision.data.duplicates import DuplicatePair
 from planetvision.data.images import ImageArray, read_image
 from planetvision.data.survey import Survey
 from planetvision.errors import ImageError, count
-from planetvision.figures.gallery import Tile
-from planetvision.figures.page import Block, Gallery, Section, Table, pair_images, save_page
+from planetvision.figures import (
+    Block,
+    Gallery,
+    Section,
+    Table,
+    Tile,
+    pair_images,
+    save_page,
+)
 from planetvision.figures.style import Tone
 from planetvision.files import create_output_folder, write_json, write_table
-from planetvision.results.predictions import format_share
+from planetvision.results.predictions import format_accuracy, format_interval, format_share
 from planetvision.results.sampling import take_in_turn
 
 if TYPE_CHECKING:
@@ -71,12 +78,7 @@ class Baseline:
     accuracy_ci95: tuple[float, float]
 
     def __str__(self) -> str:
-        low, high = map(format_share, self.accuracy_ci95)
-        right = round(self.accuracy * self.n)
-        return (
-            f"{self.name}: {format_share(self.accuracy)} "
-            f"({right} of {self.n}; 95 % interval {low} to {high})"
-        )
+        return f"{self.name}: {format_accuracy(self.accuracy, self.n, self.accuracy_ci95)}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -285,8 +287,7 @@ class Audit:
             (
                 baseline.name,
                 format_share(baseline.accuracy),
-                f"{format_share(baseline.accuracy_ci95[0])} to "
-                f"{format_share(baseline.accuracy_ci95[1])}",
+                format_interval(baseline.accuracy_ci95),
                 baseline.n,
             )
             for baseline in self.baselines

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from planetvision.data.catalog import Label
 from planetvision.data.images import read_image
 from planetvision.errors import ImageError, count
-from planetvision.figures.gallery import Tile
-from planetvision.figures.page import Gallery, Section, Table, save_page
+from planetvision.figures import Gallery, Section, Table, Tile, save_page
 from planetvision.files import create_output_folder, create_table, write_json, write_table
-from planetvision.results.predictions import Prediction, Predictions, format_share
+from planetvision.results.predictions import Prediction, Predictions, format_accuracy, format_share
 from planetvision.results.sampling import take_in_turn
 
 if TYPE_CHECKING:
@@ -122,10 +121,8 @@ class Comparison:
     @property
     def remarks(self) -> list[str]:
         """The accuracies and their difference, and what was left out, a sentence each."""
-        n = self.n
         found = [
-            f"{name}: accuracy {format_share(share)} "
-            f"({round(share * n)} of {n}; 95 % interval {_format_range(interval)})"
+            f"{name}: accuracy {format_accuracy(share, self.n, interval)}"
             for name, share, interval in zip(
                 self.names, self.accuracies, self.accuracies_ci95, strict=True
             )
@@ -286,8 +283,3 @@ class Comparison:
             )
             file = Path(self.first.paths[row]).name
             yield Tile(image, f"is {self.labels[row]}", (*answers, file))
-
-
-def _format_range(interval: tuple[float, float]) -> str:
-    low, high = map(format_share, interval)
-    return f"{low} to {high}"

@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planetvision.errors import count
-from planetvision.figures.page import Gallery, Section, Table, save_page
-from planetvision.figures.plots import plot_confusion_matrix
-from planetvision.figures.style import save_figure
+from planetvision.figures import (
+    Gallery,
+    Section,
+    Table,
+    plot_confusion_matrix,
+    save_figure,
+    save_page,
+)
 from planetvision.files import create_output_folder, write_json, write_table
 from planetvision.results.evaluation import Evaluation
-from planetvision.results.predictions import format_share
+from planetvision.results.predictions import format_accuracy, format_interval, format_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +71,8 @@ class FoldScore:
     def __str__(self) -> str:
         if self.accuracy is None or self.accuracy_ci95 is None:
             return f"fold {self.fold}: no image could be read"
-        low, high = map(format_share, self.accuracy_ci95)
-        return (
-            f"fold {self.fold}: accuracy {format_share(self.accuracy)} "
-            f"({self.right} of {self.n}; 95 % interval {low} to {high})"
-        )
+        told = format_accuracy(self.accuracy, self.n, self.accuracy_ci95)
+        return f"fold {self.fold}: accuracy {told}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,12 +122,12 @@ class CrossValidation:
 
     def __str__(self) -> str:
         accuracies = self._accuracies()
-        low, high = map(format_share, (min(accuracies), max(accuracies)))
+        span = format_interval((min(accuracies), max(accuracies)))
         spread = self.standard_deviation
         scatter = "" if spread is None else f", standard deviation {100 * spread:.1f} points"
         return (
-            f"{self.num_folds}-fold cross-validation: {self.evaluation}; fold by fold {low} to "
-            f"{high}, mean {format_share(self.mean)}{scatter}"
+            f"{self.num_folds}-fold cross-validation: {self.evaluation}; fold by fold {span}, "
+            f"mean {format_share(self.mean)}{scatter}"
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -211,7 +213,8 @@ class CrossValidation:
         columns = ("fold", "images", "right", "accuracy", "95 % interval")
         remarks = (f"{remark}." for remark in self.evaluation.remarks)
         yield Section("Folds", (Table(columns, rows), *remarks))
-        yield Section("Classes", (self._class_table(),))
+        names, classes = self.evaluation.class_table
+        yield Section("Classes", (Table(names, tuple(classes)),))
         missed = self.evaluation.misclassified
         tiles = tuple(self.evaluation.draw_tiles(missed[:_MAX_MISSES]))
         if tiles:
@@ -224,28 +227,8 @@ class CrossValidation:
             table = Table(("image", "why"), failed, stacked=True)
             yield Section("Images that cannot be read", (table,))
 
-    def _class_table(self) -> Table:
-        metrics = self.evaluation.metrics
-        matrix = metrics["confusion_matrix"]
-        rows = tuple(
-            (
-                name,
-                matrix[index][index],
-                metrics["per_class"][name]["support"],
-                *(
-                    "-" if value is None else f"{value:.3f}"
-                    for value in (
-                        metrics["per_class"][name][key] for key in ("precision", "recall", "f1")
-                    )
-                ),
-            )
-            for index, name in enumerate(map(str, metrics["classes"]))
-        )
-        return Table(("class", "right", "of", "precision", "recall", "F1"), rows)
-
 
 def _format_accuracy(score: FoldScore) -> tuple[str, str]:
     if score.accuracy is None or score.accuracy_ci95 is None:
         return "-", "-"
-    low, high = map(format_share, score.accuracy_ci95)
-    return format_share(score.accuracy), f"{low} to {high}"
+    return format_share(score.accuracy), format_interval(score.accuracy_ci95)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from planetvision.data.catalog import Label
 from planetvision.data.images import read_image
@@ -15,7 +18,13 @@ from planetvision.figures import Tile, draw_collage, save_image
 from planetvision.figures.style import Tone
 from planetvision.files import create_output_folder, create_table, write_json, write_table
 from planetvision.results.explanations import Explanations
-from planetvision.results.predictions import Prediction, Predictions, format_share
+from planetvision.results.predictions import (
+    Prediction,
+    Predictions,
+    format_accuracy,
+    format_interval,
+    format_share,
+)
 from planetvision.results.sampling import take_in_turn
 
 if TYPE_CHECKING:
@@ -90,7 +99,7 @@ class Evaluation:
         """Images whose most probable class is wrong, with the true label, the surest first."""
         return [(self.predictions[row], self.labels[row]) for row in self.misclassified_rows]
 
-    @property
+    @cached_property
     def misclassified_rows(self) -> list[int]:
         """The rows of these images, in this order."""
         answers = list(self.predictions)
@@ -102,10 +111,8 @@ class Evaluation:
         return sorted(wrong, key=lambda row: -answers[row].confidence)
 
     def __str__(self) -> str:
-        n = self.metrics["n"]
-        right = round(self.accuracy * n)
-        share, low, high = map(format_share, (self.accuracy, *self.metrics["accuracy_ci95"]))
-        text = f"accuracy {share} ({right} of {n}; 95 % interval {low} to {high})"
+        accuracy = format_accuracy(self.accuracy, self.metrics["n"], self.metrics["accuracy_ci95"])
+        text = f"accuracy {accuracy}"
         failed = len(self.predictions.failed)
         return f"{text}; {count(failed, 'image')} could not be read" if failed else text
 
@@ -133,13 +140,13 @@ class Evaluation:
             answered = round(rejection["coverage"] * rejection["num_known"])
             found.append(
                 f"answered with a class: {answered} of {rejection['num_known']} "
-                f"({_format_interval(rejection['coverage'], rejection['coverage_ci95'])}), "
+                f"({_format_with_interval(rejection['coverage'], rejection['coverage_ci95'])}), "
                 f"of which right: {_format_share(rejection['accuracy_of_answered'])}"
             )
         if "num_others" in rejection:
             number = count(rejection["num_others"], "image")
             interval = rejection["others_answered_ci95"]
-            share = _format_interval(rejection["others_answered"], interval)
+            share = _format_with_interval(rejection["others_answered"], interval)
             found.append(
                 f"of {number} of something else answered with a class: {share}; "
                 f"novelty tells them apart with an AUROC of {rejection['auroc']:.3f}"
@@ -149,6 +156,17 @@ class Evaluation:
     def _list_verdict(self) -> list[str]:
         verdict = None if self.explanations is None else self.explanations.verdict
         return [] if verdict is None else [str(verdict).rstrip(".")]
+
+    @property
+    def class_table(self) -> tuple[tuple[str, ...], list[tuple[str | int, ...]]]:
+        """The names of columns, and a row a class: right, of how many, precision, recall, F1."""
+        rows: list[tuple[str | int, ...]] = []
+        for index, (name, values) in enumerate(self.metrics["per_class"].items()):
+            right = self.metrics["confusion_matrix"][index][index]
+            rates = (values[key] for key in ("precision", "recall", "f1"))
+            shares = ("-" if rate is None else f"{rate:.3f}" for rate in rates)
+            rows.append((name, right, values["support"], *shares))
+        return ("class", "right", "of", "precision", "recall", "F1"), rows
 
     def to_frame(self) -> pd.DataFrame:
         """Returns the classification report: precision, recall, F1 and support, a row a class.
@@ -278,12 +296,11 @@ def _format_share(value: float | None) -> str:
     return "none" if value is None else format_share(value)
 
 
-def _format_interval(value: float, interval: Sequence[float]) -> str:
-    low, high = map(format_share, interval)
-    return f"{format_share(value)}; 95 % interval {low} to {high}"
+def _format_with_interval(value: float, interval: Sequence[float]) -> str:
+    return f"{format_share(value)}; 95 % interval {format_interval(interval)}"
 
 
 def sample_rows(predictions: Predictions, labels: Sequence[Label], limit: int) -> list[int]:
     """Returns up to `limit` rows that could be read, taken from the classes in turn."""
-    readable = [row for row, error in enumerate(predictions.errors) if not error]
+    readable = np.flatnonzero(predictions.readable).tolist()
     return [readable[index] for index in take_in_turn([labels[row] for row in readable], limit)]

@@ -25,6 +25,8 @@ __all__ = [
     "UNKNOWN",
     "Prediction",
     "Predictions",
+    "format_accuracy",
+    "format_interval",
     "format_share",
     "join_predictions",
     "name_pictures",
@@ -169,10 +171,14 @@ class Predictions(Sequence[Prediction]):
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """Whether each image could be read and is not over the threshold, (N,)."""
-        readable = np.array([not error for error in self.errors], dtype=bool)
         if self.novelty is None or self.threshold == math.inf:
-            return readable
-        return readable & (self.novelty <= self.threshold)
+            return self.readable
+        return self.readable & (self.novelty <= self.threshold)
+
+    @property
+    def readable(self) -> npt.NDArray[np.bool_]:
+        """Whether each image could be read, (N,)."""
+        return np.array([not error for error in self.errors], dtype=bool)
 
     @property
     def failed(self) -> list[Prediction]:
@@ -276,6 +282,23 @@ def format_share(value: float) -> str:
     if value >= 0.9995:
         return ">99.9%"
     return "<0.1%" if value < 0.0005 else f"{value:.1%}"
+
+
+def format_interval(interval: Sequence[float]) -> str:
+    """Returns the ends of an interval of shares, such as `96.5% to 100%`."""
+    low, high = map(format_share, interval)
+    return f"{low} to {high}"
+
+
+def format_accuracy(accuracy: float, n: int, interval: Sequence[float]) -> str:
+    """Returns an accuracy with what it rests on: its counts and its interval.
+
+    Example:
+        >>> format_accuracy(0.75, 4, (0.301, 0.954))
+        '75.0% (3 of 4; 95 % interval 30.1% to 95.4%)'
+    """
+    counts = f"{round(accuracy * n)} of {n}"
+    return f"{format_share(accuracy)} ({counts}; 95 % interval {format_interval(interval)})"
 
 
 def check_not_replaced(sources: Sequence[ImageSource], *folders: Path) -> None:

@@ -40,7 +40,7 @@ from planetvision.figures import (
 )
 from planetvision.files import write_bytes, write_table
 from planetvision.results.explanations import Explanation, Explanations
-from planetvision.results.predictions import Prediction, format_share
+from planetvision.results.predictions import Prediction, format_interval, format_share
 from planetvision.results.sampling import take_in_turn
 
 if TYPE_CHECKING:
@@ -216,10 +216,10 @@ def _draw_novelty(evaluation: Evaluation) -> Iterator[ReportFigure]:
     predictions, others = evaluation.predictions, evaluation.others
     if predictions.novelty is None or evaluation.metrics.get("rejection") is None:
         return
-    novelty = predictions.novelty[[not error for error in predictions.errors]]
+    novelty = predictions.novelty[predictions.readable]
     unlike = None
     if others is not None and others.novelty is not None:
-        unlike = others.novelty[[not error for error in others.errors]]
+        unlike = others.novelty[others.readable]
     yield ReportFigure(
         name="novelty",
         figure=plot_novelty(novelty, unlike, evaluation.metrics["rejection"]["threshold"]),
@@ -391,7 +391,7 @@ def _list_weak_slices(evaluation: Evaluation) -> Iterator[str]:
     for by, value, right, images, low, high in zip(*(weak[name] for name in columns), strict=True):
         yield (
             f"Weaker than the whole: {by}: {value}, {right} of {images} right (95 % interval "
-            f"{format_share(low)} to {format_share(high)})."
+            f"{format_interval((low, high))})."
         )
 
 
@@ -543,8 +543,7 @@ def _create_audit_table(findings: Sequence[Mapping[str, str]]) -> Block:
 def _format_interval(interval: Sequence[float] | None, *, prefix: str = "95 % interval ") -> str:
     if interval is None:
         return "no interval" if prefix else "-"
-    low, high = map(format_share, interval)
-    return f"{prefix}{low} to {high}"
+    return f"{prefix}{format_interval(interval)}"
 
 
 def _capitalize(text: str) -> str:
