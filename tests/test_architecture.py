@@ -13,6 +13,7 @@ import planetvision
 # The rooms of DESIGN.md, each of which may import those above it.
 ROOMS = (
     "errors",
+    "wording",
     "registry",
     "config",
     "files",

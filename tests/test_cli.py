@@ -22,11 +22,11 @@ from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
 from planetvision.demo import DemoResult
 from planetvision.results import EpochRecord
-from planetvision.results.predictions import format_share
 from planetvision.training import RECIPES
 from planetvision.training.recipes import RecipeSpec
 from planetvision.training.stage_run import StageRun
 from planetvision.training.trainer import Trainer
+from planetvision.wording import format_share
 
 QUICK = "quick_for_a_test"
 FROZEN = "frozen_for_a_test"

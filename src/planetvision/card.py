@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from planetvision.data.catalog import SPLIT_NAMES, SplitName, name_origin
 from planetvision.data.manifest import fingerprint_hashes, hash_sources
 from planetvision.errors import count
-from planetvision.results.predictions import UNKNOWN, format_interval, format_share
+from planetvision.results.predictions import UNKNOWN
+from planetvision.wording import format_interval, format_share
 
 if TYPE_CHECKING:
     from planetvision.results import Audit, Evaluation

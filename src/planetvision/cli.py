@@ -584,7 +584,7 @@ def predict(
         overwrite=overwrite,
         quiet=quiet,
     )
-    from planetvision.results.predictions import format_share
+    from planetvision.wording import format_share
 
     predictions = classifier.predict(
         inputs if len(inputs) > 1 else inputs[0], rejection_rate=rejection_rate, tta=tta
@@ -651,7 +651,7 @@ def explain(
 
 
 def _list_explanations(explanations: Any) -> Iterator[tuple[str, ...]]:
-    from planetvision.results.predictions import format_share
+    from planetvision.wording import format_share
 
     yield "image", "evidence for", "method", "on the body", "by chance"
     figures = explanations.checks.to_figures()
@@ -932,7 +932,7 @@ def _show_evaluation(evaluation: Any) -> None:
 
 
 def _show_mistakes(evaluation: Any) -> None:
-    from planetvision.results.predictions import format_share
+    from planetvision.wording import format_share
 
     wrong = evaluation.misclassified
     if not wrong:

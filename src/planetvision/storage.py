@@ -40,6 +40,7 @@ __all__ = [
     "VOTING_FILE",
     "WEIGHTS_FILE",
     "SavedModel",
+    "list_model_files",
     "load_model",
     "read_sums",
     "save_model",
@@ -146,10 +147,15 @@ def save_model(
         (target / TRUST_FILE).unlink(missing_ok=True)  # of the model that was there before
     # The model is on disk: whatever these two meet with, it is not lost.
     write_text(target / CARD_FILE, render_card(config, threshold=_get_threshold(model)))
-    names = [CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, *([TRUST_FILE] if trusted else [])]
+    names = list_model_files(has_trust=bool(trusted))
     sums = "".join(f"{hash_file(target / name)}  {name}\n" for name in names)
     write_text(target / SUMS_FILE, sums)
     return target
+
+
+def list_model_files(*, has_trust: bool) -> list[str]:
+    """Returns the names of a model's files, but for that of their hashes."""
+    return [CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, *([TRUST_FILE] if has_trust else [])]
 
 
 def read_sums(folder: str | os.PathLike[str]) -> tuple[dict[str, str], list[int]]:

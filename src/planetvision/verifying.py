@@ -15,17 +15,16 @@ from planetvision.data.catalog import ClassMap, Label
 from planetvision.errors import ModelFormatError, PlanetVisionError, count
 from planetvision.files import hash_file
 from planetvision.results import Check, Verification
-from planetvision.results.predictions import format_accuracy
 from planetvision.runtime import list_versions, resolve_device, resolve_precision
 from planetvision.storage import (
-    CARD_FILE,
     CONFIG_FILE,
     SUMS_FILE,
-    TRUST_FILE,
     VOTING_FILE,
     WEIGHTS_FILE,
+    list_model_files,
     read_sums,
 )
+from planetvision.wording import format_accuracy
 
 if TYPE_CHECKING:
     from planetvision.data.tables import ColumnMap
@@ -120,7 +119,7 @@ def _read_config(root: Path) -> Mapping[str, Any]:
 
 
 def _check_files(root: Path, config: Mapping[str, Any]) -> Iterator[Check]:
-    ours = [CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, *([TRUST_FILE] if config.get("trust") else [])]
+    ours = list_model_files(has_trust=bool(config.get("trust")))
     if not (root / SUMS_FILE).exists() and config and "fingerprint" not in config:
         yield Check(
             subject="file",

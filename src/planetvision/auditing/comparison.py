@@ -8,7 +8,7 @@ from planetvision.config import Recipe
 from planetvision.evaluation.metrics import wilson_interval
 from planetvision.results.audit import Baseline
 from planetvision.results.history import TrainingHistory
-from planetvision.results.predictions import format_share
+from planetvision.wording import format_share
 
 __all__ = ["compare_with_network", "score_frozen_stage"]
 

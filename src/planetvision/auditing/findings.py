@@ -10,7 +10,7 @@ from planetvision.data.duplicates import DuplicatePair, group_duplicates
 from planetvision.data.survey import Survey
 from planetvision.errors import ImageError, count
 from planetvision.results.audit import Baseline, Finding
-from planetvision.results.predictions import format_share
+from planetvision.wording import format_share
 
 __all__ = ["find_all"]
 

@@ -31,6 +31,7 @@ from planetvision.figures.style import (
     create_figure,
     use_style,
 )
+from planetvision.wording import format_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,15 +185,6 @@ def _write_area(area: float) -> str:
     return f"{area:.3f}"
 
 
-def _write_share(share: float) -> str:
-    """Returns percent with one decimal; what is not all or nothing is not written as such."""
-    if 0.9995 <= share < 1:
-        return ">99.9%"
-    if 0 < share < 0.0005:
-        return "<0.1%"
-    return f"{100 * share:.3g}%" if share in (0, 1) else f"{100 * share:.1f}%"
-
-
 def _draw_panels(
     curves: Sequence[_Curve], *, title: str, x_label: str, y_label: str, measure: str, steps: bool
 ) -> Figure:
@@ -334,7 +326,7 @@ def plot_reliability(after: pd.DataFrame, before: pd.DataFrame | None = None) ->
             error = float((gaps * full["images"]).sum() / full["images"].sum())
             stage = f"{name} calibration: error" if len(tables) > 1 else "calibration error"
             upper.text(
-                0, 1.04, f"{stage} {_write_share(error)}", va="bottom", fontsize=LABEL_POINTS
+                0, 1.04, f"{stage} {format_share(error)}", va="bottom", fontsize=LABEL_POINTS
             )
             for axes in (upper, lower):
                 axes.yaxis.set_label_coords(-0.54 / side, 0.5)
@@ -448,7 +440,7 @@ def plot_risk_coverage(frames: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Fig
             )
         )
         for index, (name, (x, y)) in enumerate(curves.items()):
-            area = _write_share(float(np.diff(x) @ y[1:]))
+            area = format_share(float(np.diff(x) @ y[1:]))
             label = f"{fit_inches(name, LABEL_POINTS, MAX_LABEL_INCHES - 0.6)}: mean risk {area}"
             axes.plot(
                 x,
@@ -623,7 +615,7 @@ def plot_novelty(
             total = f"{name}, {count_noun(len(values), 'image')}"
             axes.text(0, 1.04, total, transform=axes.transAxes, va="bottom", fontsize=LABEL_POINTS)
             if limit is not None:
-                share = _write_share(float((values > limit).mean()))
+                share = format_share(float((values > limit).mean()))
                 axes.text(
                     1,
                     1.04,

@@ -27,8 +27,8 @@ from planetvision.figures import (
 )
 from planetvision.figures.style import Tone
 from planetvision.files import create_output_folder, write_json, write_table
-from planetvision.results.predictions import format_accuracy, format_interval, format_share
 from planetvision.results.sampling import take_in_turn
+from planetvision.wording import format_accuracy, format_interval, format_share
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,9 @@ from planetvision.data.images import read_image
 from planetvision.errors import ImageError, count
 from planetvision.figures import Gallery, Section, Table, Tile, save_page
 from planetvision.files import create_output_folder, create_table, write_json, write_table
-from planetvision.results.predictions import Prediction, Predictions, format_accuracy, format_share
+from planetvision.results.predictions import Prediction, Predictions
 from planetvision.results.sampling import take_in_turn
+from planetvision.wording import format_accuracy, format_share
 
 if TYPE_CHECKING:
     import pandas as pd

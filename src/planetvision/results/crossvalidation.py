@@ -23,7 +23,7 @@ from planetvision.figures import (
 )
 from planetvision.files import create_output_folder, write_json, write_table
 from planetvision.results.evaluation import Evaluation
-from planetvision.results.predictions import format_accuracy, format_interval, format_share
+from planetvision.wording import format_accuracy, format_interval, format_share
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,14 +18,9 @@ from planetvision.figures import Tile, draw_collage, save_image
 from planetvision.figures.style import Tone
 from planetvision.files import create_output_folder, create_table, write_json, write_table
 from planetvision.results.explanations import Explanations
-from planetvision.results.predictions import (
-    Prediction,
-    Predictions,
-    format_accuracy,
-    format_interval,
-    format_share,
-)
+from planetvision.results.predictions import Prediction, Predictions
 from planetvision.results.sampling import take_in_turn
+from planetvision.wording import format_accuracy, format_interval, format_share
 
 if TYPE_CHECKING:
     import pandas as pd

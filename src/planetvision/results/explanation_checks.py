@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planetvision.errors import count
-from planetvision.results.predictions import format_share
+from planetvision.wording import format_share
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,12 +27,8 @@ from planetvision.results.explanation_checks import (
     ExplanationChecks,
     ExplanationVerdict,
 )
-from planetvision.results.predictions import (
-    check_not_replaced,
-    format_share,
-    name_pictures,
-    remove_stale,
-)
+from planetvision.results.predictions import check_not_replaced, name_pictures, remove_stale
+from planetvision.wording import format_share
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,6 +17,7 @@ from planetvision.data.images import ImageSource, read_image
 from planetvision.errors import ImageError, OutputError
 from planetvision.figures import Tile, annotate_image, draw_collage, save_image
 from planetvision.files import create_output_folder, create_table, write_table
+from planetvision.wording import format_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +26,6 @@ __all__ = [
     "UNKNOWN",
     "Prediction",
     "Predictions",
-    "format_accuracy",
-    "format_interval",
-    "format_share",
     "join_predictions",
     "name_pictures",
 ]
@@ -268,37 +266,6 @@ def join_predictions(parts: Sequence[Predictions]) -> Predictions:
         errors=tuple(error for part in parts for error in part.errors),
         novelty=np.concatenate(novelties) if len(novelties) == len(parts) else None,
     )
-
-
-def format_share(value: float) -> str:
-    """Returns a share in [0, 1] in percent; only what is exactly 0 or 1 reads as 0 or 100 %.
-
-    Example:
-        >>> format_share(0.99996), format_share(1.0), format_share(0.875)
-        ('>99.9%', '100%', '87.5%')
-    """
-    if value in (0.0, 1.0):
-        return f"{value:.0%}"
-    if value >= 0.9995:
-        return ">99.9%"
-    return "<0.1%" if value < 0.0005 else f"{value:.1%}"
-
-
-def format_interval(interval: Sequence[float]) -> str:
-    """Returns the ends of an interval of shares, such as `96.5% to 100%`."""
-    low, high = map(format_share, interval)
-    return f"{low} to {high}"
-
-
-def format_accuracy(accuracy: float, n: int, interval: Sequence[float]) -> str:
-    """Returns an accuracy with what it rests on: its counts and its interval.
-
-    Example:
-        >>> format_accuracy(0.75, 4, (0.301, 0.954))
-        '75.0% (3 of 4; 95 % interval 30.1% to 95.4%)'
-    """
-    counts = f"{round(accuracy * n)} of {n}"
-    return f"{format_share(accuracy)} ({counts}; 95 % interval {format_interval(interval)})"
 
 
 def check_not_replaced(sources: Sequence[ImageSource], *folders: Path) -> None:

@@ -40,8 +40,9 @@ from planetvision.figures import (
 )
 from planetvision.files import write_bytes, write_table
 from planetvision.results.explanations import Explanation, Explanations
-from planetvision.results.predictions import Prediction, format_interval, format_share
+from planetvision.results.predictions import Prediction
 from planetvision.results.sampling import take_in_turn
+from planetvision.wording import format_interval, format_share
 
 if TYPE_CHECKING:
     import pandas as pd
