@@ -452,7 +452,7 @@ def test_page_by_keyboard_starts_with_a_link_to_the_content_that_is_seen(
     assert top >= 0
     assert outline == "solid"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#content")
+    page.wait_for_url(re.compile("#content$"))
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('main') !== null")
 
