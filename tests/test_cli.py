@@ -299,6 +299,37 @@ def test_data_render_writes_a_folder_a_class_by_the_seed(tmp_path: Path) -> None
     assert first != other
 
 
+def test_data_render_takes_looks_bodies_and_masks(tmp_path: Path) -> None:
+    for look in ("clean", "photo"):
+        options = ["--count", 2, "--size", 32, "--look", look, "--body", "venus", "--body", "mars"]
+        result = call(
+            "data", "render", "--out", tmp_path / look, *options, "--masks", tmp_path / f"m{look}"
+        )
+        assert result.code == 0
+        assert "2 images of mars, venus" in result.out
+        assert len(list((tmp_path / f"m{look}").glob("*/*.png"))) == 2
+    first, second = (
+        (tmp_path / look / "venus" / "venus_00000.png").read_bytes() for look in ("clean", "photo")
+    )
+    assert first != second
+
+
+def test_augment_writes_a_sheet_and_keeps_one_that_is_there(tmp_path: Path) -> None:
+    call("data", "render", "--out", tmp_path / "data", "--count", 1, "--size", 48)
+    (image,) = (tmp_path / "data").glob("*/*.png")
+    options = ["augment", image, "--out", tmp_path / "sheet.png", "--count", 2, "--size", 32]
+    result = call(*options, "--policy", "light")
+    assert result.code == 0
+    assert "2 views of" in result.out
+    first = (tmp_path / "sheet.png").read_bytes()
+    again = call(*options)
+    assert again.code != 0
+    assert "sheet.png' exists" in again.err
+    assert (tmp_path / "sheet.png").read_bytes() == first
+    assert call(*options, "--overwrite").code == 0
+    assert (tmp_path / "sheet.png").read_bytes() != first
+
+
 def test_list_names_every_family_and_one(run: TrainedRun) -> None:
     everything = call("list")
     assert everything.code == 0

@@ -13,6 +13,7 @@ import pytest
 from planetvision.errors import DataWarning, OutputError, OutputExistsError
 from planetvision.files import (
     check_output,
+    check_output_file,
     create_output_folder,
     create_table,
     write_atomically,
@@ -172,3 +173,17 @@ def test_write_atomically_to_a_path_that_the_system_cannot_name_raises_ours(tmp_
     with pytest.raises(OutputError, match=r"a\.txt' cannot be written: .*surrogates not allowed"):
         write_atomically(tmp_path / "a.txt", lambda file: file.write_text("\ud800", "utf-8"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_file_that_is_there_is_kept_unless_overwrite_is_true(tmp_path: Path) -> None:
+    file = tmp_path / "sheet.png"
+    assert check_output_file(file) == file
+    file.write_bytes(b"mine")
+    with pytest.raises(OutputExistsError, match=r"sheet\.png' exists\. Name a new one, or pass"):
+        check_output_file(file)
+    assert check_output_file(file, overwrite=True) == file
+
+
+def test_folder_is_no_file_to_write(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"is a folder, and a file is to be written\."):
+        check_output_file(tmp_path, overwrite=True)

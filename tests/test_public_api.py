@@ -163,6 +163,7 @@ ROOMS = {
         "create_figure",
         "draw_collage",
         "draw_explanation",
+        "draw_policy",
         "draw_tile",
         "encode_figure",
         "load_font",
@@ -195,7 +196,10 @@ ROOMS = {
     "render": [
         "BODIES",
         "NON_PLANETS",
+        "OTHER_BODIES",
         "Body",
+        "Camera",
+        "Haze",
         "RenderedImage",
         "Ring",
         "render_body",

@@ -650,6 +650,29 @@ def explain(
     _finish(explanations.failed)
 
 
+@app.command()
+def augment(
+    image: Annotated[Path, typer.Argument(help="An image.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The sheet, a PNG file.")],
+    policy: Annotated[
+        str, typer.Option(help="See `planetvision list augmentations`.")
+    ] = "celestial",
+    count: Annotated[int, typer.Option(help="How many views.")] = 23,
+    size: Annotated[int, typer.Option(help="The side of each view in pixels.")] = 224,
+    seed: Annotated[int, typer.Option(help="The seed.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Show what an augmentation policy makes of an image."""
+    from planetvision.data import read_image
+    from planetvision.figures import draw_policy, save_image
+    from planetvision.files import check_output_file
+
+    file = check_output_file(out, overwrite=overwrite)
+    sheet = draw_policy(read_image(image), policy, count=count, seed=seed, image_size=size)
+    save_image(sheet, file)
+    typer.echo(f"{count} views of {image} under {policy}: {file}")
+
+
 def _list_explanations(explanations: Any) -> Iterator[tuple[str, ...]]:
     from planetvision.wording import format_share
 
@@ -669,12 +692,35 @@ def data_render(
     count: Annotated[int, typer.Option(help="How many images in all.")] = 350,
     size: Annotated[int, typer.Option(help="Their side in pixels.")] = 224,
     seed: Annotated[int, typer.Option(help="The seed.")] = 0,
+    look: Annotated[
+        str, typer.Option(help="`clean`, or `photo`: as varied as archives are.")
+    ] = "clean",
+    body: Annotated[
+        list[str] | None, typer.Option(help="A body to draw, repeatable; the seven without it.")
+    ] = None,
+    maps: Annotated[
+        Path | None,
+        typer.Option(help="A folder of equirectangular maps, called mars.png and so on."),
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Another folder, for the masks of the bodies.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw the embedded data set as files, a folder a class."""
+    """Draw images of bodies as files, a folder a class, and a table of what was drawn."""
     from planetvision.render import write_dataset
 
-    paths = write_dataset(out, count=count, image_size=size, seed=seed, overwrite=overwrite)
+    paths = write_dataset(
+        out,
+        count=count,
+        image_size=size,
+        seed=seed,
+        bodies=body or None,
+        look=look,
+        maps=maps,
+        masks=masks,
+        overwrite=overwrite,
+    )
     classes = sorted({path.parent.name for path in paths})
     typer.echo(f"{len(paths)} images of {', '.join(classes)}: {out}")
 

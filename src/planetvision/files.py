@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_output",
+    "check_output_file",
     "create_output_folder",
     "create_table",
     "hash_file",
@@ -84,6 +85,27 @@ def _check_output(folder: Path, *, overwrite: bool) -> Path:
             path=str(folder),
         )
     return folder
+
+
+def check_output_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Returns the path of a file that may be written.
+
+    Raises:
+        OutputExistsError: If it is there and `overwrite` is false.
+        OutputError: If it is a folder.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise OutputError(
+            f"'{file}' is a folder, and a file is to be written. Name a file in it.",
+            path=str(file),
+        )
+    if file.exists() and not overwrite:
+        raise OutputExistsError(
+            f"The file '{file}' exists. Name a new one, or pass overwrite=True (--overwrite).",
+            path=str(file),
+        )
+    return file
 
 
 def create_output_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:

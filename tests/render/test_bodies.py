@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from planetvision.errors import SettingsError, UnknownNameError
-from planetvision.render import BODIES
+from planetvision.render import BODIES, OTHER_BODIES
 from planetvision.render.bodies import get_body
 
 
@@ -33,14 +33,41 @@ def test_flattening_agrees_with_the_published_values() -> None:
         assert BODIES[name].flattening == pytest.approx(value, abs=2e-5)
 
 
-def test_rings_follow_one_another_outwards_and_only_saturn_has_any() -> None:
-    assert [name for name, body in BODIES.items() if body.rings] == ["saturn"]
+def test_rings_follow_one_another_outwards() -> None:
+    assert [name for name, body in BODIES.items() if body.rings] == ["saturn", "uranus"]
     rings = BODIES["saturn"].rings
     assert [ring.name for ring in rings] == ["c", "b", "cassini_division", "a"]
     for inner, outer in itertools.pairwise(rings):
         assert inner.outer_radius_km == outer.inner_radius_km
+    for inner, outer in itertools.pairwise(BODIES["uranus"].rings):
+        assert inner.outer_radius_km < outer.inner_radius_km
     assert BODIES["saturn"].extent == pytest.approx(136_775 / 60_268)
     assert BODIES["mars"].extent == 1
+
+
+def test_faint_rings_are_no_part_of_the_outline() -> None:
+    assert BODIES["uranus"].has_faint_rings
+    assert BODIES["uranus"].extent == 1
+
+
+@pytest.mark.parametrize("name", [*BODIES, *OTHER_BODIES])
+def test_every_colour_has_its_bands(name: str) -> None:
+    body = get_body(name)
+    assert body.name == name
+    assert set(body.bands) == set(body.colours)
+    levels = [
+        level for table in (body.colours, body.bands) for rgb in table.values() for level in rgb
+    ]
+    assert all(0 <= level <= 255 for level in levels)
+    if body.shading == "minnaert":
+        assert 0 < body.minnaert_exponent <= 1
+    assert body.polar_radius_km <= body.equatorial_radius_km
+
+
+def test_methane_darkens_the_two_that_hold_most_of_it() -> None:
+    for name in ("uranus", "neptune"):
+        ultraviolet, infrared, methane = BODIES[name].bands["base"]
+        assert methane < infrared < ultraviolet
 
 
 def test_every_body_survives_pickling() -> None:
@@ -51,12 +78,12 @@ def test_every_body_survives_pickling() -> None:
 def test_get_with_misspelt_name_suggests_nearest() -> None:
     with pytest.raises(
         UnknownNameError,
-        match=r"^Unknown body 'satrun'\. Did you mean 'saturn'\? Known: earth, jupiter, mars, "
-        r"moon, neptune, saturn, uranus\.$",
+        match=r"^Unknown body 'satrun'\. Did you mean 'saturn' or 'sun'\? Known: earth, jupiter, "
+        r"mars, moon, neptune, saturn, uranus, mercury, .*\.$",
     ) as caught:
         get_body("satrun")
     assert caught.value.name == "satrun"
-    assert caught.value.suggestions == ("saturn",)
+    assert caught.value.suggestions == ("saturn", "sun")
 
 
 def test_get_with_a_name_like_no_other_lists_the_known() -> None:

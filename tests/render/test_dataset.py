@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from planetvision.data import read_labelled
 from planetvision.errors import OutputExistsError, SettingsError, UnknownNameError
 from planetvision.render import BODIES, render_dataset, write_dataset
 
@@ -47,12 +49,60 @@ def test_written_files_hold_the_rendered_pixels(tmp_path: Path) -> None:
         "mars/mars_00001.png",
         "saturn/saturn_00002.png",
     ]
-    assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(paths)
+    table = folder / "renders.csv"
+    assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted([*paths, table])
     pictures = render_dataset(count=5, image_size=20, seed=2, bodies=["saturn", "mars"])
     for path, rendered in zip(paths, pictures, strict=True):
         with Image.open(path) as image:
             assert image.mode == "RGB"
             np.testing.assert_array_equal(np.asarray(image), rendered.image)
+
+
+def test_table_says_what_was_drawn_and_can_be_read_as_data(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    write_dataset(folder, count=4, image_size=20, seed=2, bodies=["saturn", "mars"], look="photo")
+    table = pd.read_csv(folder / "renders.csv", keep_default_na=False)
+    pictures = render_dataset(
+        count=4, image_size=20, seed=2, bodies=["saturn", "mars"], look="photo"
+    )
+    for row, rendered in zip(table.to_dict("records"), pictures, strict=True):
+        assert row["label"] == rendered.label
+        assert row["phase_angle_degrees"] == pytest.approx(
+            rendered.parameters["phase_angle_degrees"]
+        )
+        assert row["filters"] == rendered.parameters["filters"]
+    catalog = read_labelled(folder / "renders.csv")
+    assert len(catalog) == 4
+    assert catalog.classes == ["mars", "saturn"]
+    assert len(read_labelled(folder)) == 4
+
+
+def test_masks_go_to_a_folder_of_their_own(tmp_path: Path) -> None:
+    write_dataset(
+        tmp_path / "data",
+        count=2,
+        image_size=24,
+        bodies=["saturn", "mars"],
+        masks=tmp_path / "masks",
+    )
+    pictures = render_dataset(count=2, image_size=24, bodies=["saturn", "mars"])
+    for rendered in pictures:
+        path = tmp_path / "masks" / rendered.label / f"{rendered.label}_00000.png"
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(np.asarray(image) == 255, rendered.mask)
+
+
+def test_masks_within_the_data_would_be_a_class_and_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"`masks` must be a folder outside of the images' own"):
+        write_dataset(tmp_path / "data", count=1, image_size=16, masks=tmp_path / "data" / "masks")
+    assert not (tmp_path / "data").exists()
+
+
+def test_other_bodies_can_be_drawn_too() -> None:
+    labels = [
+        it.label for it in render_dataset(count=3, image_size=16, bodies=["venus", "io", "mars"])
+    ]
+    assert labels == ["venus", "io", "mars"]
 
 
 def test_full_folder_is_kept_unless_overwrite_is_true(tmp_path: Path) -> None:

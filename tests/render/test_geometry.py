@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planetvision.render.geometry import View, find_sun
-from planetvision.render.photometry import Floats
+from planetvision.augment.light import Floats
+from planetvision.render.geometry import RingPlane, View, find_sun
 
 
 def create_view(
@@ -104,13 +105,15 @@ def test_half_sizes_bound_the_disc_and_the_rings() -> None:
 
 def test_ring_plane_is_foreshortened_by_the_sine_of_the_latitude() -> None:
     view = create_view(latitude=30)
-    radius, span, front = view.see_ring_plane(*view.locate(*grid()))
-    assert radius[50, 90] == pytest.approx(1, abs=1e-5)
-    assert radius[90, 50] == pytest.approx(2, abs=1e-5)
-    assert span[50, 90] == pytest.approx(1 / 40, rel=1e-4)
-    assert span[90, 50] == pytest.approx(2 / 40, rel=1e-4)
+    plane = view.see_ring_plane(*view.locate(*grid()))
+    assert plane.radius[50, 90] == pytest.approx(1, abs=1e-5)
+    assert plane.radius[90, 50] == pytest.approx(2, abs=1e-5)
+    assert plane.span[50, 90] == pytest.approx(1 / 40, rel=1e-4)
+    assert plane.span[90, 50] == pytest.approx(2 / 40, rel=1e-4)
     # Seen from the north, the near side of the ring lies below the centre.
-    assert front[90, 50] > 0
+    assert plane.front[90, 50] > 0
+    assert plane.near[90, 50]
+    assert not plane.near[10, 50]
 
 
 def test_globe_shades_the_rings_behind_it_only() -> None:
@@ -118,4 +121,54 @@ def test_globe_shades_the_rings_behind_it_only() -> None:
     sun = np.array([1, 0, 0], np.float32)
     across = np.array([1.5, -1.5, -1.5, 0.0], np.float32)
     front = np.array([0.0, 0.0, 1.2, 1.5], np.float32)
-    np.testing.assert_allclose(view.shade_rings(across, front, sun), [1, 0, 1, 1])
+    plane = RingPlane(
+        radius=np.hypot(across, front), span=across, across=across, front=front, near=front > 0
+    )
+    np.testing.assert_allclose(view.shade_rings(plane, sun), [1, 0, 1, 1])
+
+
+@pytest.mark.parametrize("distance", [1.5, 3.0, 20.0])
+def test_sphere_from_nearby_is_seen_up_to_its_tangents(distance: float) -> None:
+    view = dataclasses.replace(
+        create_view(latitude=25), radius_pixels=20.0, distance_radii=distance
+    )
+    across, along = view.locate(*grid())
+    globe = view.see_globe(across, along)
+    # The tangent from that distance meets the plane through the centre at tan(asin(1 / d)) * d.
+    limb = distance * math.tan(math.asin(1 / distance))
+    assert view.magnification == pytest.approx(limb)
+    area = math.pi * (20 * limb) ** 2
+    if limb * 20 < 49:
+        assert globe.coverage.sum() == pytest.approx(area, rel=5e-3)
+    on = globe.coverage == 1
+    seen = globe.point[on] @ view.to_observer
+    # No point further round than where the tangent touches: 1 / d along the line of sight.
+    assert seen.min() >= 1 / distance - 1e-3
+    # Each point is on the line from the observer through its pixel.
+    observer = view.to_observer * distance
+    tilt = math.radians(25)
+    up = np.array([0, math.cos(tilt), -math.sin(tilt)])
+    plane = across[..., None] * np.array([1, 0, 0]) + along[..., None] * up
+    towards = plane[on] - observer
+    offset = globe.point[on] - observer
+    np.testing.assert_allclose(np.cross(towards, offset), 0, atol=2e-3 * distance)
+
+
+def test_far_observer_sees_what_one_at_infinity_sees() -> None:
+    view = create_view(flattening=0.1, latitude=-40, position_angle=15)
+    far = dataclasses.replace(view, distance_radii=1e5)
+    place = view.locate(*grid())
+    ours, theirs = view.see_globe(*place), far.see_globe(*place)
+    on = (ours.coverage == 1) & (theirs.coverage == 1)
+    np.testing.assert_allclose(ours.point[on], theirs.point[on], atol=2e-3)
+    np.testing.assert_allclose(ours.emission[on], theirs.emission[on], atol=2e-3)
+    rings, far_rings = view.see_ring_plane(*place), far.see_ring_plane(*place)
+    np.testing.assert_allclose(rings.radius, far_rings.radius, rtol=1e-3)
+
+
+def test_near_side_of_rings_looks_larger_from_nearby() -> None:
+    view = dataclasses.replace(create_view(latitude=30), distance_radii=6.0)
+    plane = view.see_ring_plane(*view.locate(*grid()))
+    column = plane.radius[:, 50]
+    # The same distance below and above the centre: the near side is closer to the planet there.
+    assert column[90] < column[10]

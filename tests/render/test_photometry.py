@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planetvision.render.photometry import (
-    encode_srgb,
-    lommel_seeliger,
-    minnaert,
-    smoothstep,
-    srgb_to_linear,
-)
+from planetvision.augment.light import encode_srgb, srgb_to_linear
+from planetvision.render.photometry import lommel_seeliger, minnaert, smoothstep
 
 
 def test_srgb_to_linear_of_black_middle_and_white() -> None:

@@ -174,6 +174,12 @@ def _strong_body(spec: InputSpec) -> ImageTransform:
     return transform
 
 
+def _celestial(spec: InputSpec) -> ImageTransform:
+    from planetvision.augment.celestial import create_celestial
+
+    return create_celestial(spec)
+
+
 _BUILT_IN = (
     ("none", _none, "the framed image as it is", ""),
     (
@@ -192,6 +198,12 @@ _BUILT_IN = (
         "strong_body",
         _strong_body,
         "strong, but every crop keeps at least half of the body",
+        "",
+    ),
+    (
+        "celestial",
+        _celestial,
+        "any rotation, scale and place; other backgrounds; another camera, down to its file",
         "",
     ),
 )

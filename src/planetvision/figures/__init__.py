@@ -1,5 +1,6 @@
 """Arrays and tables in, pictures out: plots, galleries and overlays, drawn without a display."""
 
+from planetvision.figures.augmentations import draw_policy
 from planetvision.figures.blocks import (
     Block,
     Code,
@@ -84,6 +85,7 @@ __all__ = [
     "create_figure",
     "draw_collage",
     "draw_explanation",
+    "draw_policy",
     "draw_tile",
     "encode_figure",
     "load_font",

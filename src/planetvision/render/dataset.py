@@ -7,20 +7,29 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from planetvision.errors import SettingsError
 from planetvision.files import create_output_folder, write_atomically
 from planetvision.render.bodies import BODIES, get_body
 from planetvision.render.checks import check_integer
-from planetvision.render.scene import MIN_IMAGE_SIZE, RenderedImage, render_body
+from planetvision.render.image import MIN_IMAGE_SIZE, RenderedImage, check_look, render_body
+from planetvision.render.maps import get_maps
 from planetvision.runtime import derive_seed
 
 __all__ = ["render_dataset", "write_dataset"]
 
 
 def render_dataset(
-    *, count: int, image_size: int = 224, seed: int = 0, bodies: Sequence[str] | None = None
+    *,
+    count: int,
+    image_size: int = 224,
+    seed: int = 0,
+    bodies: Sequence[str] | None = None,
+    look: str = "clean",
+    maps: str | os.PathLike[str] | None = None,
 ) -> Iterator[RenderedImage]:
     """Returns an iterator over `count` pictures, one body after the other in turn.
 
@@ -31,11 +40,16 @@ def render_dataset(
         count: How many pictures there are in all.
         image_size: Their height and width in pixels.
         seed: The seed, any whole number.
-        bodies: The bodies to draw, in this order; None draws all of `BODIES`.
+        bodies: The bodies to draw, in this order, of `BODIES` or `OTHER_BODIES`; None draws all of
+            `BODIES`.
+        look: As for `render_body`.
+        maps: As for `render_body`.
 
     Raises:
-        UnknownNameError: If there is no such body.
-        SettingsError: If a number is out of range, or `bodies` holds none or one twice.
+        UnknownNameError: If there is no such body or look.
+        SettingsError: If a number is out of range, if `bodies` holds none or one twice, or if
+            `maps` is no folder of maps.
+        DataError: If a map cannot be read, or is not twice as wide as high.
     """
     names = _check_bodies(bodies)
     count = check_integer("count", count, at_least=1, remedy="Pass how many images you want.")
@@ -43,11 +57,16 @@ def render_dataset(
         "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
     )
     seed = check_integer("seed", seed, at_least=None, remedy="Pass an int, such as 0.")
+    check_look(look)
+    if maps is not None:
+        get_maps(maps)
     return (
         render_body(
             names[index % len(names)],
             image_size=image_size,
             seed=derive_seed("dataset", seed, index // len(names)),
+            look=look,
+            maps=maps,
         )
         for index in range(count)
     )
@@ -60,16 +79,28 @@ def write_dataset(
     image_size: int = 224,
     seed: int = 0,
     bodies: Sequence[str] | None = None,
+    look: str = "clean",
+    maps: str | os.PathLike[str] | None = None,
+    masks: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> list[Path]:
     """Writes the pictures of `render_dataset` as PNG files, a folder a class, and returns them.
+
+    A table beside them, `renders.csv`, has a row a picture: its path, its label and all that was
+    drawn. It can be trained on and evaluated on as the folder can; its columns are attributes then,
+    so that `evaluate` shows how a model does by phase, size or filter.
 
     Args:
         folder: Where `<class>/<class>_00000.png` and so on are written.
         count: How many pictures there are in all.
         image_size: Their height and width in pixels.
         seed: The seed, any whole number.
-        bodies: The bodies to draw, in this order; None draws all of `BODIES`.
+        bodies: The bodies to draw, in this order, of `BODIES` or `OTHER_BODIES`; None draws all of
+            `BODIES`.
+        look: As for `render_body`.
+        maps: As for `render_body`.
+        masks: Another folder, for the masks of the bodies under the same names: 255 on the body, 0
+            elsewhere. None writes none.
         overwrite: Whether files in a folder that is not empty may be replaced; files of other
             names stay.
 
@@ -77,24 +108,48 @@ def write_dataset(
         The paths, in the order of `render_dataset`.
 
     Raises:
-        UnknownNameError: If there is no such body.
-        SettingsError: If a number is out of range, or `bodies` holds none or one twice.
-        OutputExistsError: If the folder is a file, or is not empty and `overwrite` is false.
+        UnknownNameError: If there is no such body or look.
+        SettingsError: If a number is out of range, if `bodies` holds none or one twice, if `maps`
+            is no folder of maps, or if `masks` is within `folder`.
+        DataError: If a map cannot be read, or is not twice as wide as high.
+        OutputExistsError: If a folder is a file, or is not empty and `overwrite` is false.
         OutputError: If it cannot be written.
     """
-    pictures = render_dataset(count=count, image_size=image_size, seed=seed, bodies=bodies)
+    import pandas as pd
+
+    pictures = render_dataset(
+        count=count, image_size=image_size, seed=seed, bodies=bodies, look=look, maps=maps
+    )
+    if masks is not None and Path(folder).resolve() in (
+        Path(masks).resolve(),
+        *Path(masks).resolve().parents,
+    ):
+        raise SettingsError(
+            f"`masks` must be a folder outside of the images' own, got '{masks}' for '{folder}': "
+            "it would be read as a class. Pass a folder beside it."
+        )
     root = create_output_folder(folder, overwrite=overwrite)
+    mask_root = None if masks is None else create_output_folder(masks, overwrite=overwrite)
     written: dict[str, int] = {}
-    paths = []
+    paths, rows = [], []
     for rendered in pictures:
         number = written.get(rendered.label, 0)
         written[rendered.label] = number + 1
-        path = root / rendered.label / f"{rendered.label}_{number:05d}.png"
-        if number == 0:
-            create_output_folder(path.parent, overwrite=True)
-        write_atomically(path, partial(Image.fromarray(rendered.image).save, format="PNG"))
-        paths.append(path)
+        place = Path(rendered.label, f"{rendered.label}_{number:05d}.png")
+        _write_png(rendered.image, root / place, is_first=number == 0)
+        if mask_root is not None:
+            _write_png(np.uint8(255) * rendered.mask, mask_root / place, is_first=number == 0)
+        paths.append(root / place)
+        rows.append({"path": place.as_posix(), "label": rendered.label, **rendered.parameters})
+    table = pd.DataFrame(rows)
+    write_atomically(root / "renders.csv", partial(table.to_csv, index=False))
     return paths
+
+
+def _write_png(pixels: npt.NDArray[np.uint8], path: Path, *, is_first: bool) -> None:
+    if is_first:
+        create_output_folder(path.parent, overwrite=True)
+    write_atomically(path, partial(Image.fromarray(pixels).save, format="PNG"))
 
 
 def _check_bodies(bodies: Sequence[str] | None) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from planetvision.render.bodies import Body
+from planetvision.augment.light import Floats, srgb_to_linear
+from planetvision.render.body import Body
 from planetvision.render.paint import Paint
-from planetvision.render.photometry import Floats, smoothstep, srgb_to_linear
+from planetvision.render.photometry import smoothstep
 from planetvision.render.sphere import Sphere, mix
 
 __all__ = ["paint_jupiter", "paint_neptune", "paint_saturn", "paint_uranus"]

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from planetvision.augment.backgrounds import draw_background
+from planetvision.augment.light import Floats
 from planetvision.errors import SettingsError, UnknownNameError
 from planetvision.files import create_output_folder, write_atomically
-from planetvision.render.background import draw_background
 from planetvision.render.checks import check_integer
-from planetvision.render.photometry import Floats
-from planetvision.render.scene import MIN_IMAGE_SIZE
+from planetvision.render.image import MIN_IMAGE_SIZE
 from planetvision.runtime import derive_seed
 
 __all__ = ["NON_PLANETS", "render_non_planet", "render_non_planets", "write_non_planets"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from planetvision.render.bodies import Body
-from planetvision.render.photometry import Floats
+from planetvision.augment.light import Floats
+from planetvision.render.body import Body
 from planetvision.render.sphere import Sphere
 
 __all__ = ["Paint", "Painter"]

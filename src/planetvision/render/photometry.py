@@ -1,55 +1,12 @@
-"""Light: sRGB and linear values, and the laws by which a surface darkens."""
+"""The laws by which a surface darkens."""
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-__all__ = [
-    "AnyFloats",
-    "Floats",
-    "encode_srgb",
-    "lommel_seeliger",
-    "minnaert",
-    "smoothstep",
-    "srgb_to_linear",
-]
+from planetvision.augment.light import AnyFloats, Floats
 
-Floats = npt.NDArray[np.float32]
-AnyFloats = npt.NDArray[np.floating[Any]]
-
-_SRGB_LEVELS = 4096
-
-
-def srgb_to_linear(colour: tuple[int, int, int]) -> Floats:
-    """Returns the linear light, in [0, 1], of an sRGB colour in [0, 255].
-
-    References:
-        IEC 61966-2-1:1999, sRGB.
-    """
-    value = np.asarray(colour, np.float64) / 255
-    low, high = value / 12.92, ((value + 0.055) / 1.055) ** 2.4
-    return np.where(value <= 0.04045, low, high).astype(np.float32)
-
-
-@functools.cache
-def _create_srgb_table() -> Floats:
-    value = np.linspace(0, 1, _SRGB_LEVELS)
-    low, high = 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055
-    return np.asarray(255 * np.where(value <= 0.0031308, low, high), np.float32)
-
-
-def encode_srgb(light: Floats) -> Floats:
-    """Returns linear light as sRGB values in [0, 255], not rounded; light above 1 is clipped.
-
-    It looks the curve up in a table: a tenth of the time of a power at every pixel, and within
-    one level of 255 except in near-black.
-    """
-    index = np.clip(light * (_SRGB_LEVELS - 1) + 0.5, 0, _SRGB_LEVELS - 1).astype(np.int32)
-    return np.asarray(_create_srgb_table()[index], np.float32)
+__all__ = ["lommel_seeliger", "minnaert", "smoothstep"]
 
 
 def smoothstep(low: float, high: float, value: AnyFloats) -> Floats:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planetvision.render.bodies import Body, get_body
-from planetvision.render.photometry import Floats
+from planetvision.augment.light import Floats
+from planetvision.render.bodies import get_body
+from planetvision.render.body import Body
 from planetvision.runtime import derive_seed
 
 __all__ = ["RingProfile", "get_ring_profile"]

@@ -1,58 +1,100 @@
-"""`render_body`: one picture of one body."""
+"""`Scene`: everything about a picture that is decided before it is drawn."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
-from planetvision.render.background import BACKGROUNDS, draw_background
-from planetvision.render.bodies import Body, get_body
-from planetvision.render.checks import check_integer, check_phase_angle
-from planetvision.render.geometry import Globe, View, find_sun
-from planetvision.render.photometry import (
-    Floats,
-    encode_srgb,
-    lommel_seeliger,
-    minnaert,
-    smoothstep,
-    srgb_to_linear,
-)
-from planetvision.render.rings import RingProfile, get_ring_profile
-from planetvision.render.surfaces import NUM_VARIANTS, Surface, choose_height, get_surface
-from planetvision.runtime import derive_seed
+from planetvision.augment.instrument import Instrument, draw_instrument
+from planetvision.augment.light import Floats
+from planetvision.render.body import Body
+from planetvision.render.camera import Camera
+from planetvision.render.geometry import View, find_sun
+from planetvision.render.surfaces import NUM_VARIANTS
 
-__all__ = ["MIN_IMAGE_SIZE", "RenderedImage", "render_body"]
+__all__ = ["FILTERS", "LOOKS", "Eclipse", "Moon", "Scene", "draw_scene"]
 
-# planetvision.config.InputSpec asks for no less.
-MIN_IMAGE_SIZE = 16
+FILTERS = ("red", "green", "blue", "ultraviolet", "infrared", "methane")
+"""What a channel of a picture may show: those of the eye, then those of `Body.bands`."""
 
-
-@dataclass(frozen=True)
-class RenderedImage:
-    """A picture, and the truth about it.
-
-    Args:
-        image: The picture as (row, column, RGB), uint8 in sRGB.
-        label: The name of the body.
-        mask: True on the body, as (row, column): on the whole disc, its night side too, and
-            for Saturn on the rings from their inner to their outer edge, the gap between rings
-            and disc left out.
-        parameters: What was drawn, with the unit at the end of each key.
-    """
-
-    image: npt.NDArray[np.uint8]
-    label: str
-    mask: npt.NDArray[np.bool_]
-    parameters: Mapping[str, float | int | str] = field(hash=False)
+_NATURAL = (0, 1, 2)
+_CLEAN_BACKGROUNDS = {"black": 0.4, "stars": 0.4, "gradient": 0.2}
+_PHOTO_BACKGROUNDS = {
+    "black": 0.56,
+    "stars": 0.18,
+    "gradient": 0.07,
+    "glow": 0.1,
+    "page": 0.04,
+    "plain": 0.05,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scene:
-    """Everything about a picture that chance decides, but for stars and noise."""
+class Moon:
+    """A small body beside the large one, before it or behind it.
+
+    Args:
+        across_radii: Its place along the equator, in radii of the large body.
+        along_radii: Its place along the projected pole.
+        size_radii: Its radius.
+        colour: Its linear colour.
+        is_before: Whether it is nearer to the observer than the large body.
+    """
+
+    across_radii: float
+    along_radii: float
+    size_radii: float
+    colour: tuple[float, float, float]
+    is_before: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eclipse:
+    """The shadow of another body, in which there is only light that its air bent.
+
+    Args:
+        across_radii: The place of the shadow's centre along the equator, in radii of this body.
+        along_radii: Its place along the projected pole.
+        size_radii: Its radius.
+        colour: The linear colour of the light in it, as a share of sunlight.
+    """
+
+    across_radii: float
+    along_radii: float
+    size_radii: float
+    colour: tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What is seen, from where, in which light and by which camera.
+
+    Args:
+        body: The body.
+        image_size: The height and width of the picture in pixels.
+        view: Where it stands and which side it shows.
+        sun: The direction of the Sun as (across, pole, front).
+        phase_angle_degrees: The angle between Sun and observer at the body.
+        sub_solar_latitude_degrees: The latitude below the Sun.
+        sub_observer_longitude_degrees: The longitude in the middle of the disc.
+        variant: Which face of the painted surface it has.
+        map_file: The map that it has instead, or None.
+        filters: What red, green and blue of the picture show, as indices into `FILTERS`.
+        contrast: What differences from the mean colour are multiplied by.
+        shading_shift: What is added to Minnaert's exponent.
+        haze_depth: What is added to how much of the ground its air hides, if it has any.
+        eclipse: A shadow on it, or None.
+        moons: Small bodies in the picture.
+        background: One of `augment.backgrounds.BACKGROUNDS`.
+        is_metered: Whether the exposure follows the light of this picture; else it is the body's.
+        instrument: The camera.
+    """
 
     body: Body
     image_size: int
@@ -62,91 +104,69 @@ class _Scene:
     sub_solar_latitude_degrees: float
     sub_observer_longitude_degrees: float
     variant: int
-    background: str
-    exposure: float
-    blur_pixels: float
-    noise_levels: float
+    map_file: Path | None = None
+    filters: tuple[int, int, int] = _NATURAL
+    contrast: float = 1.0
+    shading_shift: float = 0.0
+    haze_depth: float = 0.0
+    eclipse: Eclipse | None = None
+    moons: tuple[Moon, ...] = ()
+    background: str = "black"
+    is_metered: bool = False
+    instrument: Instrument
+
+    @property
+    def shows_rings(self) -> bool:
+        """Whether the body's rings are in the picture."""
+        is_dark = min(self.filters) >= FILTERS.index("infrared")
+        return bool(self.body.rings) and (is_dark or not self.body.has_faint_rings)
 
 
-def render_body(
-    name: str,
+def draw_scene(
+    body: Body,
+    rng: np.random.Generator,
     *,
-    image_size: int = 224,
-    seed: int = 0,
+    image_size: int,
+    look: str,
     phase_angle_degrees: float | None = None,
-) -> RenderedImage:
-    """Returns a picture of a body, with chance deciding where it stands and how it is lit.
+    camera: Camera | None = None,
+    maps: Mapping[str, Path] = MappingProxyType({}),
+) -> Scene:
+    """Returns a scene with chance deciding what is not given.
 
-    The same arguments give the same bytes, with the same versions of NumPy, SciPy and OpenCV. A
-    phase angle that is given changes only the light: the rest stays that of the seed.
-
-    Convention:
-        The phase angle is the angle between Sun and observer at the body: 0 is a full disc,
-        90 a half one, and beyond that lie crescents.
+    What is given changes only itself: all else stays as the generator would have drawn it.
 
     Args:
-        name: One of `BODIES`.
+        body: The body.
+        rng: The source of chance.
         image_size: The height and width in pixels.
-        seed: The seed, any whole number.
-        phase_angle_degrees: The phase angle in [0, 180]; None draws one, mostly gibbous.
-
-    Returns:
-        The picture with its label, its mask and its parameters.
-
-    Raises:
-        UnknownNameError: If there is no such body.
-        SettingsError: If a number is out of range.
-
-    Example:
-        >>> rendered = render_body("saturn", image_size=64, seed=1)
-        >>> rendered.image.shape, rendered.label
-        ((64, 64, 3), 'saturn')
+        look: One of `LOOKS`.
+        phase_angle_degrees: The phase angle, or None.
+        camera: What of the camera is fixed.
+        maps: Maps by body.
     """
-    body = get_body(name)
-    image_size = check_integer(
-        "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
-    )
-    seed = check_integer("seed", seed, at_least=None, remedy="Pass an int, such as 0.")
-    if phase_angle_degrees is not None:
-        phase_angle_degrees = check_phase_angle(phase_angle_degrees)
-    rng = np.random.default_rng(derive_seed("render", name, image_size, seed))
-    scene = _draw_scene(body, image_size, rng, phase_angle_degrees)
-    picture = draw_background(scene.background, image_size, rng)
-    mask = _paint(picture, scene)
-    image = _expose(picture, scene, rng)
-    view = scene.view
-    return RenderedImage(
-        image=image,
-        label=name,
-        mask=mask,
-        parameters={
-            "seed": seed,
-            "variant": scene.variant,
-            "background": scene.background,
-            "radius_pixels": view.radius_pixels,
-            "polar_radius_pixels": view.radius_pixels * view.minor_axis,
-            "ring_radius_pixels": view.radius_pixels * body.extent if body.rings else 0.0,
-            "center_row_pixels": view.center_row_pixels,
-            "center_column_pixels": view.center_column_pixels,
-            "phase_angle_degrees": scene.phase_angle_degrees,
-            "position_angle_degrees": view.position_angle_degrees,
-            "sub_observer_latitude_degrees": view.sub_observer_latitude_degrees,
-            "sub_observer_longitude_degrees": scene.sub_observer_longitude_degrees,
-            "sub_solar_latitude_degrees": scene.sub_solar_latitude_degrees,
-        },
-    )
+    return LOOKS[look](body, rng, image_size, phase_angle_degrees, camera or Camera(), maps)
 
 
-def _draw_scene(
-    body: Body, image_size: int, rng: np.random.Generator, phase_angle_degrees: float | None
-) -> _Scene:
+def _draw_clean(
+    body: Body,
+    rng: np.random.Generator,
+    image_size: int,
+    phase_angle_degrees: float | None,
+    camera: Camera,
+    maps: Mapping[str, Path],
+) -> Scene:
+    """A whole body before a dark sky, well exposed by a good camera."""
     drawn_phase = 135 * float(rng.beta(1.2, 2.4))
     phase = drawn_phase if phase_angle_degrees is None else phase_angle_degrees
     # Rings nearly edge-on are rare and hardly seen; the Sun lights the side that is seen.
-    low = 5.0 if body.rings else 0.0
+    has_rings = body.extent > 1
+    low = 5.0 if has_rings else 0.0
     latitude = float(rng.uniform(low, body.sub_observer_latitude_degrees) * rng.choice([-1, 1]))
+    if camera.sub_observer_latitude_degrees is not None:
+        latitude = camera.sub_observer_latitude_degrees
     solar = float(rng.uniform(-1, 1)) * body.obliquity_degrees
-    if body.rings:
+    if has_rings:
         solar = math.copysign(max(abs(solar), 3.0), latitude)
     sun, solar = find_sun(phase, latitude, solar, east=bool(rng.integers(2)))
     # The Moon keeps one face to the Earth but for its libration in longitude, under 8 degrees.
@@ -154,223 +174,181 @@ def _draw_scene(
     longitude = float(rng.uniform(-longitude_range, longitude_range))
     upright = float(np.clip(rng.normal(0, 18), -90, 90))
     position_angle = float(rng.uniform(-180, 180)) if rng.uniform() < 0.25 else upright
-
-    view = View(
-        flattening=body.flattening,
-        radius_pixels=1.0,
-        center_row_pixels=0.0,
-        center_column_pixels=0.0,
-        sub_observer_latitude_degrees=latitude,
-        position_angle_degrees=position_angle,
-    )
-    half_height, half_width = view.half_sizes(body.extent)
-    smallest = 0.3 if body.rings else 0.2
-    reach = float(rng.uniform(smallest, 0.47)) * (image_size - 2)
-    radius = reach / max(half_height, half_width)
-    middle = (image_size - 1) / 2
+    smallest = 0.3 if has_rings else 0.2
+    reach = float(rng.uniform(smallest, 0.47)) * (image_size - 2) / image_size
     # Mostly near the middle, never over the edge.
     shift = rng.triangular(-1, 0, 1, 2)
-    room = np.maximum(middle - 1 - radius * np.array([half_height, half_width]), 0)
-    view = View(
-        flattening=body.flattening,
-        radius_pixels=radius,
-        center_row_pixels=middle + float(shift[0] * room[0]),
-        center_column_pixels=middle + float(shift[1] * room[1]),
-        sub_observer_latitude_degrees=latitude,
+    view = camera.create_view(
+        body,
+        image_size=image_size,
+        latitude_degrees=latitude,
         position_angle_degrees=position_angle,
+        reach=reach,
+        shift=(float(shift[0]), float(shift[1])),
     )
-    return _Scene(
+    variant = int(rng.integers(NUM_VARIANTS))
+    background = str(rng.choice(list(_CLEAN_BACKGROUNDS), p=list(_CLEAN_BACKGROUNDS.values())))
+    exposure = float(rng.uniform(0.9, 1.15))
+    psf_pixels = float(rng.uniform(0.2, 0.6)) * max(image_size / 224, 0.5)
+    noise = float(rng.uniform(0.4, 2.2))
+    return Scene(
         body=body,
         image_size=image_size,
         view=view,
         sun=sun,
         phase_angle_degrees=phase,
         sub_solar_latitude_degrees=solar,
-        sub_observer_longitude_degrees=longitude,
+        sub_observer_longitude_degrees=camera.pick_longitude(longitude),
+        variant=variant,
+        map_file=maps.get(body.name),
+        background=background,
+        # About 0.4 levels of 255 in the dark and 0.9 in middle gray, times `noise`.
+        instrument=Instrument(
+            psf_pixels=psf_pixels,
+            exposure=exposure,
+            full_well=20_000 / noise**2,
+            read_noise=1.2e-4 * noise,
+        ),
+    )
+
+
+def _draw_photo(
+    body: Body,
+    rng: np.random.Generator,
+    image_size: int,
+    phase_angle_degrees: float | None,
+    camera: Camera,
+    maps: Mapping[str, Path],
+) -> Scene:
+    """A picture as archives hold them: any distance, part, light, filter, camera and file."""
+    # From the Earth the outer planets are always nearly full; spacecraft see every phase.
+    far = 12.0 if body.name not in ("moon", "mars", "mercury", "venus", "earth") else 40.0
+    from_earth = rng.uniform() < 0.5
+    drawn_phase = float(rng.uniform(0, far) if from_earth else 160 * rng.beta(1.3, 1.9))
+    phase = drawn_phase if phase_angle_degrees is None else phase_angle_degrees
+    latitude = float(rng.uniform(-1, 1)) * body.sub_observer_latitude_degrees
+    if rng.uniform() < 0.12:
+        latitude = math.degrees(math.asin(rng.uniform(-1, 1)))
+    if camera.sub_observer_latitude_degrees is not None:
+        latitude = camera.sub_observer_latitude_degrees
+    solar = float(rng.uniform(-1, 1)) * body.obliquity_degrees
+    if body.rings and rng.uniform() < 0.85:
+        solar = math.copysign(max(abs(solar), 2.0), latitude)
+    sun, solar = find_sun(phase, latitude, solar, east=bool(rng.integers(2)))
+    longitude = float(rng.uniform(-180, 180))
+    if body.name == "moon" and rng.uniform() < 0.75:
+        longitude = float(rng.uniform(-7.5, 7.5))
+    upright = float(np.clip(rng.normal(0, 18), -90, 90))
+    position_angle = float(rng.uniform(-180, 180)) if rng.uniform() < 0.5 else upright
+    if rng.uniform() < 0.7:
+        reach = 0.49 * math.exp(rng.uniform(math.log(0.1), 0))
+        shift = (float(rng.triangular(-1, 0, 1)), float(rng.triangular(-1, 0, 1)))
+    else:
+        # A close-up, or a body that is partly out of the frame.
+        reach = 0.49 * math.exp(rng.uniform(0, math.log(2.8)))
+        shift = (float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.8, 0.8)))
+    near = body.extent + math.exp(rng.uniform(0, 3))
+    distance = math.inf if rng.uniform() < 0.75 else near
+    view = camera.create_view(
+        body,
+        image_size=image_size,
+        latitude_degrees=latitude,
+        position_angle_degrees=position_angle,
+        reach=reach,
+        shift=shift,
+        distance_radii=distance,
+    )
+    filters = _draw_filters(rng)
+    has_map = body.name in maps and max(filters) <= max(_NATURAL) and rng.uniform() < 0.65
+    return Scene(
+        body=body,
+        image_size=image_size,
+        view=view,
+        sun=sun,
+        phase_angle_degrees=phase,
+        sub_solar_latitude_degrees=solar,
+        sub_observer_longitude_degrees=camera.pick_longitude(longitude),
         variant=int(rng.integers(NUM_VARIANTS)),
-        background=str(rng.choice(BACKGROUNDS, p=[0.4, 0.4, 0.2])),
-        exposure=float(rng.uniform(0.9, 1.15)),
-        blur_pixels=float(rng.uniform(0.2, 0.6)) * max(image_size / 224, 0.5),
-        noise_levels=float(rng.uniform(0.4, 2.2)),
+        map_file=maps[body.name] if has_map else None,
+        filters=filters,
+        contrast=math.exp(rng.normal(0, 0.25)),
+        shading_shift=float(rng.normal(0, 0.08)),
+        haze_depth=float(rng.uniform(0, 0.35)) if rng.uniform() < 0.6 else 0.0,
+        eclipse=_draw_eclipse(rng) if body.name == "moon" and rng.uniform() < 0.08 else None,
+        moons=_draw_moons(body, rng),
+        background=_draw_background(body, rng),
+        is_metered=True,
+        instrument=_draw_camera(rng, image_size),
     )
 
 
-def _paint(picture: Floats, scene: _Scene) -> npt.NDArray[np.bool_]:
-    """Draws the body into `picture`, from back to front, and returns its mask."""
-    body, view = scene.body, scene.view
-    size = picture.shape[0]
-    half_height, half_width = view.half_sizes(body.extent)
-    # Air above the limb reaches a little beyond the disc.
-    margin = 3 + 0.06 * view.radius_pixels
-    top, left = (
-        max(math.floor(center - half * view.radius_pixels - margin), 0)
-        for center, half in (
-            (view.center_row_pixels, half_height),
-            (view.center_column_pixels, half_width),
+def _draw_background(body: Body, rng: np.random.Generator) -> str:
+    kind = str(rng.choice(list(_PHOTO_BACKGROUNDS), p=list(_PHOTO_BACKGROUNDS.values())))
+    # Only the Moon is seen well by day.
+    return "daylight" if body.name == "moon" and rng.uniform() < 0.12 else kind
+
+
+def _draw_camera(rng: np.random.Generator, image_size: int) -> Instrument:
+    instrument = draw_instrument(rng, image_size=image_size)
+    # The meter has set the exposure; what is drawn is how far it was off.
+    return dataclasses.replace(instrument, exposure=math.exp(rng.normal(-0.05, 0.3)))
+
+
+def _draw_filters(rng: np.random.Generator) -> tuple[int, int, int]:
+    """Natural colour in two of three; else one band, or three that stand for the colours."""
+    chance = rng.uniform()
+    if chance < 0.68:
+        return _NATURAL
+    if chance < 0.86:
+        band = int(rng.choice(len(FILTERS), p=[0.2, 0.1, 0.1, 0.1, 0.25, 0.25]))
+        return (band, band, band)
+    if chance < 0.93:
+        infrared, methane = FILTERS.index("infrared"), FILTERS.index("methane")
+        first, second, third = rng.permutation([infrared, methane, int(rng.integers(3))])
+        return (int(first), int(second), int(third))
+    # Close to natural: a neighbouring band stands for one of the colours.
+    infrared, ultraviolet = FILTERS.index("infrared"), FILTERS.index("ultraviolet")
+    return (infrared, 1, 2) if rng.uniform() < 0.6 else (0, 1, ultraviolet)
+
+
+def _draw_moons(body: Body, rng: np.random.Generator) -> tuple[Moon, ...]:
+    """Moons beside or before a giant, or another body near one that has few."""
+    if rng.uniform() > (0.25 if body.equatorial_radius_km > 20_000 else 0.06):
+        return ()
+    moons = []
+    for _ in range(int(rng.integers(1, 4))):
+        tone = rng.uniform(0.15, 0.7) * (1 + rng.normal(0, 0.08, 3)) * np.array([1.05, 1, 0.92])
+        red, green, blue = np.clip(tone, 0.02, 1).tolist()
+        moons.append(
+            Moon(
+                across_radii=float(rng.uniform(-2.2, 2.2)),
+                along_radii=float(rng.normal(0, 0.5)),
+                size_radii=float(math.exp(rng.uniform(math.log(0.015), math.log(0.08)))),
+                colour=(red, green, blue),
+                is_before=bool(rng.integers(2)),
+            )
         )
+    return tuple(moons)
+
+
+def _draw_eclipse(rng: np.random.Generator) -> Eclipse:
+    # At the Moon's distance the umbra is about 2.7 times as wide as the Moon: Espenak & Meeus,
+    # "Five Millennium Canon of Lunar Eclipses", NASA/TP-2009-214172.
+    distance, angle = float(rng.uniform(0, 2.6)), float(rng.uniform(0, 2 * math.pi))
+    depth = math.exp(rng.uniform(math.log(0.01), math.log(0.2)))
+    return Eclipse(
+        across_radii=distance * math.cos(angle),
+        along_radii=distance * math.sin(angle),
+        size_radii=2.7,
+        colour=(
+            depth,
+            depth * float(rng.uniform(0.15, 0.45)),
+            depth * float(rng.uniform(0.05, 0.2)),
+        ),
     )
-    bottom, right = (
-        min(math.ceil(center + half * view.radius_pixels + margin) + 1, size)
-        for center, half in (
-            (view.center_row_pixels, half_height),
-            (view.center_column_pixels, half_width),
-        )
-    )
-    window = np.s_[top:bottom, left:right]
-    rows = np.arange(top, bottom, dtype=np.float32)[:, None]
-    columns = np.arange(left, right, dtype=np.float32)[None]
-    across, along = view.locate(rows, columns)
-    globe = view.see_globe(across, along)
-    profile = get_ring_profile(body.name) if body.rings else None
-    light = _light_globe(scene, globe, profile)
-
-    part = picture[window]
-    inside = globe.coverage >= 0.5
-    if body.halo is not None:
-        part = part + _glow(scene, globe, body.halo)
-    if profile is None:
-        part = part + (light - part) * globe.coverage[..., None]
-    else:
-        ring_light, opacity, near, on_ring = _light_rings(scene, across, along, profile)
-        opacity = opacity[..., None]
-        far = opacity * ~near[..., None]
-        part = part + (ring_light - part) * far
-        part = part + (light - part) * globe.coverage[..., None]
-        part = part + (ring_light - part) * (opacity - far)
-        inside |= on_ring
-    picture[window] = part
-    mask = np.zeros((size, size), np.bool_)
-    mask[window] = inside
-    return mask
 
 
-def _exposure_of(body: Body) -> float:
-    # A camera is set for each body by itself, but seldom undoes all of the difference between the
-    # dark Moon and bright Jupiter: the fourth root leaves a hint of it. The choice is ours.
-    return float((body.geometric_albedo / 0.5) ** 0.25)
-
-
-def _choose_level(levels: tuple[Surface, ...], radius_pixels: float) -> Surface:
-    """Returns the smallest map with a texel or more to a pixel, to keep it from aliasing."""
-    for surface in reversed(levels):
-        if surface.colour.shape[0] >= math.pi * radius_pixels * 0.9:
-            return surface
-    return levels[0]
-
-
-def _light_globe(scene: _Scene, globe: Globe, profile: RingProfile | None) -> Floats:
-    body, sun = scene.body, scene.sun
-    observer = scene.view.to_observer
-    levels = get_surface(body.name, scene.variant, choose_height(scene.image_size))
-    surface = _choose_level(levels, scene.view.radius_pixels)
-    longitude = globe.hour + np.float32(math.radians(scene.sub_observer_longitude_degrees))
-    colour, details = surface.sample(globe.latitude, longitude)
-
-    cosine = globe.normal @ sun
-    emission = np.clip(globe.normal @ observer, 0, 1)
-    ground = cosine
-    if details is not None:
-        ground = cosine - _slope_towards(globe, details, sun, emission)
-    soft = body.terminator_softness
-    # A hyperbola that is the cosine by day, and fades to 0 past the terminator.
-    incidence = np.clip((ground + np.sqrt(ground**2 + soft**2)) / 2 - soft**2 / 4, 0, 1)
-    night = smoothstep(-2.0 * soft - 0.01, 0.5 * soft, cosine)
-    if body.shading == "minnaert":
-        law = minnaert(incidence, emission, body.minnaert_exponent)
-    else:
-        law = lommel_seeliger(incidence, emission)
-    law = law * night
-    if profile is not None:
-        law = law * _shadow_of_rings(globe, sun, profile)
-    light = colour * law[..., None]
-    if body.name == "earth":
-        if details is not None:
-            light = light + _glint(scene, globe, details[..., 0] * incidence * night)
-        light = _veil(light, sunlight=incidence * night, emission=emission, air=body.colours["air"])
-    return light * np.float32(1.25 * _exposure_of(body))
-
-
-def _slope_towards(globe: Globe, details: Floats, sun: Floats, emission: Floats) -> Floats:
-    """Returns how much the ground's slope takes from the cosine of incidence."""
-    zero = np.zeros_like(globe.hour)
-    east = np.stack([np.cos(globe.hour), zero, -np.sin(globe.hour)], axis=-1)
-    north = np.cross(globe.normal, east)
-    slope = details[..., 1] * (east @ sun) + details[..., 2] * (north @ sun)
-    # At the limb a pixel spans many slopes, which cancel.
-    return np.asarray(slope * np.clip(2.5 * emission - 0.25, 0, 1), np.float32)
-
-
-def _shadow_of_rings(globe: Globe, sun: Floats, profile: RingProfile) -> Floats:
-    """Returns the sunlight, in [0, 1], that the rings let through to the globe."""
-    rise = float(sun[1])
-    if abs(rise) < 1e-3:
-        return np.ones_like(globe.latitude)
-    steps = -globe.point[..., 1] / rise
-    crossing = np.hypot(
-        globe.point[..., 0] + steps * sun[0], globe.point[..., 2] + steps * sun[2]
-    ).astype(np.float32)
-    down, along = np.gradient(crossing)
-    span = np.maximum(np.hypot(down, along), 0.01).astype(np.float32)
-    stopped = profile.average(profile.opacity(rise), crossing, span)
-    # Light that the rings scatter keeps their shadow from being black.
-    return np.where(steps > 0, 1 - 0.9 * stopped, 1).astype(np.float32)
-
-
-def _glint(scene: _Scene, globe: Globe, gloss: Floats) -> Floats:
-    """Returns the Sun's image on a rough sea, after Blinn's half-way vector."""
-    half = scene.sun + scene.view.to_observer
-    half = half / max(float(np.linalg.norm(half)), 1e-6)
-    mirrored = 0.16 * gloss * np.clip(globe.normal @ half, 0, 1) ** 70
-    return np.asarray(mirrored[..., None] * np.array([1, 0.94, 0.8]), np.float32)
-
-
-def _veil(
-    light: Floats, *, sunlight: Floats, emission: Floats, air: tuple[int, int, int]
-) -> Floats:
-    """Returns the light of the ground behind the air, which is lit itself."""
-    # The path through the air grows as the line of sight slants.
-    depth = 0.05 + 0.6 * (1 - emission) ** 3
-    glow = srgb_to_linear(air) * sunlight[..., None] ** 0.8
-    return np.asarray(light + (glow - light) * depth[..., None], np.float32)
-
-
-def _glow(scene: _Scene, globe: Globe, halo: tuple[int, int, int]) -> Floats:
-    """Returns the light of the air above the limb, which fades within a pixel or two."""
-    thickness = max(0.012 * scene.view.radius_pixels, 0.6)
-    lit = np.clip(globe.normal @ scene.sun + 0.1, 0, 1)
-    strength = 0.5 if scene.body.name == "earth" else 0.12
-    fade = strength * lit * np.exp(-np.maximum(globe.outside_pixels, 0) / thickness)
-    return np.asarray(fade[..., None] * srgb_to_linear(halo), np.float32)
-
-
-def _light_rings(
-    scene: _Scene, across: Floats, along: Floats, profile: RingProfile
-) -> tuple[Floats, Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Returns the rings' light and opacity, where they are in front, and where they are at all."""
-    view, sun = scene.view, scene.sun
-    radius, span, front = view.see_ring_plane(across, along)
-    sine = float(view.to_observer[1])
-    profile_opacity = profile.opacity(sine)
-    opacity = profile.average(profile_opacity, radius, span)
-    reflected = profile.average(profile_opacity * profile.brightness, radius, span)
-    # The dark side of the plane shows only what seeps through.
-    seen = 1.0 if sine * float(sun[1]) > 0 else 0.12
-    # Rings are much brighter in backscatter than in forward scatter.
-    seen *= 0.45 + 0.55 * max(0.0, math.cos(math.radians(scene.phase_angle_degrees) / 2)) ** 2
-    strength = reflected / np.maximum(opacity, 1e-4) * view.shade_rings(across, front, sun) * seen
-    colour = srgb_to_linear(scene.body.colours["ring"])
-    light = strength[..., None] * colour * (0.95 * _exposure_of(scene.body))
-    whole = profile.average(np.ones_like(profile.radius), radius, span)
-    return light.astype(np.float32), opacity, front > 0, whole >= 0.5
-
-
-def _expose(picture: Floats, scene: _Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Returns what a camera makes of the light: a slight blur, sRGB, a little noise."""
-    import cv2
-
-    blurred = cv2.GaussianBlur(picture * np.float32(scene.exposure), (0, 0), scene.blur_pixels)
-    levels = encode_srgb(np.asarray(blurred, np.float32))
-    noise = rng.standard_normal(levels.shape, dtype=np.float32)
-    # Shot noise grows with the light; what is left in the dark is the sensor's own.
-    noisy = levels + noise * np.float32(scene.noise_levels) * (0.4 + levels / 255)
-    return np.clip(noisy + 0.5, 0, 255).astype(np.uint8)
+LOOKS: Mapping[str, Callable[..., Scene]] = MappingProxyType(
+    {"clean": _draw_clean, "photo": _draw_photo}
+)
+"""How varied pictures are: `clean` as a textbook shows a body, `photo` as archives hold them."""

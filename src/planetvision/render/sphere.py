@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from planetvision.render.photometry import AnyFloats, Floats, smoothstep
+from planetvision.augment.light import AnyFloats, Floats
+from planetvision.render.photometry import smoothstep
 from planetvision.runtime import derive_seed
 
 __all__ = ["Sphere", "mix"]

@@ -1,26 +1,33 @@
-"""`get_surface`: the painted map of a body, built once and kept in several sizes."""
+"""`get_surface`: the map of a body, painted or read once and kept in several sizes."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from planetvision.render import giants, terrestrial
+from planetvision.augment.light import Floats
+from planetvision.render import giants, other_surfaces, terrestrial
 from planetvision.render.bodies import get_body
+from planetvision.render.body import Body
+from planetvision.render.maps import load_map
 from planetvision.render.paint import Paint, Painter
-from planetvision.render.photometry import Floats
 from planetvision.render.sphere import Sphere
 from planetvision.runtime import derive_seed
 
-__all__ = ["NUM_VARIANTS", "Surface", "choose_height", "get_surface"]
+__all__ = ["NUM_VARIANTS", "Spectrum", "Surface", "choose_height", "get_surface"]
 
 # Each takes half a second to paint, and up to 5 MB, at the size that 224-pixel images need.
 NUM_VARIANTS = 4
+
+Spectrum = Literal["visible", "bands"]
 
 _HEIGHTS = (96, 144, 288, 576, 768)
 
@@ -32,6 +39,18 @@ _PAINTERS: Mapping[str, Painter] = {
     "neptune": giants.paint_neptune,
     "saturn": giants.paint_saturn,
     "uranus": giants.paint_uranus,
+    "mercury": other_surfaces.paint_craters,
+    "venus": other_surfaces.paint_clouds,
+    "pluto": other_surfaces.paint_frost,
+    "io": other_surfaces.paint_io,
+    "europa": other_surfaces.paint_europa,
+    "ganymede": other_surfaces.paint_craters,
+    "callisto": other_surfaces.paint_craters,
+    "titan": other_surfaces.paint_clouds,
+    "triton": other_surfaces.paint_frost,
+    "ceres": other_surfaces.paint_craters,
+    "rhea": other_surfaces.paint_craters,
+    "sun": other_surfaces.paint_sun,
 }
 
 
@@ -75,19 +94,38 @@ def choose_height(image_size: int) -> int:
     return _HEIGHTS[-1]
 
 
-@functools.lru_cache(maxsize=128)
-def get_surface(name: str, variant: int, height: int) -> tuple[Surface, ...]:
+@functools.lru_cache(maxsize=96)
+def get_surface(
+    name: str,
+    variant: int,
+    height: int,
+    *,
+    spectrum: Spectrum = "visible",
+    map_file: Path | None = None,
+) -> tuple[Surface, ...]:
     """Returns the map of a body at `height` rows, then at each half of it down to 24 rows.
 
     Args:
         name: The body.
         variant: Which of its `NUM_VARIANTS` faces: clouds, storms and spots differ.
         height: The number of rows of the first one.
+        spectrum: Whether its channels are red, green and blue or those of `Body.bands`; features
+            are in the same places.
+        map_file: A map to be read instead of a painted one, for the visible spectrum.
+
+    Raises:
+        DataError: If the map cannot be read.
     """
     import cv2
 
     sphere = Sphere(height, derive_seed("surface", name, variant))
-    paint = _PAINTERS[name](sphere, get_body(name))
+    body = get_body(name)
+    if map_file is not None:
+        paint = _read_paint(sphere, body, map_file)
+    else:
+        if spectrum == "bands":
+            body = dataclasses.replace(body, colours=body.bands)
+        paint = _PAINTERS[name](sphere, body)
     levels = []
     colour, details = np.clip(paint.colour, 0, 1).astype(np.float32), _find_details(sphere, paint)
     while True:
@@ -103,6 +141,21 @@ def get_surface(name: str, variant: int, height: int) -> tuple[Surface, ...]:
 
 def _pad(picture: Floats) -> Floats:
     return np.ascontiguousarray(np.concatenate([picture[:, -1:], picture, picture[:, :1]], axis=1))
+
+
+def _read_paint(sphere: Sphere, body: Body, file: Path) -> Paint:
+    colour = load_map(file, sphere.height)
+    if body.name == "earth":
+        return terrestrial.cover_earth(sphere, body, colour)
+    if body.shading != "lommel_seeliger":
+        return Paint(colour)
+    # A photographic map holds no heights. Fine bright and dark stand for slopes, so that the
+    # terminator is not smooth; the factor is our choice.
+    import cv2
+
+    brightness = colour.mean(axis=-1)
+    coarse = cv2.GaussianBlur(brightness, (0, 0), sphere.height / 60)
+    return Paint(colour, elevation=np.float32(0.03) * (brightness - coarse))
 
 
 def _find_details(sphere: Sphere, paint: Paint) -> Floats | None:

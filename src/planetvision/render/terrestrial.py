@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from planetvision.render.bodies import Body
+from planetvision.augment.light import Floats, srgb_to_linear
+from planetvision.render.body import Body
 from planetvision.render.craters import Craters
 from planetvision.render.paint import Paint
-from planetvision.render.photometry import Floats, smoothstep, srgb_to_linear
+from planetvision.render.photometry import smoothstep
 from planetvision.render.places import (
     CONTINENTS,
     DESERTS,
@@ -22,7 +23,7 @@ from planetvision.render.places import (
 )
 from planetvision.render.sphere import Sphere, mix
 
-__all__ = ["paint_earth", "paint_mars", "paint_moon"]
+__all__ = ["cover_earth", "paint_earth", "paint_mars", "paint_moon"]
 
 
 def _draw_land(sphere: Sphere) -> Floats:
@@ -84,6 +85,15 @@ def paint_earth(sphere: Sphere, body: Body) -> Paint:
     picture = mix(picture, colour["cloud"], clouds)
     gloss = (1 - land) * (1 - ice) * (1 - clouds)
     return Paint(picture, gloss=gloss)
+
+
+def cover_earth(sphere: Sphere, body: Body, ground: Floats) -> Paint:
+    """Paints clouds over a map without any; where it is bluish and dark, it is sea and mirrors."""
+    sea = smoothstep(1.2, 1.6, ground[..., 2] / np.maximum(ground[..., 0], 1e-3))
+    sea = sea * smoothstep(0.25, 0.12, ground[..., 1])
+    clouds = _draw_clouds(sphere, np.zeros_like(sea))
+    picture = mix(ground, srgb_to_linear(body.colours["cloud"]), clouds)
+    return Paint(picture, gloss=sea * (1 - clouds))
 
 
 def _blur(field: Floats, sigma: float) -> Floats:

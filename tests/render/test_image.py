@@ -236,7 +236,9 @@ def test_numpy_integers_are_taken_as_integers() -> None:
 
 
 def test_unknown_body_suggests_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"Unknown body 'satrun'\. Did you mean 'saturn'\?"):
+    with pytest.raises(
+        UnknownNameError, match=r"Unknown body 'satrun'\. Did you mean 'saturn' or 'sun'\?"
+    ):
         render_body("satrun")
 
 

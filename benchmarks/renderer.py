@@ -1,0 +1,65 @@
+"""Images a second that the renderer draws, in one process and in one a core.
+
+    python benchmarks/renderer.py [--size 224] [--count 700] [--maps FOLDER]
+
+Surfaces are painted before the clock starts: a data set pays for them once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+
+from planetvision.render import BODIES, render_body
+from planetvision.render.scene import LOOKS
+from planetvision.tuning import get_num_cores
+
+Task = tuple[str, int, int, str, "str | None"]
+
+
+def draw(task: Task) -> int:
+    name, size, seed, look, maps = task
+    return render_body(name, image_size=size, seed=seed, look=look, maps=maps).image.size
+
+
+def start_worker() -> None:
+    import cv2
+
+    # A process a core: OpenCV's own threads would only take turns.
+    cv2.setNumThreads(1)
+
+
+def measure(run: Callable[[list[Task]], int], tasks: list[Task]) -> float:
+    run(tasks)
+    start = time.perf_counter()
+    run(tasks)
+    return len(tasks) / (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--count", type=int, default=700)
+    parser.add_argument("--maps")
+    arguments = parser.parse_args()
+    cores = get_num_cores()
+    start_worker()
+    print(f"{arguments.count} images of {arguments.size} pixels, images a second")
+    print("| look | one process | " + f"{cores} processes | ratio |")
+    print("| --- | ---: | ---: | ---: |")
+    for look in LOOKS:
+        tasks = [
+            (name, arguments.size, seed, look, arguments.maps)
+            for seed, name in itertools.product(range(arguments.count // len(BODIES)), BODIES)
+        ]
+        one = measure(lambda tasks: sum(map(draw, tasks)), tasks)
+        with ProcessPoolExecutor(cores, initializer=start_worker) as pool:
+            many = measure(lambda tasks: sum(pool.map(draw, tasks, chunksize=16)), tasks)
+        print(f"| `{look}` | {one:.0f} | {many:.0f} | {many / one:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

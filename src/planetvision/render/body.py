@@ -1,0 +1,111 @@
+"""`Body` and `Ring`: what the renderer knows of a body, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["Body", "Haze", "Rgb", "Ring"]
+
+Rgb = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ring:
+    """One ring, or one gap that is not empty, in the equatorial plane.
+
+    Args:
+        name: Its name.
+        inner_radius_km: The inner edge, from the planet's centre.
+        outer_radius_km: The outer edge, from the planet's centre.
+        optical_depth: The optical depth seen along the plane's normal.
+        brightness: The reflected light of an opaque stretch, relative to the brightest ring.
+    """
+
+    name: str
+    inner_radius_km: float
+    outer_radius_km: float
+    optical_depth: float
+    brightness: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Haze:
+    """Air that is seen: a veil over the disc, and a glow above the limb.
+
+    Its numbers are this library's choice, made to look like published pictures.
+
+    Args:
+        veil: The colour of the air before the disc.
+        nadir_depth: How much of the ground it hides in the middle of the disc, in [0, 1].
+        limb_depth: How much more it hides at the limb.
+        glow: The colour of the air above the limb.
+        strength: The brightness of the glow where the Sun stands overhead.
+    """
+
+    veil: Rgb
+    nadir_depth: float
+    limb_depth: float
+    glow: Rgb
+    strength: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """What the renderer knows of one body.
+
+    The colours are this library's choice, made to look like published natural-colour pictures;
+    they are no measurement. So are the Minnaert exponents.
+
+    Args:
+        name: The key in `BODIES` or `OTHER_BODIES`, and the label of its images.
+        equatorial_radius_km: The equatorial radius.
+        polar_radius_km: The polar radius.
+        obliquity_degrees: The angle between equator and orbit, in [0, 90]; it bounds the
+            latitude of the Sun.
+        sub_observer_latitude_degrees: How far from the equator the observer may stand.
+        geometric_albedo: The visual geometric albedo; it sets how bright a picture comes out.
+        shading: The law that darkens the surface towards limb and terminator; `emitting` is a star,
+            which darkens towards the limb alone.
+        minnaert_exponent: The exponent of that law where it is Minnaert's; 1 is Lambert's law.
+        band_exponents: The same in the three `bands`. Where methane absorbs, only the haze above it
+            is seen, which a slanting line of sight meets more of: under 1/2 the limb is bright.
+        terminator_softness: The cosine of incidence over which day fades into night: larger
+            under a thick atmosphere.
+        colours: The palette as sRGB values in [0, 255], by what they paint.
+        bands: The same palette in the ultraviolet (about 350 nm), the near infrared (about 750 nm)
+            and the methane band at 890 nm, encoded as sRGB is. Its keys are those of `colours`.
+        haze: The air, where it is seen.
+        rings: The rings, from the inside out.
+        has_faint_rings: Whether the rings show only beside a planet that methane darkens: they are
+            no part of its outline then.
+    """
+
+    name: str
+    equatorial_radius_km: float
+    polar_radius_km: float
+    obliquity_degrees: float
+    sub_observer_latitude_degrees: float
+    geometric_albedo: float
+    shading: Literal["minnaert", "lommel_seeliger", "emitting"] = "minnaert"
+    minnaert_exponent: float = 1.0
+    band_exponents: tuple[float, float, float] | None = None
+    terminator_softness: float = 0.05
+    colours: Mapping[str, Rgb] = field(hash=False)
+    bands: Mapping[str, Rgb] = field(default_factory=dict, hash=False)
+    haze: Haze | None = None
+    rings: tuple[Ring, ...] = ()
+    has_faint_rings: bool = False
+
+    @property
+    def flattening(self) -> float:
+        """How much shorter the polar radius is, as a fraction of the equatorial one."""
+        return 1.0 - self.polar_radius_km / self.equatorial_radius_km
+
+    @property
+    def extent(self) -> float:
+        """The outermost radius, rings included unless they are faint, in equatorial radii."""
+        if not self.rings or self.has_faint_rings:
+            return 1.0
+        return max(ring.outer_radius_km for ring in self.rings) / self.equatorial_radius_km

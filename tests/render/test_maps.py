@@ -1,0 +1,138 @@
+"""Maps of one's own: found by name, checked, and seen on the body."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from planetvision.errors import DataError, SettingsError
+from planetvision.render import Camera, render_body, render_dataset
+from planetvision.render.maps import get_maps, load_map
+
+
+def save_map(path: Path, width: int = 64, height: int = 32) -> Path:
+    """Saves a map that is red in the north, green in the south, and blue east of 90 degrees."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, :, 0] = 200
+    pixels[height // 2 :, :, 1] = 200
+    pixels[:, 3 * width // 4 :] = (0, 0, 200)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_maps_are_found_by_body_and_other_files_left_alone(tmp_path: Path) -> None:
+    mars = save_map(tmp_path / "mars.png")
+    venus = save_map(tmp_path / "venus.jpg")
+    save_map(tmp_path / "marble.png", 10, 10)
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    assert dict(get_maps(tmp_path)) == {"mars": mars.absolute(), "venus": venus.absolute()}
+
+
+def test_map_is_seen_where_it_belongs(tmp_path: Path) -> None:
+    save_map(tmp_path / "mars.png")
+    camera = Camera(
+        sub_observer_latitude_degrees=0, sub_observer_longitude_degrees=0, position_angle_degrees=0
+    )
+    rendered = render_body(
+        "mars", image_size=96, seed=3, phase_angle_degrees=0, camera=camera, maps=tmp_path
+    )
+    rows, columns = np.nonzero(rendered.mask)
+    north = rendered.image[int(np.quantile(rows, 0.2)), int(np.median(columns))].astype(int)
+    south = rendered.image[int(np.quantile(rows, 0.8)), int(np.median(columns))].astype(int)
+    assert north[0] > 2 * north[1]
+    assert south[1] > 2 * south[0]
+    # East is to the right: beyond 90 degrees nothing is seen from here, and it is from 90 degrees.
+    turned = render_body(
+        "mars",
+        image_size=96,
+        seed=3,
+        phase_angle_degrees=0,
+        camera=Camera(
+            sub_observer_latitude_degrees=0,
+            sub_observer_longitude_degrees=90,
+            position_angle_degrees=0,
+        ),
+        maps=tmp_path,
+    )
+    right = turned.image[int(np.median(rows)), int(np.quantile(columns, 0.8))].astype(int)
+    left = turned.image[int(np.median(rows)), int(np.quantile(columns, 0.2))].astype(int)
+    assert right[2] > 2 * max(right[0], right[1])
+    assert left[2] < max(left[0], left[1])
+    assert rendered.parameters["map"] == "mars.png"
+
+
+def test_body_without_a_map_is_painted(tmp_path: Path) -> None:
+    save_map(tmp_path / "mars.png")
+    with_maps = render_body("saturn", image_size=48, seed=1, maps=tmp_path)
+    np.testing.assert_array_equal(
+        with_maps.image, render_body("saturn", image_size=48, seed=1).image
+    )
+    assert with_maps.parameters["map"] == ""
+
+
+def test_photo_look_takes_the_map_for_most_pictures_in_natural_colour(tmp_path: Path) -> None:
+    save_map(tmp_path / "mars.png")
+    drawn = [
+        render_body("mars", image_size=24, seed=seed, look="photo", maps=tmp_path).parameters
+        for seed in range(60)
+    ]
+    natural = [it["map"] == "mars.png" for it in drawn if it["filters"] == "red+green+blue"]
+    assert 0.4 < np.mean(natural) < 0.9
+    beyond = [it["map"] for it in drawn if "methane" in str(it["filters"])]
+    assert set(beyond) <= {""}
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (100, 49), (32, 64)])
+def test_map_that_is_not_twice_as_wide_as_high_is_refused(
+    tmp_path: Path, width: int, height: int
+) -> None:
+    file = save_map(tmp_path / "mars.png", width, height)
+    message = (
+        rf"must be twice as wide as high.*mars\.png' has {width} x {height} pixels\. Project it"
+    )
+    with pytest.raises(DataError, match=message):
+        render_body("mars", image_size=32, maps=tmp_path)
+    with pytest.raises(DataError, match=message):
+        render_dataset(count=1, image_size=32, maps=tmp_path)
+    with pytest.raises(DataError, match=message):
+        load_map(file, 32)
+
+
+def test_map_that_is_no_picture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mars.png").write_bytes(b"not a picture")
+    with pytest.raises(
+        DataError, match=r"The map '.*mars\.png' cannot be read: .* Save it as a PNG"
+    ):
+        render_body("mars", image_size=32, maps=tmp_path)
+
+
+def test_folder_without_maps_says_how_to_name_them(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"holds none of a body.*such as mars\.png\. Known: earth"
+    ):
+        render_body("mars", image_size=32, maps=tmp_path)
+
+
+def test_maps_that_are_no_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"`maps` must be a folder .* which is no folder\."):
+        render_body("mars", image_size=32, maps=tmp_path / "nowhere")
+
+
+def test_map_is_resized_in_either_direction(tmp_path: Path) -> None:
+    file = save_map(tmp_path / "mars.png")
+    for height in (16, 64):
+        colour = load_map(file, height)
+        assert colour.shape == (height, 2 * height, 3)
+        assert colour[2, 2, 0] > 0.3
+        assert colour[-3, 2, 1] > 0.3
+
+
+def test_earth_map_gets_clouds(tmp_path: Path) -> None:
+    pixels = np.full((64, 128, 3), (8, 20, 60), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "earth.png")
+    rendered = render_body("earth", image_size=96, seed=2, phase_angle_degrees=10, maps=tmp_path)
+    assert (rendered.image[rendered.mask].min(axis=1) > 120).mean() > 0.05

@@ -1,0 +1,111 @@
+"""The look `photo`: all that varies does, and there is always something to see."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from planetvision.errors import UnknownNameError
+from planetvision.render import BODIES, OTHER_BODIES, render_body
+from planetvision.render.scene import FILTERS, LOOKS
+
+SIZE = 48
+SEEDS = range(120)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[dict[str, float | int | str | bool]]:
+    return [
+        dict(render_body(name, image_size=SIZE, seed=seed, look="photo").parameters)
+        for seed in SEEDS
+        for name in ("jupiter", "moon")
+    ]
+
+
+@pytest.mark.parametrize("name", [*BODIES, *OTHER_BODIES])
+def test_every_body_can_be_drawn_in_every_look(name: str) -> None:
+    for look in LOOKS:
+        for seed in range(4):
+            rendered = render_body(name, image_size=SIZE, seed=seed, look=look)
+            again = render_body(name, image_size=SIZE, seed=seed, look=look)
+            np.testing.assert_array_equal(rendered.image, again.image)
+            assert rendered.image.shape == (SIZE, SIZE, 3)
+            assert rendered.label == name
+            assert rendered.mask.any()
+            assert rendered.parameters["look"] == look
+
+
+def test_there_is_always_something_of_the_body_to_see() -> None:
+    for seed in range(60):
+        rendered = render_body("uranus", image_size=SIZE, seed=seed, look="photo")
+        assert rendered.mask.sum() >= 2
+        assert rendered.image[rendered.mask].max() > 30
+
+
+def test_sizes_go_from_a_few_pixels_to_more_than_the_frame(
+    drawn: list[dict[str, float | int | str | bool]],
+) -> None:
+    radii = np.array([float(it["radius_pixels"]) for it in drawn])
+    assert radii.min() < 0.1 * SIZE
+    assert radii.max() > 0.7 * SIZE
+
+
+def test_some_are_partly_out_of_the_frame_and_most_are_not() -> None:
+    cut = 0
+    for seed in SEEDS:
+        mask = render_body("mars", image_size=SIZE, seed=seed, look="photo").mask
+        cut += bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+    assert 0.1 < cut / len(SEEDS) < 0.5
+
+
+def test_filters_are_mostly_natural_and_all_are_used(
+    drawn: list[dict[str, float | int | str | bool]],
+) -> None:
+    chosen = [str(it["filters"]) for it in drawn]
+    assert 0.55 < np.mean([it == "red+green+blue" for it in chosen]) < 0.8
+    assert {band for it in chosen for band in it.split("+")} == set(FILTERS)
+
+
+def test_some_skies_moons_phases_and_eclipses_occur(
+    drawn: list[dict[str, float | int | str | bool]],
+) -> None:
+    assert {str(it["background"]) for it in drawn} >= {"black", "stars", "glow", "page", "daylight"}
+    assert {it["num_moons"] for it in drawn} >= {0, 1}
+    assert any(it["is_eclipsed"] for it in drawn)
+    phases = [float(it["phase_angle_degrees"]) for it in drawn]
+    assert min(phases) < 5
+    assert max(phases) > 100
+
+
+def test_full_moon_in_eclipse_is_red() -> None:
+    seen = []
+    for seed in range(400):
+        rendered = render_body("moon", image_size=32, seed=seed, look="photo")
+        it = rendered.parameters
+        if it["is_eclipsed"] and it["filters"] == "red+green+blue" and not it["is_monochrome"]:
+            red, _, blue = rendered.image[rendered.mask].astype(float).mean(axis=0)
+            seen.append(red / max(blue, 1))
+    assert len(seen) > 3
+    assert max(seen) > 1.5
+
+
+def test_neptune_is_dark_in_the_methane_band_beside_its_clouds() -> None:
+    """Its clouds stand out from a disc that methane darkens, more than in blue light."""
+    contrasts: dict[str, list[float]] = {"methane+methane+methane": [], "blue+blue+blue": []}
+    for seed in range(900):
+        rendered = render_body("neptune", image_size=32, seed=seed, look="photo")
+        values = contrasts.get(str(rendered.parameters["filters"]))
+        if values is not None and float(rendered.parameters["radius_pixels"]) > 8:
+            gray = rendered.image[rendered.mask].max(axis=1).astype(float)
+            values.append(float(np.quantile(gray, 0.5) / max(np.quantile(gray, 0.98), 1)))
+    methane, blue = contrasts.values()
+    assert min(len(methane), len(blue)) >= 4
+    assert np.median(methane) < np.median(blue)
+
+
+def test_unknown_look_suggests_the_nearest() -> None:
+    with pytest.raises(
+        UnknownNameError,
+        match=r"Unknown look 'foto'\. Did you mean 'photo'\? Known: clean, photo\.",
+    ):
+        render_body("mars", image_size=32, look="foto")
