@@ -31,6 +31,8 @@ from planetvision.training.plan import OnError, create_plan
 if TYPE_CHECKING:
     import torch
 
+    from planetvision.data.cache import DecodedCache
+    from planetvision.data.loading import ImageDataset
     from planetvision.data.preparation import Prepared
     from planetvision.data.tables import ColumnMap
     from planetvision.inference import Trust
@@ -200,6 +202,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         *,
         groups: Iterable[object] | None = None,
         columns: ColumnMap | None = None,
+        others: Any = None,
         callbacks: Iterable[Callback] = (),
         checkpoints: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -225,6 +228,10 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
                 of one observation, stay in one part.
             columns: The names of a table's columns, such as `{"path": "file", "label": "body"}`;
                 None guesses them.
+            others: Images that show none of the classes, as for `predict`: the network learns to
+                find no class likelier than another for them (`Recipe.others_weight`), and so do
+                scores of novelty that learn from such images. All of them train; keep some back,
+                from elsewhere, for `evaluate(others=...)`.
             callbacks: Hooks into the training.
             checkpoints: A folder in which the training can go on if it is cut off; None keeps
                 nothing.
@@ -291,6 +298,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         train, val = create_datasets(
             catalog, classes=classes, input_spec=spec, seed=self.random_state, cache=cache
         )
+        unlike = self._read_others(others, spec, cache)
         trainer = Trainer(
             network,
             recipe,
@@ -306,7 +314,11 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             callbacks=tuple(callbacks),
             progress=self.progress,
         )
-        history = trainer.fit(train, val, resume=checkpoints if resume else None)
+        history = trainer.fit(
+            train if unlike is None else train.join(unlike),
+            val,
+            resume=checkpoints if resume else None,
+        )
         self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
         self.trust_ = self.data_ = self._folder = None
         self.classes_ = np.array(classes)
@@ -314,6 +326,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         self.metrics_ = {
             "num_train": len(train),
             "num_val": len(val),
+            "num_others": 0 if unlike is None else len(unlike),
             "val_loss": trainer.val_loss,
             "val_accuracy": trainer.val_accuracy,
         }
@@ -322,6 +335,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             network,
             train,
             val,
+            others=unlike,
             score=self.novelty_score,
             device=self._device(),
             batch_size=int(self.batch_size or 32),
@@ -341,6 +355,33 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             seed=self.random_state,
         )
         return self
+
+    def _read_others(
+        self, others: Any, spec: InputSpec, cache: DecodedCache | None
+    ) -> ImageDataset | None:
+        """Returns the images of none of the classes that can be read, each decoded once."""
+        if others is None:
+            return None
+        from planetvision.data import read_inputs
+        from planetvision.data.loading import ImageDataset
+        from planetvision.data.survey import drop_unreadable, survey_catalog
+
+        catalog = read_inputs(others)
+        survey = survey_catalog(
+            catalog,
+            min_size=spec.decode_size,
+            stretch=spec.stretch,
+            cache=cache,
+            progress=self.progress,
+        )
+        catalog, survey = drop_unreadable(catalog, survey, on_error=self.on_error)
+        return ImageDataset(
+            catalog.sources,
+            input_spec=spec,
+            seed=self.random_state,
+            hashes=survey.hashes,
+            cache=cache,
+        )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Writes the model to a folder, safetensors and JSON, and returns the folder.

@@ -276,6 +276,13 @@ def train(
     on_error: OnErrorOption = OnError.stop,
     column: Columns = None,
     class_map: ClassMap = None,
+    others: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            help="Images, a folder or a pattern that show none of the classes, to learn what is "
+            "unknown. May be repeated."
+        ),
+    ] = None,
     group_duplicates: GroupDuplicates = True,
     cache: Cache = "memory",
     cache_gigabytes: CacheGigabytes = 2.0,
@@ -309,6 +316,7 @@ def train(
                 data,
                 folder,
                 columns=_parse_pairs(column, "--column"),
+                others=None if not others else others if len(others) > 1 else others[0],
                 callbacks=callbacks,
                 overwrite=overwrite,
             )

@@ -397,7 +397,13 @@ class Recipe:
         loss_options: Keyword arguments of that loss, such as `{"gamma": 2.0}`.
         class_weights: `balanced` weighs each class by the inverse of its frequency.
         label_smoothing: How much of the target is spread over all classes, from 0 to 1.
+        others_weight: What an image of none of the classes counts, where there are any: it is
+            taught to be as likely of one class as of another (outlier exposure).
         max_gradient_norm: Gradients are clipped to this norm; None leaves them alone.
+
+    References:
+        Hendrycks, D., et al. (2019), "Deep Anomaly Detection with Outlier Exposure",
+        arXiv:1812.04606 (others; its section 4.3 gives them the weight 0.5).
     """
 
     name: str
@@ -412,6 +418,7 @@ class Recipe:
     loss_options: Mapping[str, Any] = field(default_factory=dict)
     class_weights: ClassWeights = "balanced"
     label_smoothing: float = 0.0
+    others_weight: float = 0.5
     max_gradient_norm: float | None = 1.0
 
     def __post_init__(self) -> None:
@@ -424,6 +431,7 @@ class Recipe:
         check.tta("tta")
         check.choice("class_weights", get_args(ClassWeights))
         check.number("label_smoothing", low=0, high=1, remedy="Pass 0.1, for example.")
+        check.number("others_weight", low=0, remedy="Pass 0.5, or 0 to leave them out.")
         if self.max_gradient_norm is not None:
             check.number("max_gradient_norm", low=0, open_low=True, remedy="Pass 1.0, or None.")
         stages = self.stages if isinstance(self.stages, Iterable) else (self.stages,)

@@ -60,6 +60,7 @@ def train_run(
     labels: Iterable[Label] | None = None,
     groups: Iterable[object] | None = None,
     columns: ColumnMap | None = None,
+    others: Any = None,
     callbacks: Iterable[Callback] = (),
     overwrite: bool = False,
     resume: bool = False,
@@ -76,6 +77,7 @@ def train_run(
         labels: The label of each image of a sequence.
         groups: The group of each image of a sequence, as for `fit`.
         columns: The names of a table's columns, as for `fit`.
+        others: Images that show none of the classes, as for `fit`.
         callbacks: Hooks into the training.
         overwrite: Whether files of an earlier run may be replaced.
         resume: Whether this is a run that was cut off, and goes on; data and settings must be the
@@ -89,12 +91,13 @@ def train_run(
     overwrite = overwrite or resume or not is_main_process()
     target = check_output(folder, overwrite=overwrite)
     check_outside_data(target, data)
-    described = describe_start(classifier, data, labels, columns)
+    described = describe_start(classifier, data, labels, columns, others)
     classifier.fit(
         data,
         labels,
         groups=groups,
         columns=columns,
+        others=others,
         callbacks=[_Start(target, described), *callbacks],
         checkpoints=target / _CHECKPOINTS,
         resume=resume,
@@ -166,6 +169,7 @@ def resume_run(
     try:
         described = json.loads((target / _SETTINGS).read_text(encoding="utf-8"))
         data, columns, settings = (described[name] for name in ("data", "columns", "settings"))
+        others = described.get("others")
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise CheckpointError(
             f"'{target}' holds no run that could go on ({_SETTINGS} cannot be read: {cause}). Name "
@@ -186,7 +190,15 @@ def resume_run(
             path=str(target),
         )
     classifier = PlanetClassifier.from_settings({**settings, "progress": progress})
-    return train_run(classifier, data, target, columns=columns, callbacks=callbacks, resume=True)
+    return train_run(
+        classifier,
+        data,
+        target,
+        columns=columns,
+        others=others,
+        callbacks=callbacks,
+        resume=True,
+    )
 
 
 class _Start(Callback):
@@ -203,12 +215,20 @@ class _Start(Callback):
 
 
 def describe_start(
-    classifier: PlanetClassifier, data: Any, labels: object, columns: ColumnMap | None
+    classifier: PlanetClassifier,
+    data: Any,
+    labels: object,
+    columns: ColumnMap | None,
+    others: Any = None,
 ) -> dict[str, Any]:
     """Returns how a run was started, as JSON can hold it; images in a list are left out."""
-    is_path = isinstance(data, str | os.PathLike) and labels is None
+    listed = others if isinstance(others, list | tuple) else [] if others is None else [others]
+    given = [data, *listed]
+    is_written = labels is None and all(isinstance(it, str | os.PathLike) for it in given)
+    paths = [os.path.abspath(it) for it in given] if is_written else [None]  # noqa: PTH100
     return {
-        "data": os.path.abspath(data) if is_path else None,  # noqa: PTH100
+        "data": paths[0],
         "columns": None if columns is None else dict(columns),
+        "others": paths[1:] or None,
         "settings": classifier.to_settings(),
     }

@@ -78,3 +78,20 @@ def test_nothing_is_mixed_unless_asked_for() -> None:
     mixed, targets = make().mix(inputs, TARGETS[:2])
     assert mixed is inputs
     assert torch.equal(targets, TARGETS[:2])
+
+
+def test_images_of_no_class_are_taught_to_be_as_likely_of_one_as_of_another() -> None:
+    targets = torch.tensor([0, -1, 1, -1])
+    losses = make().get_losses(LOGITS, targets)
+    expected = -LOGITS.log_softmax(dim=1).mean(dim=1)
+    torch.testing.assert_close(losses[1::2], expected[1::2])
+    known = functional.cross_entropy(LOGITS, targets.clamp(min=0), reduction="none")
+    torch.testing.assert_close(losses[::2], known[::2])
+
+
+def test_images_of_no_class_count_what_the_recipe_says() -> None:
+    targets = torch.tensor([0, -1, 1])
+    plain = make(class_weights="none", others_weight=0.25)
+    assert plain.get_weights(targets).tolist() == [1.0, 0.25, 1.0]
+    balanced = make(class_weights="balanced", others_weight=0.25)
+    assert balanced.get_weights(targets).tolist() == [0.75, 0.25, 1.5]

@@ -20,9 +20,11 @@ from planetvision.data.decoders import DECODERS
 from planetvision.data.images import ImageSource, read_image
 from planetvision.runtime import derive_seed, seeded
 
-__all__ = ["EpochSampler", "ImageDataset", "create_datasets", "create_loader"]
+__all__ = ["NO_CLASS", "EpochSampler", "ImageDataset", "create_datasets", "create_loader"]
 
 Key = int | tuple[int, int]
+# The target of an image of none of the classes, or of one whose class is not known.
+NO_CLASS = -1
 
 
 class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
@@ -35,7 +37,8 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
 
     Args:
         sources: The images.
-        targets: The class index of each image; None gives -1 for all.
+        targets: The class index of each image, or -1 (`NO_CLASS`) for one of none of the classes;
+            None gives -1 for all.
         input_spec: What the network is shown.
         augmentation: The registered policy.
         seed: The seed of the augmentation.
@@ -55,7 +58,7 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
         cache: DecodedCache | None = None,
     ) -> None:
         self.sources = tuple(sources)
-        self.targets = tuple(targets) if targets is not None else (-1,) * len(self.sources)
+        self.targets = tuple(targets) if targets is not None else (NO_CLASS,) * len(self.sources)
         self.input_spec = input_spec
         self.augmentation = augmentation
         self.seed = seed
@@ -87,6 +90,33 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
             augmentation=augmentation,
             seed=self.seed,
             hashes=self.hashes,
+            cache=self.cache,
+        )
+
+    def choose(self, rows: Sequence[int]) -> ImageDataset:
+        """Returns a dataset of some of its images, in that order."""
+        return ImageDataset(
+            [self.sources[row] for row in rows],
+            [self.targets[row] for row in rows],
+            input_spec=self.input_spec,
+            augmentation=self.augmentation,
+            seed=self.seed,
+            hashes=[self.hashes[row] for row in rows],
+            cache=self.cache,
+        )
+
+    def join(self, others: ImageDataset) -> ImageDataset:
+        """Returns a dataset with the images of another one behind its own.
+
+        What it is shown, its policy, seed and cache are those of this dataset.
+        """
+        return ImageDataset(
+            (*self.sources, *others.sources),
+            (*self.targets, *others.targets),
+            input_spec=self.input_spec,
+            augmentation=self.augmentation,
+            seed=self.seed,
+            hashes=(*self.hashes, *others.hashes),
             cache=self.cache,
         )
 

@@ -158,6 +158,7 @@ def fit_trust(
     train: ImageDataset,
     val: ImageDataset,
     *,
+    others: ImageDataset | None = None,
     score: str,
     device: torch.device,
     batch_size: int = 32,
@@ -176,6 +177,8 @@ def fit_trust(
         network: The network; it is left in evaluation mode on `device`.
         train: The images it learned from; of many, 2,000 from the classes in turn are used.
         val: Those it did not; likewise.
+        others: Images of none of the classes, for scores that learn from them, beside the pictures
+            that the library draws; of many, 2,000 are used.
         score: The registered score of novelty.
         device: Where to run.
         batch_size: Images a forward pass.
@@ -198,15 +201,18 @@ def fit_trust(
     }
     known_rows = take_in_turn(train.targets, _MAX_KNOWN)
     val_rows = take_in_turn(val.targets, _MAX_KNOWN)
-    others = None
+    unlike = None
     if spec.needs_others:
         drawn = render_non_planets(count=NUM_OTHERS, image_size=_OTHERS_SIZE, seed=seed)
         pictures = ImageDataset(tuple(drawn), input_spec=network.input_spec)
-        others = collect_images(network, ViewedImages(pictures), **running)
+        if others is not None:
+            rows = np.random.default_rng(seed).permutation(len(others))[:_MAX_KNOWN]
+            pictures = others.choose(rows.tolist()).join(pictures)
+        unlike = collect_images(network, ViewedImages(pictures), **running)
     known = collect_images(network, ViewedImages(train, known_rows), **running)
     # In the order that a loaded array has: BLAS adds up a transposed one in another.
     state = {
-        name: np.ascontiguousarray(value) for name, value in spec.build().fit(known, others).items()
+        name: np.ascontiguousarray(value) for name, value in spec.build().fit(known, unlike).items()
     }
     plain = collect_images(network, ViewedImages(val, val_rows), **running)
     elsewhere = ViewedImages(val.with_augmentation(POLICY), val_rows, augmented=True)

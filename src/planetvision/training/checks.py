@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from planetvision.augment import POLICIES
 from planetvision.config import Recipe
-from planetvision.data.loading import ImageDataset
+from planetvision.data.loading import NO_CLASS, ImageDataset
 from planetvision.errors import PlanetVisionError, SettingsError
 from planetvision.losses import LOSSES
 from planetvision.schedules import SCHEDULES
@@ -100,10 +100,23 @@ def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) ->
         kind = "batch" if isinstance(data, DataLoader) else "image"
         if _get_length(data) == 0:
             problems.append(f"The {what} data hold no {kind}. {remedy}")
-        elif isinstance(data, ImageDataset) and min(data.targets) < 0:
+        elif isinstance(data, ImageDataset) and max(data.targets) == NO_CLASS:
             problems.append(
                 f"The {what} images have no targets. Pass the class index of each: "
                 "ImageDataset(sources, targets, ...)."
+            )
+    if isinstance(val, ImageDataset) and min(val.targets, default=0) < 0 <= max(val.targets):
+        problems.append(
+            "Among the validation images are some of none of the classes, which cannot be judged. "
+            "Leave them out."
+        )
+    if isinstance(train, ImageDataset) and min(train.targets, default=0) == NO_CLASS:
+        mixing = [stage.name for stage in recipe.stages if stage.mixup or stage.cutmix]
+        if mixing:
+            problems.append(
+                f"Among the training images are some of none of the classes, and the stages "
+                f"{', '.join(mixing)} mix images, which needs the class of each. Leave the others "
+                "out, or choose a recipe without `mixup` and `cutmix`."
             )
     if val is not None and not isinstance(val, ImageDataset):
         named = [stage.name for stage in recipe.stages if stage.views]

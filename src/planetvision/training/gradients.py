@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
+from planetvision.data.loading import NO_CLASS
 from planetvision.errors import TrainingError
 from planetvision.training.sharing import find_present
 from planetvision.training.stage_run import StageRun
@@ -73,7 +74,8 @@ def _add_up(
     present = find_present(accelerator, targets)
     mixed, soft = objective.mix(inputs, targets)
     weights = objective.get_weights(soft) * present
-    total = accelerator.reduce(weights.sum(), "sum")
+    # Of a batch that counts nothing the loss is zero, not the quotient of two zeros.
+    total = accelerator.reduce(weights.sum(), "sum").clamp(min=torch.finfo(weights.dtype).tiny)
     sums = torch.zeros(3, dtype=torch.float64, device=targets.device)
     chunks = torch.arange(len(targets)).chunk(run.num_chunks)
     for number, rows in enumerate(chunks, start=1):
@@ -87,8 +89,10 @@ def _add_up(
             loss = (losses * weights[here]).sum() / total
             # The gradients of processes are averaged, and the total is that of all of them.
             accelerator.backward(loss * accelerator.num_processes)
-        right = (logits.argmax(dim=1) == targets[here]) * present[here]
-        sums += torch.stack([loss.detach(), right.sum(), present[here].sum()]).double()
+        # Of an image of none of the classes no answer is right.
+        judged = (targets[here] != NO_CLASS) * present[here]
+        right = (logits.argmax(dim=1) == targets[here]) * judged
+        sums += torch.stack([loss.detach(), right.sum(), judged.sum()]).double()
     loss_sum, correct, count = accelerator.reduce(sums, "sum").tolist()
     return loss_sum, correct, int(count)
 

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from planetvision.config import Recipe
-from planetvision.data.loading import ImageDataset
+from planetvision.data.loading import NO_CLASS, ImageDataset
 from planetvision.data.manifest import hash_sources
 from planetvision.errors import SettingsError
 
@@ -52,7 +52,8 @@ def count_classes(data: TrainingData, recipe: Recipe) -> torch.Tensor | None:
     source = data.dataset if isinstance(data, DataLoader) else data
     targets = getattr(source, "targets", None)
     if targets is not None:
-        return torch.bincount(torch.as_tensor(targets)).float()
+        known = torch.as_tensor(targets)
+        return torch.bincount(known[known != NO_CLASS]).float()
     needs = [
         f"stage '{stage.name}' mixes images"
         for stage in recipe.stages

@@ -9,6 +9,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from planetvision.config import Recipe, Stage
+from planetvision.data.loading import NO_CLASS
 from planetvision.losses import LOSSES
 
 __all__ = ["Objective"]
@@ -17,10 +18,11 @@ __all__ = ["Objective"]
 class Objective:
     """What a stage makes small.
 
-    Convention: targets are class indices, (N,), or, once images are mixed, probabilities, (N, K).
+    Convention: targets are class indices, (N,), with -1 for images of none of the classes; or,
+    once images are mixed, probabilities, (N, K).
 
     Args:
-        recipe: Its loss, label smoothing and class weights.
+        recipe: Its loss, label smoothing, class weights and weight of others.
         stage: Its mixing.
         class_counts: How many training images each class has, (K,); None where that is not known.
     """
@@ -28,6 +30,7 @@ class Objective:
     def __init__(self, recipe: Recipe, stage: Stage, class_counts: torch.Tensor | None) -> None:
         self.loss = LOSSES.get(recipe.loss).create(recipe.loss_options)
         self.label_smoothing = recipe.label_smoothing
+        self.others_weight = recipe.others_weight
         self.class_weights = None
         if recipe.class_weights == "balanced" and class_counts is not None:
             self.class_weights = class_counts.sum() / (
@@ -54,15 +57,22 @@ class Objective:
 
     def get_weights(self, targets: torch.Tensor) -> torch.Tensor:
         """Returns what each image counts, (N,)."""
-        if self.class_weights is None:
-            return torch.ones(len(targets), device=targets.device)
-        return targets @ self.class_weights if targets.ndim == 2 else self.class_weights[targets]
+        if targets.ndim == 2 and self.class_weights is not None:
+            return targets @ self.class_weights
+        weights = torch.ones(len(targets), device=targets.device)
+        if targets.ndim == 2:
+            return weights
+        if self.class_weights is not None:
+            weights = self.class_weights[targets.clamp(min=0)]
+        return torch.where(targets == NO_CLASS, self.others_weight, weights)
 
     def get_losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Returns the loss of each image, (N,)."""
         num_classes = logits.shape[1]
         if targets.ndim == 1:
-            targets = nn.functional.one_hot(targets, num_classes).to(logits.dtype)
+            known = nn.functional.one_hot(targets.clamp(min=0), num_classes).to(logits.dtype)
+            even = torch.full_like(known, 1 / num_classes)
+            targets = torch.where((targets == NO_CLASS)[:, None], even, known)
         else:
             # Classes behind the last one that occurs have no images.
             targets = nn.functional.pad(targets, (0, num_classes - targets.shape[1]))

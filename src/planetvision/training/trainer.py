@@ -423,8 +423,8 @@ class Trainer:
         record = EpochRecord(
             stage=run.stage.name,
             epoch=epoch,
-            train_loss=float(total[0] / total[2]),
-            train_accuracy=float(total[1] / total[2]),
+            train_loss=float(total[0] / total[2]) if total[2] else math.nan,
+            train_accuracy=float(total[1] / total[2]) if total[2] else math.nan,
             val_loss=None if validation is None else validation.loss,
             val_accuracy=None if validation is None else validation.accuracy,
             val_calibrated_loss=None if validation is None else validation.calibrated_loss,
@@ -445,7 +445,8 @@ class Trainer:
             targets: The class of each.
 
         Returns:
-            The mean loss, the number of right answers, and that of images, over all processes.
+            The mean loss, the number of right answers, and that of images that have a class, over
+            all processes.
         """
         loss, correct, count = compute_gradients(self.accelerator, run, inputs, targets)
         if self.recipe.max_gradient_norm is not None:
