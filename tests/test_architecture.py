@@ -37,6 +37,7 @@ ROOMS = (
     "inference",
     "card",
     "storage",
+    "warm_start",
     "explain",
     "evaluation",
     "auditing",

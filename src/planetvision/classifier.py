@@ -203,6 +203,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         groups: Iterable[object] | None = None,
         columns: ColumnMap | None = None,
         others: Any = None,
+        warm_start_from: Any = None,
         callbacks: Iterable[Callback] = (),
         checkpoints: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -232,6 +233,9 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
                 find no class likelier than another for them (`Recipe.others_weight`), and so do
                 scores of novelty that learn from such images. All of them train; keep some back,
                 from elsewhere, for `evaluate(others=...)`.
+            warm_start_from: A trained `PlanetClassifier`, or the folder of a saved model, of the
+                same backbone: its weights are the first ones, instead of `weights`, and its head's
+                too where the classes are the same.
             callbacks: Hooks into the training.
             checkpoints: A folder in which the training can go on if it is cut off; None keeps
                 nothing.
@@ -245,6 +249,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             DataError: If the data cannot be used, or files in them cannot be read.
             WeightsError: If the pretrained weights cannot be had.
             TrainingError: If the loss is no longer a finite number.
+            ModelFormatError: If `warm_start_from` names a folder without a model.
         """
         if resume and checkpoints is None:
             raise SettingsError(
@@ -252,6 +257,11 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             )
         plan = create_plan(self)
         recipe, spec = plan.recipe, plan.input_spec
+        start = None
+        if warm_start_from is not None:
+            from planetvision.warm_start import read_warm_start
+
+            start = read_warm_start(warm_start_from)
         from planetvision.card import describe_data
         from planetvision.data.cache import create_cache
         from planetvision.data.loading import create_datasets
@@ -289,12 +299,15 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             num_classes=len(classes),
             head=recipe.head,
             head_options=recipe.head_options,
-            weights=self.weights,
+            weights=self.weights if start is None else "none",
             input_spec=spec,
             seed=self.random_state,
             tuning=self.tuning,
         )
-        plan.warn_of_random_features()
+        if start is None:
+            plan.warn_of_random_features()
+        else:
+            start.copy_to(network, classes)
         train, val = create_datasets(
             catalog, classes=classes, input_spec=spec, seed=self.random_state, cache=cache
         )
@@ -322,7 +335,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
         self.trust_ = self.data_ = self._folder = None
         self.classes_ = np.array(classes)
-        self.weights_ = plan.weights_used
+        self.weights_ = plan.weights_used if start is None else start.origin
         self.metrics_ = {
             "num_train": len(train),
             "num_val": len(val),
@@ -383,11 +396,19 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             cache=cache,
         )
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    def save(
+        self, path: str | os.PathLike[str], *, overwrite: bool = False, half: bool = False
+    ) -> Path:
         """Writes the model to a folder, safetensors and JSON, and returns the folder.
 
         `MODEL_CARD.md` in it tells what the model is, and `SHA256SUMS` lists its files' hashes for
         `planetvision.verify`.
+
+        Args:
+            path: The folder.
+            overwrite: Whether a model that is there already may be replaced.
+            half: Whether the weights are written in half precision: a folder of about half the
+                size, and probabilities that differ in the third decimal.
 
         Raises:
             OutputExistsError: If the folder is not empty and `overwrite` is false.
@@ -407,7 +428,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             metrics=self.metrics_,
             data=self.data_,
         )
-        return save_model(model, path, overwrite=overwrite)
+        return save_model(model, path, overwrite=overwrite, half=half)
 
     @classmethod
     def load(

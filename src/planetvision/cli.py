@@ -268,6 +268,10 @@ def train(
     stretch: StretchOption = Stretch.linear,
     batch_size: BatchSize = None,
     weights: Weights = "pretrained",
+    warm_start: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The folder of a trained model to begin with, instead of --weights."),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     precision: Arithmetic = Precision.auto,
@@ -317,6 +321,7 @@ def train(
                 folder,
                 columns=_parse_pairs(column, "--column"),
                 others=None if not others else others if len(others) > 1 else others[0],
+                warm_start_from=warm_start,
                 callbacks=callbacks,
                 overwrite=overwrite,
             )

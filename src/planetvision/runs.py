@@ -61,6 +61,7 @@ def train_run(
     groups: Iterable[object] | None = None,
     columns: ColumnMap | None = None,
     others: Any = None,
+    warm_start_from: Any = None,
     callbacks: Iterable[Callback] = (),
     overwrite: bool = False,
     resume: bool = False,
@@ -78,6 +79,7 @@ def train_run(
         groups: The group of each image of a sequence, as for `fit`.
         columns: The names of a table's columns, as for `fit`.
         others: Images that show none of the classes, as for `fit`.
+        warm_start_from: A trained model to begin with, as for `fit`.
         callbacks: Hooks into the training.
         overwrite: Whether files of an earlier run may be replaced.
         resume: Whether this is a run that was cut off, and goes on; data and settings must be the
@@ -91,13 +93,16 @@ def train_run(
     overwrite = overwrite or resume or not is_main_process()
     target = check_output(folder, overwrite=overwrite)
     check_outside_data(target, data)
-    described = describe_start(classifier, data, labels, columns, others)
+    described = describe_start(
+        classifier, data, labels, columns, others=others, warm_start_from=warm_start_from
+    )
     classifier.fit(
         data,
         labels,
         groups=groups,
         columns=columns,
         others=others,
+        warm_start_from=warm_start_from,
         callbacks=[_Start(target, described), *callbacks],
         checkpoints=target / _CHECKPOINTS,
         resume=resume,
@@ -169,7 +174,7 @@ def resume_run(
     try:
         described = json.loads((target / _SETTINGS).read_text(encoding="utf-8"))
         data, columns, settings = (described[name] for name in ("data", "columns", "settings"))
-        others = described.get("others")
+        others, start = described.get("others"), described.get("warm_start_from")
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise CheckpointError(
             f"'{target}' holds no run that could go on ({_SETTINGS} cannot be read: {cause}). Name "
@@ -196,6 +201,7 @@ def resume_run(
         target,
         columns=columns,
         others=others,
+        warm_start_from=start,
         callbacks=callbacks,
         resume=True,
     )
@@ -219,16 +225,26 @@ def describe_start(
     data: Any,
     labels: object,
     columns: ColumnMap | None,
+    *,
     others: Any = None,
+    warm_start_from: Any = None,
 ) -> dict[str, Any]:
-    """Returns how a run was started, as JSON can hold it; images in a list are left out."""
+    """Returns how a run was started, as JSON can hold it.
+
+    Where a part of it is in memory, such as images in a list, `data` is None: it cannot go on by
+    itself.
+    """
     listed = others if isinstance(others, list | tuple) else [] if others is None else [others]
-    given = [data, *listed]
-    is_written = labels is None and all(isinstance(it, str | os.PathLike) for it in given)
-    paths = [os.path.abspath(it) for it in given] if is_written else [None]  # noqa: PTH100
+    start = [] if warm_start_from is None else [warm_start_from]
+    given = [data, *start, *listed]
+    if labels is not None or not all(isinstance(part, str | os.PathLike) for part in given):
+        paths: list[str | None] = [None] * (1 + len(start))
+    else:
+        paths = [os.path.abspath(part) for part in given]  # noqa: PTH100
     return {
         "data": paths[0],
         "columns": None if columns is None else dict(columns),
-        "others": paths[1:] or None,
+        "others": paths[1 + len(start) :] or None,
+        "warm_start_from": paths[1] if start else None,
         "settings": classifier.to_settings(),
     }

@@ -91,7 +91,11 @@ class SavedModel:
 
 
 def save_model(
-    model: SavedModel, folder: str | os.PathLike[str], *, overwrite: bool = False
+    model: SavedModel,
+    folder: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    half: bool = False,
 ) -> Path:
     """Writes the model and returns its folder.
 
@@ -104,6 +108,7 @@ def save_model(
         model: The model.
         folder: The folder, which must be new or empty.
         overwrite: Whether a model that is there already may be replaced.
+        half: Whether the weights are written in half precision; loaded, they are single again.
 
     Raises:
         OutputExistsError: If the folder is not empty and `overwrite` is false.
@@ -131,7 +136,7 @@ def save_model(
         "versions": list_versions(),
     }
     tensors = {
-        name: value.detach().to("cpu").contiguous().clone()
+        name: _narrow(value.detach().to("cpu").contiguous().clone(), half=half)
         for name, value in network.state_dict().items()
     }
     trusted = model.trust.to_tensors() if model.trust else {}
@@ -151,6 +156,10 @@ def save_model(
     sums = "".join(f"{hash_file(target / name)}  {name}\n" for name in names)
     write_text(target / SUMS_FILE, sums)
     return target
+
+
+def _narrow(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
+    return tensor.half() if half and tensor.is_floating_point() else tensor
 
 
 def list_model_files(*, has_trust: bool) -> list[str]:

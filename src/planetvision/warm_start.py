@@ -1,0 +1,92 @@
+"""`WarmStart`: a trained model that another training begins with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from planetvision.data.catalog import Label
+from planetvision.errors import SettingsError
+from planetvision.network import PlanetNet
+
+__all__ = ["WarmStart", "read_warm_start"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WarmStart:
+    """A trained network, and what its answers are called.
+
+    Args:
+        network: The network.
+        classes: The label of each of its logits.
+        origin: What a model that began with it says of its first weights.
+    """
+
+    network: PlanetNet
+    classes: tuple[Label, ...]
+    origin: str
+
+    @torch.no_grad()
+    def copy_to(self, network: PlanetNet, classes: Sequence[Label]) -> None:
+        """Gives a network the weights of the backbone, and those of the head where they fit.
+
+        The head is taken over where the classes are the same, in the same order, and it is built
+        alike; else it keeps the weights it has.
+
+        Args:
+            network: The network.
+            classes: The label of each of its logits.
+
+        Raises:
+            SettingsError: If it has another backbone.
+        """
+        if network.spec.name != self.network.spec.name:
+            raise SettingsError(
+                f"`warm_start_from` must be a model with the backbone '{network.spec.name}', got "
+                f"{self.origin}, which has '{self.network.spec.name}'. Pass "
+                f"backbone='{self.network.spec.name}'."
+            )
+        network.backbone.load_state_dict(self.network.backbone.state_dict())
+        ours, theirs = network.head.state_dict(), self.network.head.state_dict()
+        shapes = ({name: value.shape for name, value in head.items()} for head in (ours, theirs))
+        if tuple(classes) == self.classes and next(shapes) == next(shapes):
+            network.head.load_state_dict(theirs)
+
+
+def read_warm_start(source: Any) -> WarmStart:
+    """Returns what a training is to begin with.
+
+    Args:
+        source: The folder of a saved model, or a trained `PlanetClassifier`.
+
+    Raises:
+        SettingsError: If it is neither.
+        NotFittedError: If the classifier is not trained.
+        ModelFormatError: If the folder holds no model that can be loaded.
+        UnknownNameError: If its backbone or head is not registered here.
+    """
+    from planetvision.storage import load_model
+
+    if isinstance(source, str | os.PathLike):
+        model = load_model(source)
+        # The folder of a run's model is called "model": what is above it says which.
+        name = "/".join(Path(source).absolute().parts[-2:])
+        return WarmStart(network=model.network, classes=model.classes, origin=f"the model '{name}'")
+    # Asked of its type: one that is not trained raises an error of its own, which says more.
+    if hasattr(type(source), "input_spec") and source.input_spec:
+        network = getattr(source, "network_", None)
+        if isinstance(network, PlanetNet):
+            return WarmStart(
+                network=network,
+                classes=tuple(source.classes_.tolist()),
+                origin="a trained classifier",
+            )
+    raise SettingsError(
+        "`warm_start_from` must be the folder of a saved model, or a trained PlanetClassifier, got "
+        f"{source!r}. Pass 'runs/eyes/model', for example."
+    )

@@ -1,0 +1,124 @@
+"""Training that begins with a trained model, and models in half precision."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from planetvision.classifier import PlanetClassifier
+from planetvision.config import Recipe
+from planetvision.errors import ModelFormatError, NotFittedError, SettingsError
+from planetvision.runs import train_run
+from planetvision.warm_start import read_warm_start
+
+
+@pytest.fixture
+def standstill(brief: Recipe) -> Recipe:
+    """One epoch at a rate so low that the weights stay what they were."""
+    return replace(brief, stages=(replace(brief.stages[0], epochs=1, learning_rate=1e-12),))
+
+
+def get_weights(classifier: PlanetClassifier, part: str) -> list[torch.Tensor]:
+    return list(getattr(classifier.network_, part).state_dict().values())
+
+
+def are_close(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
+    return all(
+        torch.allclose(one.float(), other.float(), atol=1e-6)
+        for one, other in zip(first, second, strict=True)
+    )
+
+
+def test_training_begins_with_the_weights_of_the_model(
+    make: Any, standstill: Recipe, disc_folder: Path, tmp_path: Path
+) -> None:
+    trained = make(random_state=1).fit(disc_folder)
+    folder = trained.save(tmp_path / "eyes" / "model")
+    cold = make(recipe=standstill, random_state=2).fit(disc_folder)
+    for source in (trained, folder, str(folder)):
+        warm = make(recipe=standstill, random_state=2).fit(disc_folder, warm_start_from=source)
+        assert are_close(get_weights(warm, "head"), get_weights(trained, "head"))
+        weight = next(iter(trained.network_.backbone.state_dict()))
+        same = [classifier.network_.backbone.state_dict()[weight] for classifier in (warm, trained)]
+        torch.testing.assert_close(*same, atol=1e-6, rtol=0)
+    assert not are_close(get_weights(cold, "head"), get_weights(trained, "head"))
+    assert warm.weights_ == "the model 'eyes/model'"
+
+
+def test_other_classes_keep_the_backbone_and_get_a_head_of_their_own(
+    make: Any, standstill: Recipe, disc_folder: Path
+) -> None:
+    trained = make(random_state=1).fit(disc_folder)
+    names = {label: f"new_{label}" for label in trained.classes_.tolist()}
+    warm = make(recipe=standstill, random_state=2, class_map=names).fit(
+        disc_folder, warm_start_from=trained
+    )
+    assert not are_close(get_weights(warm, "head"), get_weights(trained, "head"))
+    weight = next(iter(trained.network_.backbone.state_dict()))
+    torch.testing.assert_close(
+        warm.network_.backbone.state_dict()[weight],
+        trained.network_.backbone.state_dict()[weight],
+        atol=1e-6,
+        rtol=0,
+    )
+
+
+def test_another_backbone_is_refused(make: Any, disc_folder: Path) -> None:
+    trained = make().fit(disc_folder)
+    message = (
+        r"must be a model with the backbone 'torchvision:mobilenet_v3_small', got a trained "
+        r"classifier, which has 'tiny'\. Pass backbone='tiny'\."
+    )
+    with pytest.raises(SettingsError, match=message):
+        make(backbone="torchvision:mobilenet_v3_small", image_size=32).fit(
+            disc_folder, warm_start_from=trained
+        )
+
+
+def test_what_is_no_model_is_refused(make: Any, disc_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"must be the folder of a saved model, or a trained"):
+        make().fit(disc_folder, warm_start_from=3)
+    with pytest.raises(ModelFormatError, match=r"There is no model folder"):
+        make().fit(disc_folder, warm_start_from=tmp_path / "nowhere")
+    with pytest.raises(NotFittedError):
+        make().fit(disc_folder, warm_start_from=make())
+
+
+def test_run_writes_down_what_it_began_with(make: Any, disc_folder: Path, tmp_path: Path) -> None:
+    folder = make().fit(disc_folder).save(tmp_path / "first")
+    train_run(make(), disc_folder, tmp_path / "run", warm_start_from=folder)
+    written = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert written["warm_start_from"] == str(folder.absolute())
+    assert written["data"] == str(disc_folder.absolute())
+
+
+def test_model_in_half_precision_is_half_as_large_and_answers_alike(
+    make: Any, disc_folder: Path, disc_paths: list[str], tmp_path: Path
+) -> None:
+    trained = make().fit(disc_folder)
+    whole, half = (trained.save(tmp_path / name, half=name == "half") for name in ("whole", "half"))
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (whole, half)]
+    assert sizes[1] < 0.65 * sizes[0]
+    loaded = PlanetClassifier.load(half)
+    assert {value.dtype for value in loaded.network_.parameters()} == {torch.float32}
+    np.testing.assert_allclose(
+        loaded.predict_proba(disc_paths), trained.predict_proba(disc_paths), atol=5e-3
+    )
+    again = loaded.save(tmp_path / "again", half=True)
+    first, second = (load_file(folder / "model.safetensors") for folder in (half, again))
+    assert {value.dtype for value in first.values() if value.is_floating_point()} == {torch.float16}
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_start_of_a_classifier_is_its_network(make: Any, disc_folder: Path) -> None:
+    trained = make().fit(disc_folder)
+    start = read_warm_start(trained)
+    assert start.network is trained.network_
+    assert start.classes == tuple(trained.classes_.tolist())
