@@ -1,13 +1,14 @@
 # Two commands do everything on a fresh machine with Python and make:
 #   make demo   sets up .venv, then draws data, trains, judges, explains and predicts
 #   make test   sets up .venv, then runs lint, types, tests and the build of the docs
-# One more takes longer: make fuzz feeds 10,000 damaged files to the image reader.
+# Two more take longer: make fuzz feeds 10,000 damaged files to the image reader, and
+# make release-model EYES=FOLDER MAPS=FOLDER trains the model that comes with the package.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types pytest fuzz docs dist clean
+.PHONY: demo test lint types pytest fuzz docs dist release-model clean
 
 demo: $(VENV)/.demo
 	$(BIN)/planetvision demo --out demo --overwrite
@@ -32,6 +33,9 @@ docs: $(VENV)/.test
 
 dist: $(VENV)/.test
 	$(BIN)/python -m build
+
+release-model: $(VENV)/.demo
+	$(BIN)/python release/train.py "$(EYES)" --maps "$(MAPS)"
 
 clean:
 	rm -rf $(VENV) build dist site demo

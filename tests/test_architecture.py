@@ -37,6 +37,7 @@ ROOMS = (
     "inference",
     "card",
     "storage",
+    "pretrained",
     "warm_start",
     "explain",
     "evaluation",

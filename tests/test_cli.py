@@ -12,12 +12,13 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from planetvision import cli
+from planetvision import cli, pretrained
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
 from planetvision.demo import DemoResult
@@ -449,7 +450,6 @@ def test_two_wrong_options_are_reported_together(disc_folder: Path, tmp_path: Pa
         (["data", "render", "--out", "OUT", "--count", "0"], "`count` must be"),
         (["data", "render", "--out", "OUT", "--size", "0"], "`image_size` must be"),
         (["list", "backbone"], "Unknown family 'backbone'"),
-        (["predict", "MODEL", "RED"], "--out"),
         (["pretend"], "pretend"),
     ],
 )
@@ -835,3 +835,78 @@ def test_pair_that_is_none_ends_with_2(
     result = call(*train_arguments(disc_folder, tmp_path / "run"), option, value)
     assert result.code == 2
     assert f"{option} takes NAME=VALUE, got '{value}'" in result.err
+
+
+@pytest.fixture
+def released(
+    make: Any, disc_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PlanetClassifier:
+    """A small model where the package looks for its own."""
+    classifier: PlanetClassifier = make().fit(disc_folder)
+    folder = classifier.save(tmp_path / "released", half=True)
+    monkeypatch.setattr(pretrained, "RELEASED_FOLDER", folder)
+    return classifier
+
+
+def test_predict_without_a_model_asks_the_released_one_and_prints(
+    released: PlanetClassifier, disc_paths: list[str]
+) -> None:
+    result = call("predict", disc_paths[0], "--rejection-rate", 0, "--quiet")
+    assert result.code == 0
+    expected = PlanetClassifier.from_pretrained().predict(disc_paths[0], rejection_rate=0)[0]
+    assert disc_paths[0] in result.out
+    assert str(expected.label) in result.out
+
+
+def test_predict_with_a_folder_to_write_to_writes_there(
+    released: PlanetClassifier, disc_paths: list[str], tmp_path: Path
+) -> None:
+    result = call("predict", *disc_paths[:2], "--out", tmp_path / "out", "--quiet")
+    assert result.code == 0
+    assert (tmp_path / "out" / "predictions.csv").is_file()
+    assert "2 predicted" in result.out
+
+
+def test_explain_and_evaluate_without_a_model_ask_it_too(
+    released: PlanetClassifier, disc_folder: Path, disc_paths: list[str], tmp_path: Path
+) -> None:
+    explained = call("explain", disc_paths[0], "--out", tmp_path / "maps", "--no-check", "--quiet")
+    assert explained.code == 0
+    judged = call(
+        "evaluate",
+        disc_folder,
+        "--out",
+        tmp_path / "report",
+        "--no-explain",
+        "--no-audit",
+        "--quiet",
+    )
+    assert judged.code == 0
+    assert (tmp_path / "report" / "metrics.json").is_file()
+
+
+def test_model_of_ones_own_before_the_images_is_asked(
+    released: PlanetClassifier, disc_paths: list[str], tmp_path: Path
+) -> None:
+    own = released.save(tmp_path / "own")
+    result = call("predict", own, disc_paths[0], "--quiet")
+    assert result.code == 0
+    assert str(own) not in result.out
+
+
+def test_model_without_images_says_what_is_missing(
+    released: PlanetClassifier, tmp_path: Path
+) -> None:
+    own = released.save(tmp_path / "own")
+    result = call("predict", own)
+    assert result.code != 0
+    assert "is a model, and there are no images for it. Name them after" in result.err
+
+
+def test_evaluate_of_two_data_sets_is_refused(
+    released: PlanetClassifier, disc_folder: Path, tmp_path: Path
+) -> None:
+    result = call("evaluate", disc_folder, disc_folder, "--out", tmp_path / "report")
+    assert result.code != 0
+    assert "one data set, got 2 arguments" in result.err
+    assert not (tmp_path / "report").exists()

@@ -468,6 +468,27 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         classifier.weights_ = model.weights
         return classifier
 
+    @classmethod
+    def from_pretrained(
+        cls, *, device: str = "auto", precision: Precision = "auto", tuning: str = "auto"
+    ) -> PlanetClassifier:
+        """Returns the released model, which comes with the package: no training, no network.
+
+        It knows earth, jupiter, mars, moon, neptune, saturn and uranus, and says `unknown` of all
+        else as far as it can. What it was trained on and how good it is stands in its model card.
+
+        Args:
+            device: Where it shall run.
+            precision: In which arithmetic; `auto` is `fp32`.
+            tuning: The levers of the machine that are on.
+
+        Raises:
+            ModelFormatError: If this copy of the package has no model.
+        """
+        from planetvision.pretrained import get_pretrained_folder
+
+        return cls.load(get_pretrained_folder(), device=device, precision=precision, tuning=tuning)
+
     def to_settings(self) -> dict[str, Any]:
         """Returns the arguments as JSON can hold them, for `from_settings`."""
         values: dict[str, Any] = self.get_params(deep=False)

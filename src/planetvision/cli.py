@@ -104,9 +104,23 @@ class Stretch(str, Enum):
 
 
 Model = Annotated[Path, typer.Argument(help="The model's folder.", show_default=False)]
-Inputs = Annotated[
+ModelAndInputs = Annotated[
     list[str],
-    typer.Argument(help="Images, folders or glob patterns.", show_default=False),
+    typer.Argument(
+        metavar="[MODEL] IMAGES...",
+        help="Images, folders or glob patterns; before them a model's folder, or the released "
+        "model answers.",
+        show_default=False,
+    ),
+]
+ModelAndData = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[MODEL] DATA",
+        help="A folder with a folder a class, or with train/, val/, test/ of those; or a CSV, TSV "
+        "or Parquet file. Before it a model's folder, or the released model is judged.",
+        show_default=False,
+    ),
 ]
 Out = Annotated[Path, typer.Option(help="A new or empty folder for the results.")]
 GroupDuplicates = Annotated[bool, typer.Option(help="Keep near-copies of an image in one part.")]
@@ -426,8 +440,7 @@ def crossval(
 
 @app.command()
 def evaluate(
-    model: Model,
-    data: Data,
+    data: ModelAndData,
     out: Out,
     others: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -453,6 +466,12 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Judge a model on labelled images."""
+    model, (table, *surplus) = _split_model(data, needs="data")
+    if surplus:
+        raise SettingsError(
+            f"`planetvision evaluate` takes a model's folder and one data set, got {len(data)} "
+            f"arguments: {', '.join(data)}. Where the first of them is a model, check its path."
+        )
     classifier = _load(
         model,
         out,
@@ -463,7 +482,7 @@ def evaluate(
         quiet=quiet,
     )
     evaluation = classifier.evaluate(
-        data,
+        table,
         columns=_parse_pairs(column, "--column"),
         class_map=_parse_pairs(class_map, "--class"),
         others=None if not others else others if len(others) > 1 else others[0],
@@ -576,9 +595,11 @@ def vote(
 
 @app.command()
 def predict(
-    model: Model,
-    inputs: Inputs,
-    out: Out,
+    inputs: ModelAndInputs,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A new or empty folder for the results; without it they are printed."),
+    ] = None,
     rejection_rate: RejectionRate = None,
     tta: TtaOption = None,
     device: Device = "auto",
@@ -588,6 +609,7 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Say what images show; writes predictions.csv, annotated/ and collage.png."""
+    model, images = _split_model(inputs, needs="images")
     classifier = _load(
         model,
         out,
@@ -600,9 +622,10 @@ def predict(
     from planetvision.wording import format_share
 
     predictions = classifier.predict(
-        inputs if len(inputs) > 1 else inputs[0], rejection_rate=rejection_rate, tta=tta
+        images if len(images) > 1 else images[0], rejection_rate=rejection_rate, tta=tta
     )
-    predictions.save(out, overwrite=overwrite)
+    if out is not None:
+        predictions.save(out, overwrite=overwrite)
     _show_rows(
         [
             (row.path, str(row.label), format_share(row.confidence))
@@ -612,14 +635,14 @@ def predict(
             if not row.error
         ]
     )
-    typer.echo(f"\n{len(predictions) - len(predictions.failed)} predicted: {out}")
+    if out is not None:
+        typer.echo(f"\n{len(predictions) - len(predictions.failed)} predicted: {out}")
     _finish(predictions.failed)
 
 
 @app.command()
 def explain(
-    model: Model,
-    inputs: Inputs,
+    inputs: ModelAndInputs,
     out: Out,
     method: Annotated[str, typer.Option(help="See `planetvision list explainers`.")] = "gradcam",
     target: Annotated[
@@ -643,11 +666,12 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """Show where the evidence for the answer lies; writes a picture and the raw map of each."""
+    model, images = _split_model(inputs, needs="images")
     classifier = _load(model, out, device=device, overwrite=overwrite, quiet=quiet)
     # Classes may be integers, and a command line has only strings.
     classes = {str(label): label for label in classifier.classes_.tolist()}
     explanations = classifier.explain(
-        inputs if len(inputs) > 1 else inputs[0],
+        images if len(images) > 1 else images[0],
         method=method,
         target=classes.get(target, target) if target is not None else None,
         against=classes.get(against, against) if against is not None else None,
@@ -926,13 +950,35 @@ def _say_how_to_go_on(command: str, folder: Path) -> None:
     typer.echo(f"\nInterrupted. Go on with: {shlex.join(words)}", err=True)
 
 
-def _load(model: Path, out: Path, *, overwrite: bool, quiet: bool, **running: Any) -> Any:
+def _split_model(arguments: Sequence[str], *, needs: str) -> tuple[Path | None, list[str]]:
+    """Returns the model's folder, or None for the released one, and what is to be looked at."""
+    from planetvision.storage import CONFIG_FILE, VOTING_FILE
+
+    first, *rest = arguments
+    is_model = any(Path(first, name).is_file() for name in (CONFIG_FILE, VOTING_FILE))
+    # What is not there and looks like a folder's name is a misspelt model, not a misspelt image.
+    is_missing = rest and not Path(first).exists() and not Path(first).suffix
+    if not is_model and not (is_missing and not set(first) & set("*?[")):
+        return None, list(arguments)
+    if not rest:
+        raise SettingsError(
+            f"`{first}` is a model, and there are no {needs} for it. Name them after it."
+        )
+    return Path(first), rest
+
+
+def _load(
+    model: Path | None, out: Path | None, *, overwrite: bool, quiet: bool, **running: Any
+) -> Any:
     """Returns the model that is to run in this way, once its output folder proves free."""
     from planetvision.files import check_output
+    from planetvision.pretrained import get_pretrained_folder
     from planetvision.voting import load_classifier
 
-    check_output(out, overwrite=overwrite)
-    return load_classifier(model, progress=not quiet, **running)
+    if out is not None:
+        check_output(out, overwrite=overwrite)
+    folder = get_pretrained_folder() if model is None else model
+    return load_classifier(folder, progress=not quiet, **running)
 
 
 def _check_run(

@@ -138,6 +138,42 @@ def _best() -> Recipe:
     return replace(_balanced(), name="best")
 
 
+@register_recipe("robust")
+def _robust() -> Recipe:
+    """For thousands of varied images: a head, then three epochs of the last blocks, averaged."""
+    return Recipe(
+        name="robust",
+        head="linear",
+        head_options={"dropout": 0.2},
+        augmentation="light",
+        tta="body",
+        batch_size=32,
+        stages=(
+            # Images that vary by themselves need no more than one view of each.
+            Stage(
+                name="head",
+                epochs=20,
+                learning_rate=3e-3,
+                views=1,
+                batch_size=64,
+                weight_decay=1e-2,
+                monitor="none",
+            ),
+            Stage(
+                name="fine-tune",
+                epochs=3,
+                learning_rate=1e-3,
+                backbone_rate=0.3,
+                trainable_blocks=5,
+                warmup_epochs=1,
+                weight_decay=1e-2,
+                ema_decay=0.995,
+                monitor="none",
+            ),
+        ),
+    )
+
+
 @register_recipe("scratch")
 def _scratch() -> Recipe:
     """Everything learns from the first step: for backbones without pretrained weights."""

@@ -1,0 +1,39 @@
+"""The released model: where it is looked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planetvision import pretrained
+from planetvision.classifier import PlanetClassifier
+from planetvision.errors import ModelFormatError
+
+
+@pytest.fixture
+def released(
+    make: Any, disc_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PlanetClassifier:
+    """A small model where the package looks for its own."""
+    classifier: PlanetClassifier = make().fit(disc_folder)
+    folder = classifier.save(tmp_path / "released", half=True)
+    monkeypatch.setattr(pretrained, "RELEASED_FOLDER", folder)
+    return classifier
+
+
+def test_classifier_comes_trained(released: PlanetClassifier, disc_paths: list[str]) -> None:
+    classifier = PlanetClassifier.from_pretrained()
+    np.testing.assert_allclose(
+        classifier.predict_proba(disc_paths), released.predict_proba(disc_paths), atol=5e-3
+    )
+
+
+def test_package_without_a_model_says_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "RELEASED_FOLDER", tmp_path / "none")
+    with pytest.raises(ModelFormatError, match=r"has no released model .* make release-model"):
+        PlanetClassifier.from_pretrained()
