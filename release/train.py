@@ -4,9 +4,8 @@
     python release/train.py EYES --maps MAPS [--work FOLDER] [--out FOLDER]
 
 `EYES` holds renders of NASA's "Eyes on the Solar System", a folder a class: the data set of the
-published PlanetaryImageClassifier. `MAPS` holds equirectangular maps, called earth.png and so on;
-docs/concepts/generalisation.md says which ones the released model saw, and under which licences.
-Nothing else is read: no photograph takes part.
+published PlanetaryImageClassifier. `MAPS` holds equirectangular maps, called earth.png and so on,
+whose licences must allow it. Nothing else is read: no photograph takes part.
 
 Every step leaves its result in the work folder and is skipped where it is there already; a training
 that was cut off goes on after its last epoch.

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from planetvision.data import read_labelled
+from planetvision.data import read_inputs, read_labelled
 from planetvision.errors import OutputExistsError, SettingsError, UnknownNameError
 from planetvision.render import BODIES, render_dataset, write_dataset
 
@@ -75,6 +75,7 @@ def test_table_says_what_was_drawn_and_can_be_read_as_data(tmp_path: Path) -> No
     assert len(catalog) == 4
     assert catalog.classes == ["mars", "saturn"]
     assert len(read_labelled(folder)) == 4
+    assert len(read_inputs(folder)) == 4, "the table is no image"
 
 
 def test_masks_go_to_a_folder_of_their_own(tmp_path: Path) -> None:

@@ -34,10 +34,12 @@ from planetvision.data.records import plain_groups, read_labelled_table, read_pa
 from planetvision.data.splits import check_parts
 from planetvision.data.tables import ColumnMap, get_frame, is_table_path
 from planetvision.errors import DataError, DataWarning, SourceNotFoundError, count, itemize
+from planetvision.render.dataset import RENDERS_FILE
 
 __all__ = ["read_inputs", "read_labelled"]
 
-_SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
+# What systems leave in folders of images, and the table that `write_dataset` puts beside them.
+_NO_IMAGES = frozenset({"thumbs.db", "desktop.ini", RENDERS_FILE})
 
 
 def read_labelled(
@@ -291,7 +293,7 @@ def _list_files(folder: Path) -> list[Path]:
         for path in folder.rglob("*")
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.name.lower() not in _SYSTEM_FILES
+        and path.name.lower() not in _NO_IMAGES
     )
     hidden = _list_hidden(files)
     return [path for path in files if path not in hidden]

@@ -19,7 +19,9 @@ from planetvision.render.image import MIN_IMAGE_SIZE, RenderedImage, check_look,
 from planetvision.render.maps import get_maps
 from planetvision.runtime import derive_seed
 
-__all__ = ["render_dataset", "write_dataset"]
+__all__ = ["RENDERS_FILE", "render_dataset", "write_dataset"]
+
+RENDERS_FILE = "renders.csv"
 
 
 def render_dataset(
@@ -142,7 +144,7 @@ def write_dataset(
         paths.append(root / place)
         rows.append({"path": place.as_posix(), "label": rendered.label, **rendered.parameters})
     table = pd.DataFrame(rows)
-    write_atomically(root / "renders.csv", partial(table.to_csv, index=False))
+    write_atomically(root / RENDERS_FILE, partial(table.to_csv, index=False))
     return paths
 
 

@@ -1,0 +1,195 @@
+"""How well does what a model learned hold elsewhere?
+
+    python benchmarks/generalisation.py WORK PHOTOS OTHERS --provenance TABLE [--rows balanced ...]
+
+WORK is the folder that `release/train.py` filled: the split of the simulator's images, their views
+under `celestial`, and the renders. PHOTOS is a folder a class of real photographs, OTHERS a folder
+of what is none of the classes; neither trains or chooses anything.
+
+Each row is one way to train, for each seed. `test` is the accuracy on the simulator's test part,
+`photos` that on the photographs of the seven classes, with Wilson's interval for one seed's images,
+`recall` its mean over the classes, `natural` that on those which TABLE marks so. `AUROC` is that of
+novelty between photographs and others, `at 95` the share of others accepted where 95 % of the
+photographs are, `energy` the median share of a Grad-CAM map on the disc. What was measured is kept
+in `--json` after every model, and is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import recall_score, roc_auc_score
+
+from planetvision import PlanetClassifier
+from planetvision.data import Catalog, read_inputs, read_labelled
+from planetvision.evaluation import wilson_interval
+from planetvision.explain.explainer import explain_catalog
+from planetvision.runtime import resolve_device
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to train: which images, by which recipe.
+
+    Args:
+        recipe: The recipe.
+        eyes: Whether the simulator's images take part.
+        views: Whether their views under `celestial` do.
+        renders: Whether the renders do.
+        others: Whether images of none of the classes do.
+    """
+
+    recipe: str
+    eyes: bool = True
+    views: bool = False
+    renders: bool = False
+    others: bool = False
+
+
+ROWS = {
+    "classic": Row("classic"),
+    "linear probe": Row("probe"),
+    "balanced": Row("balanced"),
+    "best": Row("best"),
+    "renders only": Row("robust", eyes=False, renders=True),
+    "simulator only": Row("robust"),
+    "both": Row("robust", renders=True),
+    "both, celestial": Row("robust", views=True, renders=True),
+    "both, celestial, others": Row("robust", views=True, renders=True, others=True),
+}
+RELEASED = "released model"
+
+
+def train(row: Row, work: Path, seed: int) -> PlanetClassifier:
+    table = pd.read_csv(work / "table.csv")
+    is_render = table["path"].str.startswith(str((work / "renders").absolute()))
+    is_view = table["path"].str.startswith(str((work / "views").absolute()))
+    is_eyes = ~is_render & ~is_view & (table["split"] != "test")
+    chosen = (is_render & row.renders) | (is_view & row.views) | (is_eyes & row.eyes)
+    classifier = PlanetClassifier(
+        recipe=row.recipe,
+        novelty_score="drawn" if row.others else "mahalanobis",
+        group_duplicates=False,
+        test_fraction=0,
+        cache_gigabytes=6,
+        random_state=seed,
+    )
+    drawn = [work / "others" / "bodies", work / "others" / "non_planets"]
+    return classifier.fit(table[chosen], others=drawn if row.others else None)
+
+
+def judge(classifier: PlanetClassifier, lots: dict[str, Catalog], natural: set[str]) -> Figures:
+    """The figures of one model."""
+    figures: Figures = {}
+    photos = classifier.predict(list(lots["photos"].sources))
+    truth = np.array(lots["photos"].labels)
+    answers = np.array([it.top_label for it in photos])
+    tested = classifier.predict(list(lots["test"].sources))
+    right = np.array([it.top_label for it in tested]) == np.array(lots["test"].labels)
+    figures["test"] = [int(right.sum()), len(right)]
+    figures["photos"] = [int((answers == truth).sum()), len(truth)]
+    figures["recall"] = float(recall_score(truth, answers, average="macro"))
+    names = [f"{Path(str(it)).parent.name}/{Path(str(it)).name}" for it in lots["photos"].sources]
+    is_natural = np.array([name in natural for name in names])
+    figures["natural"] = [int((answers == truth)[is_natural].sum()), int(is_natural.sum())]
+    figures["wrong"] = [
+        f"{name}: {answer}"
+        for name, answer, true in zip(names, answers, truth, strict=True)
+        if answer != true
+    ]
+    unlike = classifier.predict(list(lots["others"].sources))
+    known, strange = (np.array([it.novelty for it in part]) for part in (photos, unlike))
+    marks = np.r_[np.zeros(len(known)), np.ones(len(strange))]
+    figures["AUROC"] = float(roc_auc_score(marks, np.r_[known, strange]))
+    figures["at 95"] = float((strange <= np.quantile(known, 0.95)).mean())
+    explanations = explain_catalog(
+        classifier.network_,
+        lots["photos"],
+        classes=classifier.classes_.tolist(),
+        device=resolve_device("auto"),
+        method="gradcam",
+        checked=None,
+    )
+    assert explanations.checks is not None
+    figures["energy"] = float(np.nanmedian(explanations.checks.energy_on_body))
+    return figures
+
+
+def describe(name: str, found: list[Figures]) -> str:
+    def share(key: str) -> str:
+        count = found[0][key][1]
+        middle = statistics.mean(it[key][0] / max(count, 1) for it in found)
+        interval = wilson_interval(round(middle * count), count)
+        return "-" if interval is None else f"{middle:.1%} ({interval[0]:.0%}-{interval[1]:.0%})"
+
+    def mean(key: str, form: str) -> str:
+        return format(statistics.mean(it[key] for it in found), form)
+
+    cells = [share("test"), share("photos"), mean("recall", ".1%"), share("natural")]
+    cells += [mean("AUROC", ".3f"), mean("at 95", ".1%"), mean("energy", ".0%")]
+    return f"| {name} | {len(found)} | " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("others", type=Path)
+    parser.add_argument("--provenance", type=Path)
+    parser.add_argument("--rows", nargs="+", default=[*ROWS, RELEASED])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--json", type=Path, default=Path("generalisation.json"))
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    table = pd.read_csv(arguments.work / "table.csv")
+    classes = sorted(set(table["label"]))
+    photos = read_labelled(arguments.photos)
+    labels = photos.labels or ()
+    lots = {
+        "test": read_labelled(table[table["split"] == "test"]),
+        "photos": photos.select(row for row, label in enumerate(labels) if label in classes),
+        "others": read_inputs(arguments.others),
+    }
+    natural = read_natural(arguments.provenance)
+    measured: dict[str, dict[str, Figures]] = {}
+    if arguments.json.exists():
+        measured = json.loads(arguments.json.read_text())
+    for name in arguments.rows:
+        makers: dict[str, Callable[[], PlanetClassifier]] = {
+            str(seed): partial(train, ROWS[name], arguments.work, seed)
+            for seed in arguments.seeds
+            if name != RELEASED
+        } or {"-": PlanetClassifier.from_pretrained}
+        for seed, make in makers.items():
+            if seed not in measured.setdefault(name, {}):
+                measured[name][seed] = judge(make(), lots, natural)
+                arguments.json.write_text(json.dumps(measured, indent=2))
+                print(name, seed, measured[name][seed], flush=True)
+    print("| trained by | models | test | photos | recall | natural | AUROC | at 95 | energy |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in arguments.rows:
+        print(describe(name, list(measured[name].values())))
+
+
+def read_natural(table: Path | None) -> set[str]:
+    if table is None:
+        return set()
+    rows = pd.read_csv(table)
+    chosen = rows[rows["natural"] == 1]["file"]
+    return {"/".join(Path(file).parts[-2:]) for file in chosen}
+
+
+if __name__ == "__main__":
+    main()
