@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from planetvision import pretrained
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe, Stage
 from planetvision.render import write_dataset
@@ -132,3 +133,14 @@ def make(quick_recipe: Recipe) -> Any:
 def brief(quick_recipe: Recipe) -> Recipe:
     """One epoch."""
     return replace(quick_recipe, name="brief", stages=(replace(quick_recipe.stages[0], epochs=1),))
+
+
+@pytest.fixture
+def released(
+    make: Any, disc_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PlanetClassifier:
+    """A small model where the package looks for its own."""
+    classifier: PlanetClassifier = make().fit(disc_folder)
+    folder = classifier.save(tmp_path / "released", half=True)
+    monkeypatch.setattr(pretrained, "RELEASED_FOLDER", folder)
+    return classifier

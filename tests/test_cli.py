@@ -12,13 +12,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from planetvision import cli, pretrained
+from planetvision import cli
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
 from planetvision.demo import DemoResult
@@ -835,17 +834,6 @@ def test_pair_that_is_none_ends_with_2(
     result = call(*train_arguments(disc_folder, tmp_path / "run"), option, value)
     assert result.code == 2
     assert f"{option} takes NAME=VALUE, got '{value}'" in result.err
-
-
-@pytest.fixture
-def released(
-    make: Any, disc_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> PlanetClassifier:
-    """A small model where the package looks for its own."""
-    classifier: PlanetClassifier = make().fit(disc_folder)
-    folder = classifier.save(tmp_path / "released", half=True)
-    monkeypatch.setattr(pretrained, "RELEASED_FOLDER", folder)
-    return classifier
 
 
 def test_predict_without_a_model_asks_the_released_one_and_prints(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,17 +10,6 @@ import pytest
 from planetvision import pretrained
 from planetvision.classifier import PlanetClassifier
 from planetvision.errors import ModelFormatError
-
-
-@pytest.fixture
-def released(
-    make: Any, disc_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> PlanetClassifier:
-    """A small model where the package looks for its own."""
-    classifier: PlanetClassifier = make().fit(disc_folder)
-    folder = classifier.save(tmp_path / "released", half=True)
-    monkeypatch.setattr(pretrained, "RELEASED_FOLDER", folder)
-    return classifier
 
 
 def test_classifier_comes_trained(released: PlanetClassifier, disc_paths: list[str]) -> None:

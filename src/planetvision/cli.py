@@ -334,7 +334,7 @@ def train(
                 data,
                 folder,
                 columns=_parse_pairs(column, "--column"),
-                others=None if not others else others if len(others) > 1 else others[0],
+                others=_join_inputs(others),
                 warm_start_from=warm_start,
                 callbacks=callbacks,
                 overwrite=overwrite,
@@ -485,7 +485,7 @@ def evaluate(
         table,
         columns=_parse_pairs(column, "--column"),
         class_map=_parse_pairs(class_map, "--class"),
-        others=None if not others else others if len(others) > 1 else others[0],
+        others=_join_inputs(others),
         rejection_rate=rejection_rate,
         tta=tta,
         explain=explain,
@@ -621,9 +621,7 @@ def predict(
     )
     from planetvision.wording import format_share
 
-    predictions = classifier.predict(
-        images if len(images) > 1 else images[0], rejection_rate=rejection_rate, tta=tta
-    )
+    predictions = classifier.predict(_join_inputs(images), rejection_rate=rejection_rate, tta=tta)
     if out is not None:
         predictions.save(out, overwrite=overwrite)
     _show_rows(
@@ -671,7 +669,7 @@ def explain(
     # Classes may be integers, and a command line has only strings.
     classes = {str(label): label for label in classifier.classes_.tolist()}
     explanations = classifier.explain(
-        images if len(images) > 1 else images[0],
+        _join_inputs(images),
         method=method,
         target=classes.get(target, target) if target is not None else None,
         against=classes.get(against, against) if against is not None else None,
@@ -948,6 +946,16 @@ def _create_classifier(options: Mapping[str, Any], folder: Path) -> Any:
 def _say_how_to_go_on(command: str, folder: Path) -> None:
     words = ["planetvision", command, "--resume", str(folder)]
     typer.echo(f"\nInterrupted. Go on with: {shlex.join(words)}", err=True)
+
+
+def _join_inputs(inputs: Sequence[str] | None) -> Any:
+    """Returns one input by itself, several as a list, and None where there is none.
+
+    Alone it may be a folder or a table, whose name the library then says.
+    """
+    if not inputs:
+        return None
+    return list(inputs) if len(inputs) > 1 else inputs[0]
 
 
 def _split_model(arguments: Sequence[str], *, needs: str) -> tuple[Path | None, list[str]]:

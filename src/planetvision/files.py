@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "RENDERS_FILE",
     "check_output",
     "check_output_file",
     "create_output_folder",
@@ -29,6 +30,9 @@ __all__ = [
     "write_table",
     "write_text",
 ]
+
+# The table that lies beside rendered images, and is none.
+RENDERS_FILE = "renders.csv"
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from planetvision.data.catalog import Label
 from planetvision.errors import SettingsError
@@ -52,10 +53,13 @@ class WarmStart:
                 f"backbone='{self.network.spec.name}'."
             )
         network.backbone.load_state_dict(self.network.backbone.state_dict())
-        ours, theirs = network.head.state_dict(), self.network.head.state_dict()
-        shapes = ({name: value.shape for name, value in head.items()} for head in (ours, theirs))
-        if tuple(classes) == self.classes and next(shapes) == next(shapes):
-            network.head.load_state_dict(theirs)
+        is_built_alike = _list_shapes(network.head) == _list_shapes(self.network.head)
+        if tuple(classes) == self.classes and is_built_alike:
+            network.head.load_state_dict(self.network.head.state_dict())
+
+
+def _list_shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in module.state_dict().items()}
 
 
 def read_warm_start(source: Any) -> WarmStart:

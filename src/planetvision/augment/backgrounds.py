@@ -10,7 +10,7 @@ import numpy as np
 
 from planetvision.augment.light import Floats, srgb_to_linear
 
-__all__ = ["BACKGROUNDS", "draw_background"]
+__all__ = ["BACKGROUNDS", "draw_background", "is_in_front"]
 
 
 def draw_background(kind: str, image_size: int, rng: np.random.Generator) -> Floats:
@@ -22,6 +22,11 @@ def draw_background(kind: str, image_size: int, rng: np.random.Generator) -> Flo
         rng: The source of chance.
     """
     return BACKGROUNDS[kind](image_size, rng)
+
+
+def is_in_front(kind: str) -> bool:
+    """Returns whether this light lies before a body too, as a daylight sky does."""
+    return kind == "daylight"
 
 
 def _draw_black(size: int, rng: np.random.Generator) -> Floats:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from planetvision.augment.backgrounds import draw_background
-from planetvision.augment.instrument import draw_instrument, take_picture
+from planetvision.augment.backgrounds import draw_background, is_in_front
+from planetvision.augment.instrument import draw_instrument, find_gain, take_picture
 from planetvision.augment.light import Floats, Image, decode_srgb
 from planetvision.config import InputSpec
 from planetvision.geometry import find_body
@@ -23,7 +23,7 @@ _MAX_TRIES = 10
 # A body is enlarged no further: beyond that there is only blur to see.
 _MAX_SCALE = 2.0
 # A picture may be brought up, part of the way, to what a camera would have exposed it to.
-_METERED_SHARE, _METERED_LEVEL, _MAX_GAIN = 0.97, 0.66, 6.0
+_METERED_LEVEL, _MAX_GAIN = 0.66, 6.0
 _KINDS = {
     "black": 0.35,
     "stars": 0.25,
@@ -33,8 +33,6 @@ _KINDS = {
     "page": 0.05,
     "plain": 0.1,
 }
-# A daylight sky is in front of the night side too.
-_IN_FRONT = "daylight"
 
 
 @dataclass(frozen=True)
@@ -116,8 +114,9 @@ def _place(
 def _meter(placed: _Placed) -> float:
     """Returns what would bring the brightest parts of the body to two thirds of full light."""
     brightness = placed.light.max(axis=-1)[placed.cover > 0.5]
-    level = float(np.quantile(brightness, _METERED_SHARE)) if brightness.size else 1.0
-    return min(_METERED_LEVEL / max(level, 1e-3), _MAX_GAIN)
+    if not brightness.size:
+        return _METERED_LEVEL
+    return find_gain(brightness, level=_METERED_LEVEL, max_gain=_MAX_GAIN)
 
 
 def _draw_share(rng: np.random.Generator, *, is_body: bool) -> float:
@@ -164,5 +163,5 @@ def _replace_background(placed: _Placed, rng: np.random.Generator) -> Floats:
     kind = str(rng.choice(list(_KINDS), p=list(_KINDS.values())))
     ground = draw_background(kind, placed.light.shape[0], rng)
     cover = placed.cover[..., None]
-    behind = ground if kind == _IN_FRONT else ground * (1 - cover)
+    behind = ground if is_in_front(kind) else ground * (1 - cover)
     return np.asarray(behind + placed.light * cover, np.float32)

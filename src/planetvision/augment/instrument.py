@@ -11,10 +11,11 @@ import numpy as np
 from planetvision.augment import operations
 from planetvision.augment.light import LUMINANCE, Floats, Image, encode_srgb
 
-__all__ = ["Instrument", "draw_instrument", "take_picture"]
+__all__ = ["Instrument", "draw_instrument", "find_gain", "take_picture"]
 
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 _IDENTITY: Matrix = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+_BRIGHTEST_SHARE = 0.03
 _SYMBOLS = "0123456789ABCDEFGHJKLMNPRSTUVWXYZabcdefghijkmnoprstuvwxyz:.-/ "
 
 
@@ -134,6 +135,18 @@ def take_picture(light: Floats, instrument: Instrument, rng: np.random.Generator
     if it.jpeg_quality is not None:
         image = operations.compress_jpeg(image, it.jpeg_quality)
     return image
+
+
+def find_gain(brightness: Floats, *, level: float, max_gain: float) -> float:
+    """Returns what an exposure meter multiplies light by.
+
+    Args:
+        brightness: The brightness of the pixels that count, of any shape, at least one.
+        level: Where their brightest parts, the upper 3 %, are to begin.
+        max_gain: The most that it returns.
+    """
+    found = float(np.quantile(brightness, 1 - _BRIGHTEST_SHARE))
+    return min(level / found, max_gain) if found > 0 else max_gain
 
 
 def draw_instrument(rng: np.random.Generator, *, image_size: int = 224) -> Instrument:

@@ -83,26 +83,14 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
 
     def with_augmentation(self, augmentation: str) -> ImageDataset:
         """Returns a dataset of the same images under another policy."""
-        return ImageDataset(
-            self.sources,
-            self.targets,
-            input_spec=self.input_spec,
-            augmentation=augmentation,
-            seed=self.seed,
-            hashes=self.hashes,
-            cache=self.cache,
-        )
+        return self._create(self.sources, self.targets, self.hashes, augmentation)
 
     def choose(self, rows: Sequence[int]) -> ImageDataset:
         """Returns a dataset of some of its images, in that order."""
-        return ImageDataset(
+        return self._create(
             [self.sources[row] for row in rows],
             [self.targets[row] for row in rows],
-            input_spec=self.input_spec,
-            augmentation=self.augmentation,
-            seed=self.seed,
-            hashes=[self.hashes[row] for row in rows],
-            cache=self.cache,
+            [self.hashes[row] for row in rows],
         )
 
     def join(self, others: ImageDataset) -> ImageDataset:
@@ -110,13 +98,27 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
 
         What it is shown, its policy, seed and cache are those of this dataset.
         """
-        return ImageDataset(
+        return self._create(
             (*self.sources, *others.sources),
             (*self.targets, *others.targets),
+            (*self.hashes, *others.hashes),
+        )
+
+    def _create(
+        self,
+        sources: Sequence[ImageSource],
+        targets: Sequence[int],
+        hashes: Sequence[str],
+        augmentation: str | None = None,
+    ) -> ImageDataset:
+        """Returns a dataset of these images that is like this one in all else."""
+        return ImageDataset(
+            sources,
+            targets,
             input_spec=self.input_spec,
-            augmentation=self.augmentation,
+            augmentation=self.augmentation if augmentation is None else augmentation,
             seed=self.seed,
-            hashes=(*self.hashes, *others.hashes),
+            hashes=hashes,
             cache=self.cache,
         )
 

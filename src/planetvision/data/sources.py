@@ -34,7 +34,7 @@ from planetvision.data.records import plain_groups, read_labelled_table, read_pa
 from planetvision.data.splits import check_parts
 from planetvision.data.tables import ColumnMap, get_frame, is_table_path
 from planetvision.errors import DataError, DataWarning, SourceNotFoundError, count, itemize
-from planetvision.render.dataset import RENDERS_FILE
+from planetvision.files import RENDERS_FILE
 
 __all__ = ["read_inputs", "read_labelled"]
 

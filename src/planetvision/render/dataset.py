@@ -12,16 +12,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from planetvision.errors import SettingsError
-from planetvision.files import create_output_folder, write_atomically
+from planetvision.files import RENDERS_FILE, create_output_folder, write_atomically
 from planetvision.render.bodies import BODIES, get_body
 from planetvision.render.checks import check_integer
 from planetvision.render.image import MIN_IMAGE_SIZE, RenderedImage, check_look, render_body
 from planetvision.render.maps import get_maps
 from planetvision.runtime import derive_seed
 
-__all__ = ["RENDERS_FILE", "render_dataset", "write_dataset"]
-
-RENDERS_FILE = "renders.csv"
+__all__ = ["render_dataset", "write_dataset"]
 
 
 def render_dataset(

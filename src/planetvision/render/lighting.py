@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from planetvision.augment.backgrounds import is_in_front
+from planetvision.augment.instrument import find_gain
 from planetvision.augment.light import Floats, srgb_to_linear
 from planetvision.render.body import Body, Haze, Rgb
 from planetvision.render.geometry import Globe, RingPlane
@@ -18,10 +20,8 @@ from planetvision.render.surfaces import Spectrum, Surface, choose_height, get_s
 
 __all__ = ["Painted", "paint_scene"]
 
-# A daylight sky lies before the body as much as behind it.
-_IN_FRONT = "daylight"
-# Where the light of a metered picture puts its brightest parts, and which of them count.
-_METERED_LEVEL, _METERED_SHARE = 0.62, 0.97
+# Where a metered picture puts its brightest parts, and what it brings faint ones up by at most.
+_METERED_LEVEL, _MAX_GAIN = 0.62, 40.0
 _LIT_LEVEL = 0.05
 
 
@@ -85,7 +85,7 @@ def paint_scene(background: Floats, scene: Scene) -> Painted:
         part, veiled = _cover(part, veiled, rings.light, rings.opacity * rings.near)
     part = _add_moons(part, veiled, scene, pixels, before=True)
 
-    if scene.background != _IN_FRONT:
+    if not is_in_front(scene.background):
         picture[window] *= (1 - veiled)[..., None]
     picture[window] += part * np.float32(gain)
     inside = globe.coverage >= 0.5
@@ -149,8 +149,7 @@ def _meter(scene: Scene, light: Floats, coverage: Floats, rings: _Rings | None) 
         return 1.0
     # Of a thin crescent most of the disc is night: only what is lit counts.
     lit = seen[seen > 0.1 * seen.max()]
-    level = float(np.quantile(lit, _METERED_SHARE)) if lit.size else 0.0
-    return min(_METERED_LEVEL / max(level, 1e-4), 40.0)
+    return find_gain(lit, level=_METERED_LEVEL, max_gain=_MAX_GAIN) if lit.size else _MAX_GAIN
 
 
 def _choose_level(levels: tuple[Surface, ...], radius_pixels: float) -> Surface:

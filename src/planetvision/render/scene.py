@@ -172,8 +172,7 @@ def _draw_clean(
     # The Moon keeps one face to the Earth but for its libration in longitude, under 8 degrees.
     longitude_range = 7.5 if body.name == "moon" else 180.0
     longitude = float(rng.uniform(-longitude_range, longitude_range))
-    upright = float(np.clip(rng.normal(0, 18), -90, 90))
-    position_angle = float(rng.uniform(-180, 180)) if rng.uniform() < 0.25 else upright
+    position_angle = _draw_position_angle(rng, any_share=0.25)
     smallest = 0.3 if has_rings else 0.2
     reach = float(rng.uniform(smallest, 0.47)) * (image_size - 2) / image_size
     # Mostly near the middle, never over the edge.
@@ -238,8 +237,7 @@ def _draw_photo(
     longitude = float(rng.uniform(-180, 180))
     if body.name == "moon" and rng.uniform() < 0.75:
         longitude = float(rng.uniform(-7.5, 7.5))
-    upright = float(np.clip(rng.normal(0, 18), -90, 90))
-    position_angle = float(rng.uniform(-180, 180)) if rng.uniform() < 0.5 else upright
+    position_angle = _draw_position_angle(rng, any_share=0.5)
     if rng.uniform() < 0.7:
         reach = 0.49 * math.exp(rng.uniform(math.log(0.1), 0))
         shift = (float(rng.triangular(-1, 0, 1)), float(rng.triangular(-1, 0, 1)))
@@ -280,6 +278,12 @@ def _draw_photo(
         is_metered=True,
         instrument=_draw_camera(rng, image_size),
     )
+
+
+def _draw_position_angle(rng: np.random.Generator, *, any_share: float) -> float:
+    """Returns one near north up, or, in that share of the pictures, any."""
+    upright = float(np.clip(rng.normal(0, 18), -90, 90))
+    return float(rng.uniform(-180, 180)) if rng.uniform() < any_share else upright
 
 
 def _draw_background(body: Body, rng: np.random.Generator) -> str:

@@ -57,13 +57,13 @@ class Objective:
 
     def get_weights(self, targets: torch.Tensor) -> torch.Tensor:
         """Returns what each image counts, (N,)."""
-        if targets.ndim == 2 and self.class_weights is not None:
-            return targets @ self.class_weights
         weights = torch.ones(len(targets), device=targets.device)
-        if targets.ndim == 2:
-            return weights
+        is_mixed = targets.ndim == 2
         if self.class_weights is not None:
-            weights = self.class_weights[targets.clamp(min=0)]
+            known = targets if is_mixed else targets.clamp(min=0)
+            weights = known @ self.class_weights if is_mixed else self.class_weights[known]
+        if is_mixed:
+            return weights
         return torch.where(targets == NO_CLASS, self.others_weight, weights)
 
     def get_losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -141,35 +141,15 @@ def _best() -> Recipe:
 @register_recipe("robust")
 def _robust() -> Recipe:
     """For thousands of varied images: a head, then three epochs of the last blocks, averaged."""
-    return Recipe(
+    balanced = _balanced()
+    head, fine_tune = balanced.stages
+    # Images that vary by themselves need no more than one view of each in an epoch.
+    return replace(
+        balanced,
         name="robust",
-        head="linear",
-        head_options={"dropout": 0.2},
-        augmentation="light",
-        tta="body",
-        batch_size=32,
         stages=(
-            # Images that vary by themselves need no more than one view of each.
-            Stage(
-                name="head",
-                epochs=20,
-                learning_rate=3e-3,
-                views=1,
-                batch_size=64,
-                weight_decay=1e-2,
-                monitor="none",
-            ),
-            Stage(
-                name="fine-tune",
-                epochs=3,
-                learning_rate=1e-3,
-                backbone_rate=0.3,
-                trainable_blocks=5,
-                warmup_epochs=1,
-                weight_decay=1e-2,
-                ema_decay=0.995,
-                monitor="none",
-            ),
+            replace(head, epochs=20, views=1, monitor="none", patience=None),
+            replace(fine_tune, epochs=3, views=0, ema_decay=0.995),
         ),
     )
 
