@@ -21,8 +21,8 @@ def get_pretrained_folder() -> Path:
     """
     if not (RELEASED_FOLDER / CONFIG_FILE).is_file():
         raise ModelFormatError(
-            f"This copy of planetvision has no released model in '{RELEASED_FOLDER}'. Install the "
-            "package again, name a model's folder of your own, or make one: make release-model.",
+            f"This copy of planetvision has no released model in '{RELEASED_FOLDER}'. Name the "
+            "folder of a model of your own, or train the released one: make release-model.",
             path=str(RELEASED_FOLDER),
         )
     return RELEASED_FOLDER
