@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -873,19 +874,98 @@ def test_explain_and_evaluate_without_a_model_ask_it_too(
     assert (tmp_path / "report" / "metrics.json").is_file()
 
 
+@pytest.fixture
+def own(make: Any, disc_folder: Path, tmp_path: Path) -> Path:
+    """A model that calls the classes by other names than the released one."""
+    names = {name: f"own_{name}" for name in ("blue", "green", "red")}
+    folder: Path = make(class_map=names).fit(disc_folder).save(tmp_path / "own")
+    return folder
+
+
 def test_model_of_ones_own_before_the_images_is_asked(
-    released: PlanetClassifier, disc_paths: list[str], tmp_path: Path
+    released: PlanetClassifier, own: Path, disc_folder: Path, tmp_path: Path
 ) -> None:
-    own = released.save(tmp_path / "own")
-    result = call("predict", own, disc_paths[0], "--quiet")
-    assert result.code == 0
-    assert str(own) not in result.out
+    options = ["--rejection-rate", 0, "--quiet"]
+    predicted = call("predict", own, disc_folder, *options, "--out", tmp_path / "answers")
+    assert predicted.code == 0
+    labels = pd.read_csv(tmp_path / "answers" / "predictions.csv")["label"]
+    assert len(labels) == 24
+    assert labels.str.startswith("own_").all()
+    explained = call(
+        "explain", own, disc_folder / "red", *options, "--no-check", "--out", tmp_path / "maps"
+    )
+    assert explained.code == 0
+    labels = pd.read_csv(tmp_path / "maps" / "explanations.csv")["label"]
+    assert labels.str.startswith("own_").all()
+    renamed = [f"--class={name}=own_{name}" for name in ("blue", "green", "red")]
+    judged = call(
+        "evaluate", own, disc_folder, *renamed, "--no-explain", "--no-audit", *options,
+        "--out", tmp_path / "report",
+    )  # fmt: skip
+    assert judged.code == 0
+    assert "own_red" in judged.out
 
 
-def test_model_without_images_says_what_is_missing(
-    released: PlanetClassifier, tmp_path: Path
+def test_predict_without_a_folder_to_write_to_prints_every_answer(
+    released: PlanetClassifier, disc_folder: Path, disc_paths: list[str], tmp_path: Path
 ) -> None:
-    own = released.save(tmp_path / "own")
+    printed = call("predict", disc_folder, "--quiet")
+    assert [path for path in disc_paths if path not in printed.out] == []
+    assert "more" not in printed.out
+    written = call("predict", disc_folder, "--out", tmp_path / "out", "--quiet")
+    assert f"... and 4 more: {tmp_path / 'out' / 'predictions.csv'}" in written.out
+
+
+@pytest.mark.parametrize("command", ["predict", "explain", "evaluate"])
+def test_run_instead_of_its_model_is_refused_and_the_model_is_named(
+    command: str,
+    run: TrainedRun,
+    released: PlanetClassifier,
+    disc_folder: Path,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    for folder in (run.folder, run.folder.parent):
+        for rest in ([], [disc_folder]):
+            result = call(command, folder, *rest, "--out", out)
+            assert result.code == 2
+            assert f"`{folder}` is no model's folder: a model lies in it." in result.err
+            assert f"Pass {run.folder / 'model'}." in result.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("run.json", "is the folder of a run that has no model"),
+        ("crossval.json", "is the folder of a cross-validation that has no model"),
+        (
+            "model.safetensors",
+            "holds model.safetensors and no config.json: it is a part of",
+        ),
+        ("trust.safetensors", "holds trust.safetensors and no config.json"),
+        ("config.json", "does not hold a model that can be loaded: model.safetensors missing"),
+    ],
+)
+def test_folder_of_a_broken_model_or_run_is_not_taken_for_images(
+    name: str, message: str, released: PlanetClassifier, disc_paths: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / name).write_text("{}")
+    shutil.copy(disc_paths[0], folder / "picture.png")
+    result = call("predict", folder, disc_paths[1], "--quiet")
+    assert result.code == 2
+    assert message in result.err
+    assert "picture.png" not in result.out
+
+
+def test_help_of_predict_says_who_answers_without_a_model() -> None:
+    result = call("predict", "--help")
+    assert "by the released model where no MODEL is named" in " ".join(result.out.split())
+
+
+def test_model_without_images_says_what_is_missing(own: Path) -> None:
     result = call("predict", own)
     assert result.code != 0
     assert "is a model, and there are no images for it. Name them after" in result.err

@@ -608,7 +608,10 @@ def predict(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what images show; writes predictions.csv, annotated/ and collage.png."""
+    """Say what images show, by the released model where no MODEL is named.
+
+    Prints every answer; --out writes predictions.csv, annotated/ and collage.png.
+    """
     model, images = _split_model(inputs, needs="images")
     classifier = _load(
         model,
@@ -631,7 +634,8 @@ def predict(
             else (row.path, str(row.label), row.remark)
             for row in predictions
             if not row.error
-        ]
+        ],
+        table=None if out is None else out / "predictions.csv",
     )
     if out is not None:
         typer.echo(f"\n{len(predictions) - len(predictions.failed)} predicted: {out}")
@@ -678,7 +682,7 @@ def explain(
         rejection_rate=rejection_rate,
     )
     folder = explanations.save(out, overwrite=overwrite)
-    _show_rows(list(_list_explanations(explanations)))
+    _show_rows(list(_list_explanations(explanations)), table=folder / "explanations.csv")
     if check and explanations.verdict is not None:
         typer.echo(f"\n{explanations.verdict}")
     typer.echo(f"\n{len(explanations) - len(explanations.failed)} explained: {folder}")
@@ -959,11 +963,18 @@ def _join_inputs(inputs: Sequence[str] | None) -> Any:
 
 
 def _split_model(arguments: Sequence[str], *, needs: str) -> tuple[Path | None, list[str]]:
-    """Returns the model's folder, or None for the released one, and what is to be looked at."""
-    from planetvision.storage import CONFIG_FILE, VOTING_FILE
+    """Returns the model's folder, or None for the released one, and what is to be looked at.
+
+    Raises:
+        SettingsError: If the first argument is a folder of a run or a part of a model, whose
+            pictures would be taken for images, or if it is a model and nothing follows it.
+    """
+    from planetvision.storage import is_model_folder
 
     first, *rest = arguments
-    is_model = any(Path(first, name).is_file() for name in (CONFIG_FILE, VOTING_FILE))
+    is_model = is_model_folder(first)
+    if not is_model and (problem := _find_folder_problem(Path(first))):
+        raise SettingsError(problem)
     # What is not there and looks like a folder's name is a misspelt model, not a misspelt image.
     is_missing = rest and not Path(first).exists() and not Path(first).suffix
     if not is_model and not (is_missing and not set(first) & set("*?[")):
@@ -973,6 +984,33 @@ def _split_model(arguments: Sequence[str], *, needs: str) -> tuple[Path | None, 
             f"`{first}` is a model, and there are no {needs} for it. Name them after it."
         )
     return Path(first), rest
+
+
+def _find_folder_problem(folder: Path) -> str | None:
+    """Returns why a folder that is no model's is no folder of images either; None if it may be."""
+    from planetvision.crossval import can_resume_cross_validation
+    from planetvision.runs import is_run_folder
+    from planetvision.storage import CONFIG_FILE, TRUST_FILE, WEIGHTS_FILE, is_model_folder
+
+    if not folder.is_dir():
+        return None
+    for model in (folder / "model", *sorted(folder.glob("*/model"))):
+        if is_model_folder(model):
+            return f"`{folder}` is no model's folder: a model lies in it. Pass {model}."
+    if is_run_folder(folder):
+        return (
+            f"`{folder}` is the folder of a run that has no model. Train it to its end, "
+            f"`planetvision train --resume {shlex.quote(str(folder))}`, or name another."
+        )
+    if can_resume_cross_validation(folder):
+        return f"`{folder}` is the folder of a cross-validation that has no model. Name another."
+    found = [name for name in (WEIGHTS_FILE, TRUST_FILE) if (folder / name).is_file()]
+    if found:
+        return (
+            f"`{folder}` holds {found[0]} and no {CONFIG_FILE}: it is a part of a model. Save the "
+            "model again, or copy the whole folder."
+        )
+    return None
 
 
 def _load(
@@ -1092,10 +1130,12 @@ def _show_audit(audit: Any) -> None:
         typer.echo(f"\n{remark}")
 
 
-def _show_rows(rows: Sequence[tuple[str, ...]]) -> None:
-    _show_table(rows[:_SHOWN_ROWS])
-    if len(rows) > _SHOWN_ROWS:
-        typer.echo(f"... and {len(rows) - _SHOWN_ROWS} more")
+def _show_rows(rows: Sequence[tuple[str, ...]], *, table: Path | None) -> None:
+    """Shows the first rows of a table that was written, and all of one that was not."""
+    num_shown = len(rows) if table is None else _SHOWN_ROWS
+    _show_table(rows[:num_shown])
+    if len(rows) > num_shown:
+        typer.echo(f"... and {len(rows) - num_shown} more: {table}")
 
 
 def _show_table(rows: Sequence[tuple[str, ...]], *, flush_right: bool = True) -> None:

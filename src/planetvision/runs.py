@@ -28,6 +28,7 @@ __all__ = [
     "can_resume",
     "check_outside_data",
     "describe_start",
+    "is_run_folder",
     "resume_run",
     "train_run",
 ]
@@ -151,6 +152,11 @@ def can_resume(folder: str | os.PathLike[str], *, written_since: float = 0.0) ->
     """
     checkpoint = Path(folder, _CHECKPOINTS, "stage.pt")
     return checkpoint.is_file() and checkpoint.stat().st_mtime >= written_since
+
+
+def is_run_folder(folder: str | os.PathLike[str]) -> bool:
+    """Returns whether a run was started in this folder, finished or not."""
+    return Path(folder, _SETTINGS).is_file()
 
 
 def resume_run(

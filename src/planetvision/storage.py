@@ -40,6 +40,7 @@ __all__ = [
     "VOTING_FILE",
     "WEIGHTS_FILE",
     "SavedModel",
+    "is_model_folder",
     "list_model_files",
     "load_model",
     "read_sums",
@@ -165,6 +166,11 @@ def _narrow(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
 def list_model_files(*, has_trust: bool) -> list[str]:
     """Returns the names of a model's files, but for that of their hashes."""
     return [CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, *([TRUST_FILE] if has_trust else [])]
+
+
+def is_model_folder(folder: str | os.PathLike[str]) -> bool:
+    """Returns whether the folder is one of a model, or of several that vote, complete or not."""
+    return any(Path(folder, name).is_file() for name in (CONFIG_FILE, VOTING_FILE))
 
 
 def read_sums(folder: str | os.PathLike[str]) -> tuple[dict[str, str], list[int]]:
