@@ -117,6 +117,23 @@ def test_model_in_half_precision_is_half_as_large_and_answers_alike(
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+def test_weights_too_large_for_half_precision_stay_as_they_are(
+    make: Any, brief: Recipe, disc_folder: Path, disc_paths: list[str], tmp_path: Path
+) -> None:
+    trained = make(recipe=brief).fit(disc_folder)
+    name, weight = next(iter(trained.network_.head.named_parameters()))
+    with torch.no_grad():
+        weight.view(-1)[0] = 70_000.0
+    folder = trained.save(tmp_path / "half", half=True)
+    written = load_file(folder / "model.safetensors")
+    assert written.pop(f"head.{name}").dtype == torch.float32
+    floats = [value for value in written.values() if value.is_floating_point()]
+    assert {value.dtype for value in floats} == {torch.float16}
+    loaded = PlanetClassifier.load(folder)
+    assert torch.equal(loaded.network_.head.state_dict()[name], weight)
+    assert np.isfinite(loaded.predict_proba(disc_paths)).all()
+
+
 def test_start_of_a_classifier_is_its_network(make: Any, disc_folder: Path) -> None:
     trained = make().fit(disc_folder)
     start = read_warm_start(trained)

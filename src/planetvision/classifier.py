@@ -408,7 +408,8 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             path: The folder.
             overwrite: Whether a model that is there already may be replaced.
             half: Whether the weights are written in half precision: a folder of about half the
-                size, and probabilities that differ in the third decimal.
+                size, and probabilities that differ in the third decimal. Tensors with values over
+                65,504, which half precision cannot hold, stay as they are.
 
         Raises:
             OutputExistsError: If the folder is not empty and `overwrite` is false.

@@ -110,6 +110,7 @@ def save_model(
         folder: The folder, which must be new or empty.
         overwrite: Whether a model that is there already may be replaced.
         half: Whether the weights are written in half precision; loaded, they are single again.
+            Tensors with values that it cannot hold, over 65,504, are written as they are.
 
     Raises:
         OutputExistsError: If the folder is not empty and `overwrite` is false.
@@ -160,7 +161,11 @@ def save_model(
 
 
 def _narrow(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
-    return tensor.half() if half and tensor.is_floating_point() else tensor
+    """Returns the tensor in half precision, where that is asked for and holds its values."""
+    if not half or not tensor.is_floating_point():
+        return tensor
+    narrow = tensor.half()
+    return tensor if bool((narrow.isinf() & tensor.isfinite()).any()) else narrow
 
 
 def list_model_files(*, has_trust: bool) -> list[str]:

@@ -102,7 +102,7 @@ def write_dataset(
         masks: Another folder, for the masks of the bodies under the same names: 255 on the body, 0
             elsewhere. None writes none.
         overwrite: Whether files in a folder that is not empty may be replaced; files of other
-            names stay.
+            names stay. The table is written last: where it is missing, writing was cut off.
 
     Returns:
         The paths, in the order of `render_dataset`.
@@ -130,6 +130,8 @@ def write_dataset(
         )
     root = create_output_folder(folder, overwrite=overwrite)
     mask_root = None if masks is None else create_output_folder(masks, overwrite=overwrite)
+    # That of the pictures replaced below: were they cut off, it would tell of others.
+    (root / RENDERS_FILE).unlink(missing_ok=True)
     written: dict[str, int] = {}
     paths, rows = [], []
     for rendered in pictures:
