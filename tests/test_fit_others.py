@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from planetvision.classifier import PlanetClassifier
@@ -51,18 +52,25 @@ def test_network_grows_unsure_of_others_and_stays_sure_of_its_classes(
 
 
 def test_weight_of_nothing_leaves_the_network_as_it_was(
-    make: Any, brief: Recipe, disc_folder: Path, disc_paths: list[str], unlike: list[Any]
+    make: Any, brief: Recipe, disc_folder: Path, unlike: list[Any]
 ) -> None:
-    stages = (replace(brief.stages[0], epochs=30),)
-    probabilities = [
-        make(recipe=replace(brief, stages=stages, others_weight=weight))
-        .fit(disc_folder, others=unlike)
-        .predict_proba(unlike)
-        .max(axis=1)
-        .mean()
-        for weight in (0.0, 2.0)
-    ]
-    assert probabilities[1] < probabilities[0]
+    # BatchNorm learns here, and would learn from images that count nothing.
+    assert not brief.stages[0].freeze_batch_norm
+    plain, without, taught = (
+        make(recipe=replace(brief, others_weight=weight)).fit(disc_folder, others=others)
+        for weight, others in ((0.0, None), (0.0, unlike), (2.0, unlike))
+    )
+    states = [list(one.network_.state_dict().values()) for one in (plain, without, taught)]
+    assert all(torch.equal(*pair) for pair in zip(*states[:2], strict=True))
+    assert not all(torch.equal(*pair) for pair in zip(*states[::2], strict=True))
+
+
+def test_mixing_stages_take_others_that_count_nothing(
+    make: Any, brief: Recipe, disc_folder: Path, unlike: list[Any]
+) -> None:
+    stage = Stage(name="mixed", epochs=1, learning_rate=1e-2, trainable_blocks=None, mixup=0.2)
+    recipe = replace(brief, stages=(stage,), others_weight=0.0)
+    assert make(recipe=recipe).fit(disc_folder, others=unlike).metrics_["num_others"] == 24
 
 
 def test_folder_of_others_is_read_as_for_predict(

@@ -231,8 +231,9 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
                 None guesses them.
             others: Images that show none of the classes, as for `predict`: the network learns to
                 find no class likelier than another for them (`Recipe.others_weight`), and so do
-                scores of novelty that learn from such images. All of them train; keep some back,
-                from elsewhere, for `evaluate(others=...)`.
+                scores of novelty that learn from such images. With the weight 0 these scores alone
+                learn from them. All of them train; keep some back, from elsewhere, for
+                `evaluate(others=...)`.
             warm_start_from: A trained `PlanetClassifier`, or the folder of a saved model, of the
                 same backbone: its weights are the first ones, instead of `weights`, and its head's
                 too where the classes are the same.

@@ -398,7 +398,8 @@ class Recipe:
         class_weights: `balanced` weighs each class by the inverse of its frequency.
         label_smoothing: How much of the target is spread over all classes, from 0 to 1.
         others_weight: What an image of none of the classes counts, where there are any: it is
-            taught to be as likely of one class as of another (outlier exposure).
+            taught to be as likely of one class as of another (outlier exposure). With 0 the network
+            is not shown them.
         max_gradient_norm: Gradients are clipped to this norm; None leaves them alone.
 
     References:

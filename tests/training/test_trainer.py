@@ -17,7 +17,7 @@ from torch import nn
 
 from planetvision.config import InputSpec, Recipe, Stage
 from planetvision.data.loading import ImageDataset
-from planetvision.errors import SettingsError, TrainingError
+from planetvision.errors import DataError, SettingsError, TrainingError
 from planetvision.network import PlanetNet, create_network
 from planetvision.results import EpochRecord, TrainingHistory
 from planetvision.training.callbacks import Callback
@@ -308,6 +308,39 @@ def test_balanced_loss_of_data_without_the_last_class_weighs_those_that_occur(
     shares = torch.tensor([1.0, 1.0, 1.0, 3.0])
     expected = (losses * shares).sum() / shares.sum()
     assert history[0].train_loss == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_training_loss_is_that_of_images_that_have_a_class(train: ImageDataset) -> None:
+    # Of batches of two some hold others alone, some hold others and discs.
+    rows, none = list(range(5)), [8, 9, 10]
+    mixed = ImageDataset(
+        [train.sources[row] for row in rows + none],
+        [*(train.targets[row] for row in rows), *(-1 for _ in none)],
+        input_spec=SPEC,
+    )
+    stage = replace(STANDSTILL, batch_size=2)
+    recipe = make_recipe(stage, class_weights="none", others_weight=3.0)
+    _, history = run(recipe, mixed, None)
+    logits, targets = direct_logits(mixed.choose(rows))
+    expected = -logits.log_softmax(dim=1)[torch.arange(len(rows)), targets].mean()
+    assert history[0].train_loss == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_targets_below_that_of_no_class_are_refused(train: ImageDataset, val: ImageDataset) -> None:
+    wrong = ImageDataset(train.sources, [-2, *train.targets[1:]], input_spec=SPEC)
+    recipe = make_recipe(STANDSTILL)
+    message = (
+        r"must be a class index or -1, .* got -2 among the {} data\. Number the classes from 0"
+    )
+    with pytest.raises(SettingsError, match=message.format("training")):
+        run(recipe, wrong, val)
+    with pytest.raises(SettingsError, match=message.format("validation")):
+        run(recipe, train, wrong)
+    # A data set that does not tell its targets is found out by its batches.
+    stage = replace(STANDSTILL, views=0)
+    plain = [wrong[row] for row in range(len(wrong))]
+    with pytest.raises(DataError, match=r"got a lower one for 1 of the images of a training batch"):
+        run(make_recipe(stage, class_weights="none"), plain, None)  # type: ignore[arg-type]
 
 
 def test_label_smoothing_spreads_the_target_in_training_alone(train: ImageDataset) -> None:

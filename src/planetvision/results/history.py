@@ -24,7 +24,8 @@ class EpochRecord:
     Args:
         stage: The stage it belongs to.
         epoch: Its number from 1, counted through all stages.
-        train_loss: The mean loss over the training images, under augmentation.
+        train_loss: The mean loss over the training images, under augmentation, each weighing what
+            its class does; images of none of the classes are not in it.
         train_accuracy: The share of them that was right, in [0, 1].
         val_loss: The mean cross-entropy over the validation images; None without any.
         val_accuracy: The share of them that was right.

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from planetvision.augment import POLICIES
@@ -91,6 +92,12 @@ def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) ->
                 "loader's batches are steps as they are. Pass the data set, or a loader with the "
                 "batch size of a step: what does not fit into memory goes through in parts."
             )
+    problems.extend(
+        f"A target must be a class index or {NO_CLASS}, for an image of none of the classes, got "
+        f"{lowest} among the {what} data. Number the classes from 0."
+        for what, data in (("training", train), ("validation", val))
+        if (lowest := _get_lowest_target(data)) is not None and lowest < NO_CLASS
+    )
     for what, data, remedy in (
         ("training", train, "Pass at least one image."),
         ("validation", val, "Pass None to train without."),
@@ -100,7 +107,7 @@ def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) ->
         kind = "batch" if isinstance(data, DataLoader) else "image"
         if _get_length(data) == 0:
             problems.append(f"The {what} data hold no {kind}. {remedy}")
-        elif isinstance(data, ImageDataset) and max(data.targets) == NO_CLASS:
+        elif isinstance(data, ImageDataset) and max(data.targets) <= NO_CLASS:
             problems.append(
                 f"The {what} images have no targets. Pass the class index of each: "
                 "ImageDataset(sources, targets, ...)."
@@ -110,7 +117,8 @@ def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) ->
             "Among the validation images are some of none of the classes, which cannot be judged. "
             "Leave them out."
         )
-    if isinstance(train, ImageDataset) and min(train.targets, default=0) == NO_CLASS:
+    has_others = isinstance(train, ImageDataset) and NO_CLASS in train.targets
+    if has_others and recipe.others_weight:
         mixing = [stage.name for stage in recipe.stages if stage.mixup or stage.cutmix]
         if mixing:
             problems.append(
@@ -127,6 +135,15 @@ def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) ->
             )
     if problems:
         raise SettingsError.from_problems(problems)
+
+
+def _get_lowest_target(data: Any) -> int | None:
+    """Returns the lowest target; None of data that do not tell their targets."""
+    source = data.dataset if isinstance(data, DataLoader) else data
+    targets = getattr(source, "targets", None)
+    if targets is None or not len(targets):
+        return None
+    return int(torch.as_tensor(targets).min())
 
 
 def _get_length(data: Any) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from planetvision.data.loading import NO_CLASS
-from planetvision.errors import TrainingError
+from planetvision.errors import DataError, TrainingError
 from planetvision.training.sharing import find_present
 from planetvision.training.stage_run import StageRun
 from planetvision.training.stages import learns_batch_statistics
@@ -42,9 +43,11 @@ def compute_gradients(
         targets: The class of each image.
 
     Returns:
-        The mean loss, the number of right answers, and that of images, over all processes.
+        The mean loss of the images that have a class, or of all where none has; the number of right
+        answers, and that of images that have a class; over all processes.
 
     Raises:
+        DataError: If a target is below -1.
         TrainingError: If a single image does not fit, or a batch in one of several processes.
     """
     while True:
@@ -74,9 +77,12 @@ def _add_up(
     present = find_present(accelerator, targets)
     mixed, soft = objective.mix(inputs, targets)
     weights = objective.get_weights(soft) * present
+    has_class = targets != NO_CLASS
+    totals = torch.stack([weights.sum(), (weights * has_class).sum()])
     # Of a batch that counts nothing the loss is zero, not the quotient of two zeros.
-    total = accelerator.reduce(weights.sum(), "sum").clamp(min=torch.finfo(weights.dtype).tiny)
-    sums = torch.zeros(3, dtype=torch.float64, device=targets.device)
+    totals = accelerator.reduce(totals, "sum").clamp(min=torch.finfo(weights.dtype).tiny)
+    total, total_known = totals.unbind()
+    sums = torch.zeros(5, dtype=torch.float64, device=targets.device)
     chunks = torch.arange(len(targets)).chunk(run.num_chunks)
     for number, rows in enumerate(chunks, start=1):
         here = slice(int(rows[0]), int(rows[-1]) + 1)
@@ -90,11 +96,20 @@ def _add_up(
             # The gradients of processes are averaged, and the total is that of all of them.
             accelerator.backward(loss * accelerator.num_processes)
         # Of an image of none of the classes no answer is right.
-        judged = (targets[here] != NO_CLASS) * present[here]
+        judged = has_class[here] * present[here]
         right = (logits.argmax(dim=1) == targets[here]) * judged
-        sums += torch.stack([loss.detach(), right.sum(), judged.sum()]).double()
-    loss_sum, correct, count = accelerator.reduce(sums, "sum").tolist()
-    return loss_sum, correct, int(count)
+        known = (losses.detach() * weights[here] * has_class[here]).sum() / total_known
+        wrong = (targets[here] < NO_CLASS).sum()
+        sums += torch.stack([loss.detach(), known, right.sum(), judged.sum(), wrong]).double()
+    whole, known_loss, correct, count, num_wrong = accelerator.reduce(sums, "sum").tolist()
+    if num_wrong:
+        raise DataError(
+            f"A target must be a class index or {NO_CLASS}, for an image of none of the classes, "
+            f"got a lower one for {int(num_wrong)} of the images of a training batch. Number the "
+            "classes from 0."
+        )
+    # What ruins the step must be seen, be it the loss of others alone.
+    return known_loss if count and math.isfinite(whole) else whole, correct, int(count)
 
 
 def _halve(run: StageRun, num_images: int, cause: RuntimeError) -> None:

@@ -13,7 +13,13 @@ from planetvision.data.loading import NO_CLASS, ImageDataset
 from planetvision.data.manifest import hash_sources
 from planetvision.errors import SettingsError
 
-__all__ = ["TrainingData", "count_classes", "describe_data", "prepare_data"]
+__all__ = [
+    "TrainingData",
+    "count_classes",
+    "describe_data",
+    "leave_out_uncounted",
+    "prepare_data",
+]
 
 TrainingData: TypeAlias = "Dataset[Any] | DataLoader[Any]"
 
@@ -41,6 +47,17 @@ def prepare_data(data: TrainingData, augmentation: str) -> TrainingData:
     if isinstance(data, ImageDataset):
         return data.with_augmentation(augmentation)
     return data if isinstance(data, DataLoader) else _ByIndex(data)
+
+
+def leave_out_uncounted(data: TrainingData, recipe: Recipe) -> TrainingData:
+    """Returns the data without images of none of the classes, where these count nothing.
+
+    Else they would take their time, and BatchNorm would learn from them. Data that are not images
+    of the library stay as they are.
+    """
+    if recipe.others_weight or not isinstance(data, ImageDataset) or NO_CLASS not in data.targets:
+        return data
+    return data.choose([row for row, target in enumerate(data.targets) if target != NO_CLASS])
 
 
 def count_classes(data: TrainingData, recipe: Recipe) -> torch.Tensor | None:

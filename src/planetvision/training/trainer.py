@@ -47,7 +47,12 @@ from planetvision.training.features import (
     compute_features,
 )
 from planetvision.training.gradients import compute_gradients
-from planetvision.training.inputs import TrainingData, count_classes, prepare_data
+from planetvision.training.inputs import (
+    TrainingData,
+    count_classes,
+    leave_out_uncounted,
+    prepare_data,
+)
 from planetvision.training.objective import Objective
 from planetvision.training.replay import Replay, find_frozen_part
 from planetvision.training.sharing import (
@@ -170,7 +175,9 @@ class Trainer:
         Args:
             train: The training images, to which the recipe's augmentation is applied; or another
                 dataset of images and class indices; or a loader of such batches, whose order is
-                its own. A loader must have at least one batch.
+                its own. A loader must have at least one batch. Images of none of the classes have
+                the target -1; where they count nothing (`Recipe.others_weight`), those of an
+                `ImageDataset` are left out.
             val: The validation images; without them no stage ends early, and its last weights
                 are kept.
             resume: The folder of checkpoints of the same training, which goes on after the last
@@ -182,12 +189,15 @@ class Trainer:
             TrainingError: If the loss is no longer a finite number, or a single image does not fit
                 into memory.
             CheckpointError: If there is no checkpoint, or it is of another training.
+            DataError: If a target is below -1, where only the batches tell.
             SettingsError: If there is no such schedule, optimizer, loss or policy, all that are
-                wrong at once; or a stage asks for what the network or the data do not have.
+                wrong at once; a stage asks for what the network or the data do not have; or a
+                target is below -1.
         """
         if problems := find_recipe_problems(self.recipe, scheduler=self.scheduler):
             raise SettingsError.from_problems(problems)
         check_data(train, val, self.recipe)
+        train = leave_out_uncounted(train, self.recipe)
         tune_machine(self.tuning)
         self._deadline = math.inf
         if self.max_minutes is not None:
@@ -445,8 +455,8 @@ class Trainer:
             targets: The class of each.
 
         Returns:
-            The mean loss, the number of right answers, and that of images that have a class, over
-            all processes.
+            The mean loss of the images that have a class, the number of right answers, and that of
+            those images, over all processes.
         """
         loss, correct, count = compute_gradients(self.accelerator, run, inputs, targets)
         if self.recipe.max_gradient_norm is not None:
