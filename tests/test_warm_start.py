@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
+from planetvision.backbones import BACKBONES, register_backbone
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
 from planetvision.errors import ModelFormatError, NotFittedError, SettingsError
@@ -80,6 +82,49 @@ def test_another_backbone_is_refused(make: Any, disc_folder: Path) -> None:
         make(backbone="torchvision:mobilenet_v3_small", image_size=32).fit(
             disc_folder, warm_start_from=trained
         )
+
+
+def test_backbone_of_other_shapes_is_refused_with_the_size_that_fits(
+    brief: Recipe, disc_folder: Path
+) -> None:
+    @register_backbone("sized_for_a_test", feature_layers=())
+    def make_sized(image_size: int) -> nn.Module:
+        """Has a weight for each row of pixels."""
+        return nn.Sequential(
+            nn.AvgPool2d((1, image_size)), nn.Flatten(), nn.Linear(3 * image_size, 4)
+        )
+
+    def make(image_size: int) -> PlanetClassifier:
+        return PlanetClassifier(
+            "sized_for_a_test", recipe=brief, image_size=image_size, device="cpu"
+        )
+
+    try:
+        small = make(32).fit(disc_folder)
+        message = (
+            r"whose backbone 'sized_for_a_test' has the shapes of this one, got a trained "
+            r"classifier, with 1 tensor of other shapes: '2\.weight' is \(4, 96\) there and "
+            r"\(4, 192\) here\. Pass image_size=32, as that model has\."
+        )
+        with pytest.raises(SettingsError, match=message):
+            make(64).fit(disc_folder, warm_start_from=small)
+    finally:
+        BACKBONES.remove("sized_for_a_test")
+
+
+def test_card_tells_of_the_model_it_began_with(
+    make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path
+) -> None:
+    folder = make(recipe=brief).fit(disc_folder).save(tmp_path / "eyes" / "model")
+    began = "the training began with the model 'eyes/model'; the head began"
+    for names, head in ((None, "with its weights too"), ({"red": "mars"}, "anew")):
+        warm = make(recipe=brief, class_map=names).fit(disc_folder, warm_start_from=folder)
+        assert warm.data_["warm_start"]["has_head"] == (names is None)
+        card = (warm.save(tmp_path / f"warm {head}") / "MODEL_CARD.md").read_text()
+        assert f"| warm start | {began} {head} |" in card
+        assert "| licence of those weights | not recorded |" in card
+        assert '.fit("DATA", warm_start_from="START")' in card
+    assert "warm start" not in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_what_is_no_model_is_refused(make: Any, disc_folder: Path, tmp_path: Path) -> None:

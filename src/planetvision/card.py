@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from planetvision.data.catalog import SPLIT_NAMES, SplitName, name_origin
 from planetvision.data.manifest import fingerprint_hashes, hash_sources
+from planetvision.data.sources import list_input_places
 from planetvision.errors import count
 from planetvision.results.predictions import UNKNOWN
 from planetvision.wording import format_interval, format_share
@@ -16,7 +17,7 @@ from planetvision.wording import format_interval, format_share
 if TYPE_CHECKING:
     from planetvision.results import Audit, Evaluation
 
-__all__ = ["describe_data", "describe_scores", "render_card"]
+__all__ = ["describe_data", "describe_others", "describe_scores", "render_card"]
 
 _SCORES = ("accuracy", "n", "accuracy_ci95", "balanced_accuracy", "macro_f1", "ece")
 _TAGS = ("planetvision", "image-classification", "astronomy", "solar-system", "planets")
@@ -54,6 +55,8 @@ def describe_data(
     val_fraction: float,
     test_fraction: float,
     seed: int,
+    others: Mapping[str, Any] | None = None,
+    warm_start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Returns what a model should tell of the data it was trained on, as JSON can hold it.
 
@@ -67,6 +70,9 @@ def describe_data(
         val_fraction: The share that was asked for to validate.
         test_fraction: The share that was asked for to test.
         seed: The seed of the split.
+        others: What `describe_others` tells; None where there were none.
+        warm_start: The `origin` of the weights it began with, and whether it has those of its head
+            too (`has_head`); None where it began with those of the backbone.
     """
     catalog = audit.catalog
     told, splits = audit.to_dict(), catalog.splits or ()
@@ -99,6 +105,27 @@ def describe_data(
         ],
         "baselines": told["baselines"],
         "remarks": told["remarks"],
+        "others": None if others is None else dict(others),
+        "warm_start": None if warm_start is None else dict(warm_start),
+    }
+
+
+def describe_others(others: Any, *, num_images: int, weight: float) -> dict[str, Any]:
+    """Returns what a model should tell of the images of none of the classes that it was taught.
+
+    Args:
+        others: As they were given to `fit`.
+        num_images: How many could be read.
+        weight: What each counted beside an image of a class.
+    """
+    origins = [
+        "images in memory" if place is None else name_origin(f"'{place}'")
+        for place in list_input_places(others)
+    ]
+    return {
+        "origins": list(dict.fromkeys(origins)),
+        "num_images": int(num_images),
+        "weight": float(weight),
     }
 
 
@@ -156,7 +183,11 @@ def render_card(config: Mapping[str, Any], *, threshold: float | None = None) ->
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        code=_format_code, share=_format_share, scores=_format_scores, percent=_format_percent
+        verbatim=_Verbatim,
+        code=_format_code,
+        share=_format_share,
+        scores=_format_scores,
+        percent=_format_percent,
     )
     return environment.get_template("model_card.md").render(**_collect(config, threshold))
 
@@ -171,8 +202,11 @@ def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, An
     test = metrics.get("test") or {}
     elsewhere = list(metrics.get("elsewhere") or ())
     weights = backbone.get("weights") or None
-    # The licence is that of the registered weights; of a file it is not known, and chance has none.
+    warm_start = data.get("warm_start") or {}
+    # The licence is that of the registered weights; of a file or another model it is not known, and
+    # chance has none.
     is_registered = weights is not None and weights != "none" and not weights.startswith("file ")
+    is_registered = is_registered and not warm_start
     licence = (backbone.get("licence") or None) if is_registered else None
     stages = recipe.get("stages") or ()
     return {
@@ -194,6 +228,10 @@ def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, An
             for name in ("image_size", "framing", "stretch", "tta")
         },
         "data": data,
+        "warm_start": warm_start,
+        "has_others": bool(data.get("others")),
+        "others_remark": _tell_others(data),
+        "fit_arguments": _list_fit_arguments(data),
         "class_map": settings.get("class_map") or (),
         "parts": _count_parts(data, classes),
         "split_remarks": list(_tell_split(data.get("split") or {})),
@@ -261,6 +299,33 @@ def _tell_split(split: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"Near-copies were looked for: {count(split['num_copies'], 'pair')} found, and {apart}."
         )
+
+
+def _tell_others(data: Mapping[str, Any]) -> str | None:
+    """Returns a sentence or two on images of none of the classes; None where that is not known."""
+    if "others" not in data:
+        return None
+    others = data["others"]
+    if others is None:
+        return "It was shown no images of none of the classes."
+    origins = ", ".join(others["origins"])
+    given = f"{count(others['num_images'], 'image')} of none of the classes ({origins})"
+    if not others["weight"]:
+        return (
+            f"Beside them it was given {given}. They counted nothing: the network was not shown "
+            "them, and of all parts only a score of novelty may have learned from them."
+        )
+    return (
+        f"Beside them it was taught with {given}, to find no class likelier than another for them. "
+        f"Each counted {others['weight']:g} where an image of a class counts 1."
+    )
+
+
+def _list_fit_arguments(data: Mapping[str, Any]) -> list[str]:
+    """Returns what `fit` was given beside the data, as names for it."""
+    named = (("others", "OTHERS"), ("warm_start_from", "START"))
+    given = (data.get("others"), data.get("warm_start"))
+    return [f'{name}="{value}"' for (name, value), one in zip(named, given, strict=True) if one]
 
 
 def _list_limits(

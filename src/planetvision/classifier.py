@@ -119,8 +119,8 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             after `evaluate()` the scores on the test part (`test`), and after `evaluate(X)` those
             on other images (`elsewhere`). It is saved with the model.
         data_: What it was trained on, as JSON can hold it: images by class and part, the split,
-            findings and baselines of the audit. It is saved with the model; None in models that
-            were saved before it was recorded.
+            findings and baselines of the audit, the others, and the model it began with. It is
+            saved with the model; None in models that were saved before it was recorded.
     """
 
     classes_: npt.NDArray[Any]
@@ -246,7 +246,8 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         Raises:
             CheckpointError: If it shall go on and there is no checkpoint, or it is of another
                 training.
-            SettingsError: If arguments are wrong; all of them are named at once.
+            SettingsError: If arguments are wrong; all of them are named at once. Also if
+                `warm_start_from` has another backbone, or one of other shapes.
             DataError: If the data cannot be used, or files in them cannot be read.
             WeightsError: If the pretrained weights cannot be had.
             TrainingError: If the loss is no longer a finite number.
@@ -263,7 +264,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             from planetvision.warm_start import read_warm_start
 
             start = read_warm_start(warm_start_from)
-        from planetvision.card import describe_data
+        from planetvision.card import describe_data, describe_others
         from planetvision.data.cache import create_cache
         from planetvision.data.loading import create_datasets
         from planetvision.data.preparation import prepare_catalog
@@ -305,10 +306,12 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             seed=self.random_state,
             tuning=self.tuning,
         )
+        warm_start = None
         if start is None:
             plan.warn_of_random_features()
         else:
-            start.copy_to(network, classes)
+            has_head = start.copy_to(network, classes)
+            warm_start = {"origin": start.origin, "has_head": has_head}
         train, val = create_datasets(
             catalog, classes=classes, input_spec=spec, seed=self.random_state, cache=cache
         )
@@ -367,6 +370,10 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
             seed=self.random_state,
+            others=None
+            if unlike is None
+            else describe_others(others, num_images=len(unlike), weight=recipe.others_weight),
+            warm_start=warm_start,
         )
         return self
 

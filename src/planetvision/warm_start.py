@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from planetvision.data.catalog import Label
-from planetvision.errors import SettingsError
+from planetvision.errors import SettingsError, count
 from planetvision.network import PlanetNet
 
 __all__ = ["WarmStart", "read_warm_start"]
@@ -33,7 +33,7 @@ class WarmStart:
     origin: str
 
     @torch.no_grad()
-    def copy_to(self, network: PlanetNet, classes: Sequence[Label]) -> None:
+    def copy_to(self, network: PlanetNet, classes: Sequence[Label]) -> bool:
         """Gives a network the weights of the backbone, and those of the head where they fit.
 
         The head is taken over where the classes are the same, in the same order, and it is built
@@ -43,8 +43,12 @@ class WarmStart:
             network: The network.
             classes: The label of each of its logits.
 
+        Returns:
+            Whether those of the head were taken over.
+
         Raises:
-            SettingsError: If it has another backbone.
+            SettingsError: If it has another backbone, or one of other shapes, as some have at
+                another `image_size`.
         """
         if network.spec.name != self.network.spec.name:
             raise SettingsError(
@@ -52,10 +56,32 @@ class WarmStart:
                 f"{self.origin}, which has '{self.network.spec.name}'. Pass "
                 f"backbone='{self.network.spec.name}'."
             )
+        self._check_shapes(network)
         network.backbone.load_state_dict(self.network.backbone.state_dict())
         is_built_alike = _list_shapes(network.head) == _list_shapes(self.network.head)
-        if tuple(classes) == self.classes and is_built_alike:
-            network.head.load_state_dict(self.network.head.state_dict())
+        if tuple(classes) != self.classes or not is_built_alike:
+            return False
+        network.head.load_state_dict(self.network.head.state_dict())
+        return True
+
+    def _check_shapes(self, network: PlanetNet) -> None:
+        asked, given = (_list_shapes(one.backbone) for one in (network, self.network))
+        different = [name for name in {**asked, **given} if asked.get(name) != given.get(name)]
+        if not different:
+            return
+        name = different[0]
+        here, there = (
+            f"{tuple(shapes[name])}" if name in shapes else "none" for shapes in (asked, given)
+        )
+        sizes = [one.input_spec.image_size for one in (network, self.network)]
+        remedy = "Build the backbone as it was then, or begin with `weights`."
+        if sizes[0] != sizes[1]:
+            remedy = f"Pass image_size={sizes[1]}, as that model has."
+        raise SettingsError(
+            f"`warm_start_from` must be a model whose backbone '{network.spec.name}' has the "
+            f"shapes of this one, got {self.origin}, with {count(len(different), 'tensor')} of "
+            f"other shapes: '{name}' is {there} there and {here} here. {remedy}"
+        )
 
 
 def _list_shapes(module: nn.Module) -> dict[str, torch.Size]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from planetvision.data import read_inputs, read_labelled
 from planetvision.errors import OutputExistsError, SettingsError, UnknownNameError
-from planetvision.render import BODIES, dataset, render_dataset, write_dataset
+from planetvision.render import BODIES, render_body, render_dataset, write_dataset
 
 
 def test_pictures_come_in_turn_and_evenly() -> None:
@@ -123,16 +123,15 @@ def test_overwrite_that_is_cut_off_leaves_no_table_of_the_earlier_pictures(
 ) -> None:
     write_dataset(tmp_path / "data", count=2, image_size=16, bodies=["mars"])
     assert (tmp_path / "data/renders.csv").is_file()
-    draw = dataset.render_body
     drawn: list[str] = []
 
     def draw_one(name: str, **options: Any) -> Any:
         if drawn:
             raise KeyboardInterrupt
         drawn.append(name)
-        return draw(name, **options)
+        return render_body(name, **options)
 
-    monkeypatch.setattr(dataset, "render_body", draw_one)
+    monkeypatch.setattr("planetvision.render.dataset.render_body", draw_one)
     with pytest.raises(KeyboardInterrupt):
         write_dataset(
             tmp_path / "data", count=2, image_size=16, bodies=["mars"], seed=1, overwrite=True

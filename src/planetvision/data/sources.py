@@ -36,7 +36,7 @@ from planetvision.data.tables import ColumnMap, get_frame, is_table_path
 from planetvision.errors import DataError, DataWarning, SourceNotFoundError, count, itemize
 from planetvision.files import RENDERS_FILE
 
-__all__ = ["read_inputs", "read_labelled"]
+__all__ = ["list_input_places", "read_inputs", "read_labelled"]
 
 # What systems leave in folders of images, and the table that `write_dataset` puts beside them.
 _NO_IMAGES = frozenset({"thumbs.db", "desktop.ini", RENDERS_FILE})
@@ -132,6 +132,27 @@ def read_inputs(inputs: object, *, columns: ColumnMap | None = None) -> Catalog:
     if isinstance(inputs, Catalog):
         return inputs
     return Catalog(sources=tuple(_expand(inputs, columns, alone=True)), origin="the input")
+
+
+def list_input_places(inputs: object) -> list[Path | None]:
+    """Returns the folder or table that each of the inputs names, and None for one in memory.
+
+    Of a single file it is the folder that it lies in, of a glob pattern that which all it can match
+    lies in.
+
+    Args:
+        inputs: As for `read_inputs`.
+    """
+    given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    places: dict[Path | None, None] = {}
+    for one in given:
+        path = Path(one) if isinstance(one, str | os.PathLike) else None
+        if path is not None and not path.exists() and glob.has_magic(str(path)):
+            path = next(above for above in path.parents if not glob.has_magic(str(above)))
+        elif path is not None and path.is_file() and not is_table_path(path):
+            path = path.parent
+        places[path] = None
+    return list(places)
 
 
 def _refuse_columns(data: object, columns: ColumnMap | None) -> None:
