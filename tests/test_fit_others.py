@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,17 @@ from PIL import Image
 
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe, Stage
-from planetvision.errors import CheckpointError, DataError, DataWarning, SettingsError
+from planetvision.errors import (
+    CheckpointError,
+    DataError,
+    DataWarning,
+    OutputError,
+    SettingsError,
+)
 from planetvision.novelty import NOVELTY_SCORES, Evidence, register_novelty_score
 from planetvision.render import render_non_planets
 from planetvision.runs import resume_run, train_run
+from planetvision.training.callbacks import Callback
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +40,13 @@ def other_folder(tmp_path: Path, unlike: list[Any]) -> Path:
     for number, image in enumerate(unlike):
         Image.fromarray(image).save(folder / f"{number:02d}.png")
     return folder
+
+
+class CutOff(Callback):
+    """Ctrl-C after the first epoch."""
+
+    def on_epoch_end(self, trainer: Any, record: Any) -> None:
+        raise KeyboardInterrupt
 
 
 def get_confidence(classifier: PlanetClassifier, images: Any) -> float:
@@ -127,13 +142,6 @@ def test_mixing_stages_cannot_take_others(
 def test_run_that_is_cut_off_goes_on_with_its_others(
     make: Any, brief: Recipe, disc_folder: Path, other_folder: Path, tmp_path: Path
 ) -> None:
-    from planetvision.training.callbacks import Callback
-
-    class Stop(Callback):
-        def on_epoch_end(self, trainer: Any, record: Any) -> None:
-            if record.epoch >= 1:
-                raise KeyboardInterrupt
-
     recipe = replace(brief, stages=(replace(brief.stages[0], epochs=4),))
     whole = train_run(make(recipe=recipe), disc_folder, tmp_path / "whole", others=other_folder)
     with pytest.raises(KeyboardInterrupt):
@@ -142,7 +150,7 @@ def test_run_that_is_cut_off_goes_on_with_its_others(
             disc_folder,
             tmp_path / "cut",
             others=other_folder,
-            callbacks=[Stop()],
+            callbacks=[CutOff()],
         )
     written = json.loads((tmp_path / "cut" / "run.json").read_text(encoding="utf-8"))
     assert written["others"] == [str(other_folder.absolute())]
@@ -156,12 +164,84 @@ def test_run_that_is_cut_off_goes_on_with_its_others(
         np.testing.assert_array_equal(first.numpy(), second.numpy())
 
 
-def test_others_in_a_list_are_not_written_down(
-    make: Any, disc_folder: Path, unlike: list[Any], tmp_path: Path
+def test_run_with_others_or_a_start_in_memory_says_what_to_pass_again(
+    make: Any, brief: Recipe, disc_folder: Path, unlike: list[Any], tmp_path: Path
 ) -> None:
-    train_run(make(), disc_folder, tmp_path / "run", others=unlike)
-    written = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
-    assert written["data"] is None
-    assert written["others"] is None
-    with pytest.raises(CheckpointError):
-        resume_run(tmp_path / "run")
+    start = make(recipe=brief).fit(disc_folder)
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({"others": unlike}, "its `others` as images in memory", ", others=..."),
+        (
+            {"warm_start_from": start},
+            "a classifier in memory to begin with",
+            ", warm_start_from=...",
+        ),
+        (
+            {"others": unlike, "warm_start_from": start},
+            "its `others` as images in memory and a classifier in memory to begin with",
+            ", others=..., warm_start_from=...",
+        ),
+    ]
+    for number, (given, what, options) in enumerate(cases):
+        folder = tmp_path / f"run{number}"
+        with pytest.raises(KeyboardInterrupt):
+            train_run(make(recipe=brief), disc_folder, folder, callbacks=[CutOff()], **given)
+        written = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        assert (written["data"], written["others"]) == (None, None)
+        message = (
+            f"was given {what}, which is not written down. Call "
+            f"train_run(classifier, data, folder{options}, resume=True) with the same"
+        )
+        with pytest.raises(CheckpointError, match=re.escape(message)):
+            resume_run(folder)
+    again = train_run(make(recipe=brief), disc_folder, folder, resume=True, **given)
+    assert again.classifier.metrics_["num_others"] == 24
+
+
+def test_output_in_the_others_or_around_them_is_refused_before_training(
+    make: Any, disc_folder: Path, other_folder: Path, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    inside = r"lies in the folder of others '.*others', where its pictures would be taken for"
+    around = r"The others in '.*others' lie in the output folder '.*', whose files may be replaced"
+    for others in (other_folder, [str(other_folder)], other_folder / "**" / "*.png"):
+        with pytest.raises(OutputError, match=inside):
+            train_run(make(), disc_folder, other_folder / "run", others=others, overwrite=True)
+        with pytest.raises(OutputError, match=around):
+            train_run(make(), disc_folder, tmp_path, others=others, overwrite=True)
+    file = other_folder / "00.png"
+    with pytest.raises(OutputError, match=around):
+        train_run(make(), disc_folder, tmp_path, others=file, overwrite=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_output_below_the_files_that_a_pattern_matches_is_taken(
+    make: Any, brief: Recipe, disc_folder: Path, other_folder: Path
+) -> None:
+    run = train_run(
+        make(recipe=brief, test_fraction=0),
+        disc_folder,
+        other_folder / "run",
+        others=other_folder / "*.png",
+    )
+    assert run.classifier.metrics_["num_others"] == 24
+
+
+def test_card_tells_of_the_others(
+    make: Any, brief: Recipe, disc_folder: Path, other_folder: Path, unlike: list[Any]
+) -> None:
+    def read_card(others: Any, weight: float = 0.5) -> str:
+        recipe = replace(brief, others_weight=weight)
+        classifier = make(recipe=recipe).fit(disc_folder, others=others)
+        name = f"model {len(list(other_folder.parent.iterdir()))}"
+        return str((classifier.save(other_folder.parent / name) / "MODEL_CARD.md").read_text())
+
+    card = read_card([other_folder, *unlike[:2]], weight=0.25)
+    assert "taught with 26 images of none of the classes (others, images in memory)" in card
+    assert "Each counted 0.25 where an image of a class counts 1." in card
+    assert '.fit("DATA", others="OTHERS")' in card
+    assert str(other_folder) not in card
+    card = read_card(str(other_folder / "*.png"), weight=0.0)
+    assert "was given 24 images of none of the classes (others). They counted nothing" in card
+    card = read_card(None)
+    assert "It was shown no images of none of the classes." in card
+    assert '.fit("DATA")' in card

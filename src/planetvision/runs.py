@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planetvision.classifier import PlanetClassifier
 from planetvision.data import save_manifest
+from planetvision.data.sources import list_input_places
 from planetvision.errors import CheckpointError, OutputError
 from planetvision.files import check_output, create_output_folder, write_json
 from planetvision.runtime import is_main_process
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Run",
     "can_resume",
+    "check_apart_from_others",
     "check_outside_data",
     "describe_start",
     "is_run_folder",
@@ -75,7 +77,8 @@ def train_run(
     Args:
         classifier: Not yet trained.
         data: A folder, a table, or with `labels` a sequence, as for `PlanetClassifier.fit`.
-        folder: Where the run goes; it must be new or empty, and not inside the data.
+        folder: Where the run goes; it must be new or empty, not inside the data, and apart from
+            `others`.
         labels: The label of each image of a sequence.
         groups: The group of each image of a sequence, as for `fit`.
         columns: The names of a table's columns, as for `fit`.
@@ -89,11 +92,13 @@ def train_run(
     Raises:
         CheckpointError: If it shall go on and there is no checkpoint, or it is of another training.
         OutputExistsError: If the folder is not empty and `overwrite` is false; before training.
-        OutputError: If the folder lies inside the data, where it would become a class.
+        OutputError: If the folder lies inside the data, where it would become a class; or inside
+            `others`, or these inside it.
     """
     overwrite = overwrite or resume or not is_main_process()
     target = check_output(folder, overwrite=overwrite)
     check_outside_data(target, data)
+    check_apart_from_others(target, others)
     described = describe_start(
         classifier, data, labels, columns, others=others, warm_start_from=warm_start_from
     )
@@ -143,6 +148,33 @@ def check_outside_data(target: Path, data: Any) -> None:
         )
 
 
+def check_apart_from_others(target: Path, others: Any) -> None:
+    """Checks that an output folder and the images of none of the classes do not lie in each other.
+
+    Raises:
+        OutputError: If the folder lies in theirs, where its pictures would be taken for others, or
+            they lie in it, where they might be replaced.
+    """
+    root = target.resolve()
+    for one in others if isinstance(others, list | tuple) else [others]:
+        (place,) = list_input_places(one) if isinstance(one, str | os.PathLike) else (None,)
+        if place is None:
+            continue
+        reaches_down = Path(one).is_dir() or "**" in os.fspath(one)
+        if reaches_down and root.is_relative_to(place.resolve()):
+            raise OutputError(
+                f"The output folder '{target}' lies in the folder of others '{place}', where its "
+                "pictures would be taken for others. Name another one.",
+                path=str(target),
+            )
+        if place.resolve().is_relative_to(root):
+            raise OutputError(
+                f"The others in '{place}' lie in the output folder '{target}', whose files may be "
+                "replaced. Name another folder for the output.",
+                path=str(target),
+            )
+
+
 def can_resume(folder: str | os.PathLike[str], *, written_since: float = 0.0) -> bool:
     """Returns whether the run in this folder was cut off and can go on.
 
@@ -173,8 +205,9 @@ def resume_run(
         progress: Whether to show progress bars.
 
     Raises:
-        CheckpointError: If there is nothing to go on from, the data were given as a list (then call
-            `train_run` with them and `resume=True`), or the data have changed.
+        CheckpointError: If there is nothing to go on from, the data have changed, or the data,
+            `others` or the model to begin with were in memory (then call `train_run` with them and
+            `resume=True`).
     """
     target = Path(folder)
     try:
@@ -195,9 +228,9 @@ def resume_run(
             path=str(target),
         )
     if data is None:
+        # Runs of earlier versions do not say what was in memory.
         raise CheckpointError(
-            f"The run '{target}' was given its images as a list, which is not written down. Call "
-            "train_run(classifier, images, folder, labels=..., resume=True) with the same.",
+            _say_what_to_pass_again(target, described.get("in_memory", ["data"])),
             path=str(target),
         )
     classifier = PlanetClassifier.from_settings({**settings, "progress": progress})
@@ -210,6 +243,23 @@ def resume_run(
         warm_start_from=start,
         callbacks=callbacks,
         resume=True,
+    )
+
+
+def _say_what_to_pass_again(target: Path, names: Sequence[str]) -> str:
+    parts = {
+        "data": "its images as a list",
+        "others": "its `others` as images in memory",
+        "warm_start_from": "a classifier in memory to begin with",
+    }
+    given = [parts[name] for name in names]
+    listed = " and ".join([", ".join(given[:-1]), given[-1]] if given[1:] else given)
+    data = "images, folder, labels=..." if "data" in names else "data, folder"
+    options = "".join(f", {name}=..." for name in ("others", "warm_start_from") if name in names)
+    return (
+        f"The run '{target}' was given {listed}, which is not written down. Call "
+        f"train_run(classifier, {data}{options}, resume=True) with the same, and with all else "
+        "that it was given."
     )
 
 
@@ -237,18 +287,25 @@ def describe_start(
 ) -> dict[str, Any]:
     """Returns how a run was started, as JSON can hold it.
 
-    Where a part of it is in memory, such as images in a list, `data` is None: it cannot go on by
-    itself.
+    Where a part of it is in memory, such as images in a list, `in_memory` names it, and `data` is
+    None: it cannot go on by itself.
     """
     listed = others if isinstance(others, list | tuple) else [] if others is None else [others]
     start = [] if warm_start_from is None else [warm_start_from]
     given = [data, *start, *listed]
-    if labels is not None or not all(isinstance(part, str | os.PathLike) for part in given):
+    in_memory = [
+        name
+        for name, parts in (("data", [data]), ("others", listed), ("warm_start_from", start))
+        if not all(isinstance(part, str | os.PathLike) for part in parts)
+        or (name == "data" and labels is not None)
+    ]
+    if in_memory:
         paths: list[str | None] = [None] * (1 + len(start))
     else:
         paths = [os.path.abspath(part) for part in given]  # noqa: PTH100
     return {
         "data": paths[0],
+        "in_memory": in_memory,
         "columns": None if columns is None else dict(columns),
         "others": paths[1 + len(start) :] or None,
         "warm_start_from": paths[1] if start else None,
