@@ -7,16 +7,19 @@
 published PlanetaryImageClassifier. `MAPS` holds equirectangular maps, called earth.png and so on,
 whose licences must allow it. Nothing else is read: no photograph takes part.
 
-Every step leaves its result in the work folder and is skipped where it is there already; a training
-that was cut off goes on after its last epoch.
+Every step leaves its result in the work folder, with a mark that says what it was made from, and is
+skipped where it is done; a training that was cut off goes on after its last epoch, and one that is
+finished is not repeated. A work folder of other images, maps or numbers is refused.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +36,7 @@ from planetvision.augment.light import decode_srgb
 from planetvision.config import InputSpec
 from planetvision.data import read_image, read_labelled, split_catalog
 from planetvision.data.preparation import prepare_catalog
-from planetvision.files import write_atomically
+from planetvision.files import hash_file, write_atomically, write_json
 from planetvision.render import (
     BODIES,
     OTHER_BODIES,
@@ -42,6 +45,9 @@ from planetvision.render import (
 )
 from planetvision.runs import can_resume, resume_run, train_run
 from planetvision.runtime import derive_seed, seeded
+from planetvision.storage import is_model_folder
+
+Inputs = dict[str, object]
 
 SEED = 1
 SIZE = 224
@@ -64,46 +70,109 @@ def main() -> None:
     work: Path = arguments.work
     step = partial(run_step, work)
 
-    renders, others = work / "renders", work / "others"
-    step("renders", lambda: draw_renders(renders, arguments.maps))
-    step("other bodies", lambda: draw_other_bodies(others / "bodies", arguments.maps))
-    step("non-planets", lambda: draw_non_planets(others / "non_planets"))
-    step("views", lambda: draw_views(arguments.eyes, work))
-    step("table", lambda: write_table(work))
-    run = work / "run"
-    if can_resume(run):
-        trained = resume_run(run, progress=True)
-    else:
-        classifier = PlanetClassifier(
-            recipe=arguments.recipe,
-            novelty_score="drawn",
-            group_duplicates=False,
-            cache_gigabytes=6,
-            random_state=SEED,
-            progress=True,
-        )
-        trained = train_run(
-            classifier,
-            work / "table.csv",
-            run,
-            others=[others / "bodies", others / "non_planets"],
-            overwrite=True,
-        )
-    folder = trained.classifier.save(arguments.out, overwrite=True, half=True)
-    print(f"the released model: {folder}")
+    renders, others, run = work / "renders", work / "others", work / "run"
+    drawn = {"seed": SEED, "size": SIZE, "maps": fingerprint_folder(arguments.maps)}
+    inputs: dict[str, Inputs] = {
+        "renders": {**drawn, "a_body": RENDERS_PER_BODY, "bodies": list(BODIES)},
+        "other bodies": {**drawn, "a_body": OTHERS_PER_BODY, "bodies": list(OTHER_BODIES)},
+        "non-planets": {"seed": SEED, "size": SIZE, "count": NUM_NON_PLANETS},
+        "views": {
+            "seed": SEED,
+            "size": SIZE,
+            "eyes": fingerprint_folder(arguments.eyes),
+            "an_image": VIEWS_PER_IMAGE,
+        },
+    }
+    inputs["table"] = {
+        "renders": inputs["renders"],
+        "views": inputs["views"],
+        "val_every": VAL_EVERY,
+    }
+    classifier = PlanetClassifier(
+        recipe=arguments.recipe,
+        novelty_score="drawn",
+        group_duplicates=False,
+        cache_gigabytes=6,
+        random_state=SEED,
+        progress=True,
+    )
+    inputs["training"] = {
+        "table": inputs["table"],
+        "others": [inputs["other bodies"], inputs["non-planets"]],
+        "settings": classifier.to_settings(),
+    }
+    # All of them before the first is done: hours of drawing are no place to find out.
+    for name, made_from in inputs.items():
+        check_mark(work, name, made_from)
+
+    def train() -> None:
+        if can_resume(run):
+            resume_run(run, progress=True)
+        elif not is_model_folder(run / "model"):
+            train_run(
+                classifier,
+                work / "table.csv",
+                run,
+                others=[others / "bodies", others / "non_planets"],
+                overwrite=True,
+            )
+
+    for name, do in (
+        ("renders", lambda: draw_renders(renders, arguments.maps)),
+        ("other bodies", lambda: draw_other_bodies(others / "bodies", arguments.maps)),
+        ("non-planets", lambda: draw_non_planets(others / "non_planets")),
+        ("views", lambda: draw_views(arguments.eyes, work)),
+        ("table", lambda: write_table(work)),
+        ("training", train),
+    ):
+        step(name, do, inputs[name])
+    trained = PlanetClassifier.load(run / "model")
+    print(f"the released model: {trained.save(arguments.out, overwrite=True, half=True)}")
 
 
-def run_step(work: Path, name: str, do: object) -> None:
-    """Does a step whose mark is not there yet, and leaves the mark."""
-    assert callable(do)
-    mark = work / f".{name.replace(' ', '-')}"
-    if mark.exists():
+def run_step(work: Path, name: str, do: Callable[[], object], made_from: Inputs) -> None:
+    """Does a step whose mark does not say that it is done, and leaves the mark."""
+    if check_mark(work, name, made_from):
         print(f"{name}: done before")
         return
     work.mkdir(parents=True, exist_ok=True)
     print(f"{name} ...", flush=True)
+    mark = get_mark(work, name)
+    write_json(mark, {"made_from": made_from, "is_done": False})
     do()
-    mark.touch()
+    write_json(mark, {"made_from": made_from, "is_done": True})
+
+
+def check_mark(work: Path, name: str, made_from: Inputs) -> bool:
+    """Returns whether a step is done; ends where it was begun with other inputs."""
+    mark = get_mark(work, name)
+    if not mark.exists():
+        return False
+    try:
+        told = json.loads(mark.read_text(encoding="utf-8"))
+    except ValueError:  # the empty mark of an earlier version of this script
+        told = {"made_from": {}, "is_done": False}
+    before, now = told["made_from"], json.loads(json.dumps(made_from))  # JSON has lists for tuples
+    different = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if different:
+        raise SystemExit(
+            f"'{work}' holds '{name}' made from other inputs ({', '.join(different)}). Name "
+            "another folder by --work, or remove that one."
+        )
+    return bool(told["is_done"])
+
+
+def get_mark(work: Path, name: str) -> Path:
+    return work / f".{name.replace(' ', '-')}"
+
+
+def fingerprint_folder(folder: Path) -> str:
+    """Returns a hash of the names and the contents of all files in a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise SystemExit(f"There are no files in '{folder}'. Name a folder that holds some.")
+    lines = [f"{hash_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def draw_renders(folder: Path, maps: Path) -> None:
@@ -147,18 +216,18 @@ def draw_views(eyes: Path, work: Path) -> None:
     catalog = split_catalog(prepared.catalog, seed=SEED)
     transform = create_transform("celestial", spec)
     rows: list[dict[str, object]] = []
-    for source, label, split in zip(
-        catalog.sources, catalog.labels or (), catalog.splits or (), strict=True
-    ):
+    images = zip(catalog.sources, catalog.labels or (), catalog.splits or (), strict=True)
+    for index, (source, label, split) in enumerate(images):
         path = Path(str(source))
         rows.append({"path": str(path.absolute()), "label": label, "split": split})
         if split == "test":
             continue
         image = torch.from_numpy(read_image(path).copy()).permute(2, 0, 1)
         for number in range(VIEWS_PER_IMAGE):
-            with seeded(derive_seed("release", SEED, f"{label}/{path.stem}", number)):
+            with seeded(derive_seed("release", SEED, index, number)):
                 view = transform(image).permute(1, 2, 0).contiguous().numpy()
-            target = work / "views" / str(label) / f"{path.stem}_{number}.png"
+            # By number: mars.jpg and mars.png, or a/1.png and b/1.png, would be one.
+            target = work / "views" / str(label) / f"{index:05d}_{number}.png"
             save_png(view, target)
             rows.append({"path": str(target.absolute()), "label": label, "split": split})
     write_csv(rows, work / "eyes.csv")

@@ -1,0 +1,189 @@
+"""The script of the released model: what it does once, and when it refuses to go on."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from planetvision.classifier import PlanetClassifier
+
+SCRIPT = Path(__file__).parents[2] / "release" / "train.py"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script with next to nothing to draw."""
+    spec = importlib.util.spec_from_file_location("release_train", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    numbers = {
+        "SIZE": 32, "RENDERS_PER_BODY": 3, "OTHERS_PER_BODY": 1, "NUM_NON_PLANETS": 3,
+        "VIEWS_PER_IMAGE": 1, "VAL_EVERY": 2,
+    }  # fmt: skip
+    for name, value in numbers.items():
+        monkeypatch.setattr(module, name, value)
+    return module
+
+
+@pytest.fixture
+def folders(rendered_folder: Path, tmp_path: Path) -> dict[str, Path]:
+    """Renders of a simulator, some of which share a stem, and a map."""
+    eyes = Path(shutil.copytree(rendered_folder, tmp_path / "eyes"))
+    (eyes / "renders.csv").unlink()
+    for body in eyes.iterdir():
+        for path in sorted(body.iterdir())[:2]:
+            Image.open(path).save(body / f"same.{'png' if path.stem[-1] == '0' else 'bmp'}")
+            path.unlink()
+    (tmp_path / "maps").mkdir()
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (32, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "maps" / "mars.png")
+    return {name: tmp_path / name for name in ("eyes", "maps", "work", "out")}
+
+
+class Training:
+    """Stands in for the training: counts its calls, and leaves a model or is cut off."""
+
+    def __init__(self, model: PlanetClassifier) -> None:
+        self.model = model
+        self.tables: list[pd.DataFrame] = []
+        self.is_cut_off = False
+
+    def __call__(self, classifier: Any, data: Path, folder: Path, **options: Any) -> None:
+        self.tables.append(pd.read_csv(data))
+        if self.is_cut_off:
+            raise KeyboardInterrupt
+        self.model.save(folder / "model")
+
+
+@pytest.fixture
+def training(
+    script: ModuleType, trained: PlanetClassifier, monkeypatch: pytest.MonkeyPatch
+) -> Training:
+    stand_in = Training(trained)
+    monkeypatch.setattr(script, "train_run", stand_in)
+    return stand_in
+
+
+def start(
+    script: ModuleType, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, *more: str
+) -> None:
+    named = [f"--{name}={folders[name]}" for name in ("maps", "work", "out")]
+    monkeypatch.setattr(sys, "argv", ["train.py", str(folders["eyes"]), *named, *more])
+    script.main()
+
+
+def test_finished_training_is_not_repeated_and_its_model_is_written_again(
+    script: ModuleType,
+    folders: dict[str, Path],
+    training: Training,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    start(script, folders, monkeypatch)
+    shutil.rmtree(folders["out"])
+    capsys.readouterr()
+    start(script, folders, monkeypatch)
+    assert len(training.tables) == 1
+    told = capsys.readouterr().out
+    for name in ("renders", "other bodies", "non-planets", "views", "table", "training"):
+        assert f"{name}: done before" in told
+    loaded = PlanetClassifier.load(folders["out"])
+    assert loaded.classes_.tolist() == training.model.classes_.tolist()
+
+
+def test_step_that_is_cut_off_is_done_again(
+    script: ModuleType,
+    folders: dict[str, Path],
+    training: Training,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    training.is_cut_off = True
+    with pytest.raises(KeyboardInterrupt):
+        start(script, folders, monkeypatch)
+    training.is_cut_off = False
+    start(script, folders, monkeypatch)
+    assert len(training.tables) == 2
+    assert (folders["out"] / "config.json").is_file()
+
+
+def test_images_of_the_same_stem_have_views_of_their_own(
+    script: ModuleType,
+    folders: dict[str, Path],
+    training: Training,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start(script, folders, monkeypatch)
+    (table,) = training.tables
+    assert table["path"].is_unique
+    views = [path for path in table["path"] if Path(path).is_relative_to(folders["work"] / "views")]
+    assert len(views) == len(list((folders["work"] / "views").rglob("*.png")))
+    from_eyes = table[table["path"].str.startswith(str(folders["eyes"]))]
+    assert len(from_eyes) == 42
+    assert len(views) == (from_eyes["split"] != "test").sum()
+
+
+def change_map(script: ModuleType, folders: dict[str, Path]) -> None:
+    Image.new("RGB", (64, 32)).save(folders["maps"] / "mars.png")
+
+
+def change_eyes(script: ModuleType, folders: dict[str, Path]) -> None:
+    next(folders["eyes"].rglob("*.png")).unlink()
+
+
+def change_number(script: ModuleType, folders: dict[str, Path]) -> None:
+    script.NUM_NON_PLANETS = 4  # type: ignore[attr-defined]
+
+
+def change_mark(script: ModuleType, folders: dict[str, Path]) -> None:
+    (folders["work"] / ".table").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "what"),
+    [
+        (change_map, "renders", "maps"),
+        (change_eyes, "views", "eyes"),
+        (change_number, "non-planets", "count"),
+        (change_mark, "table", "renders, views, val_every"),
+    ],
+)
+def test_results_of_other_inputs_are_refused_before_anything_is_done(
+    change: Any,
+    name: str,
+    what: str,
+    script: ModuleType,
+    folders: dict[str, Path],
+    training: Training,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start(script, folders, monkeypatch)
+    shutil.rmtree(folders["out"])
+    change(script, folders)
+    with pytest.raises(
+        SystemExit, match=rf"holds '{name}' made from other inputs \({what}\)\. Name"
+    ):
+        start(script, folders, monkeypatch)
+    assert not folders["out"].exists()
+
+
+def test_results_of_another_recipe_are_refused(
+    script: ModuleType,
+    folders: dict[str, Path],
+    training: Training,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start(script, folders, monkeypatch)
+    with pytest.raises(SystemExit, match=r"holds 'training' made from other inputs \(settings\)"):
+        start(script, folders, monkeypatch, "--recipe", "probe")
