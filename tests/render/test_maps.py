@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from planetvision.errors import DataError, SettingsError
-from planetvision.render import Camera, render_body, render_dataset
+from planetvision.render import BODIES, OTHER_BODIES, Camera, render_body, render_dataset
+from planetvision.render.bodies import get_body
 from planetvision.render.maps import get_maps, load_map
+from planetvision.render.surfaces import get_surface
 
 
 def save_map(path: Path, width: int = 64, height: int = 32) -> Path:
@@ -136,3 +138,29 @@ def test_earth_map_gets_clouds(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "earth.png")
     rendered = render_body("earth", image_size=96, seed=2, phase_angle_degrees=10, maps=tmp_path)
     assert (rendered.image[rendered.mask].min(axis=1) > 120).mean() > 0.05
+
+
+def test_maps_change_no_other_part_of_a_scene(tmp_path: Path) -> None:
+    save_map(tmp_path / "mars.png")
+    shown = 0
+    for seed in range(60):
+        without = dict(render_body("mars", image_size=16, seed=seed, look="photo").parameters)
+        with_map = dict(
+            render_body("mars", image_size=16, seed=seed, look="photo", maps=tmp_path).parameters
+        )
+        without.pop("map")
+        shown += with_map.pop("map") == "mars.png"
+        assert with_map == without, seed
+    assert shown > 20
+
+
+def test_fine_tones_of_a_map_are_slopes_where_the_body_says_so() -> None:
+    with_slopes = {name for name in (*BODIES, *OTHER_BODIES) if get_body(name).map_relief_radii}
+    assert with_slopes == {"moon", "mercury", "ganymede", "callisto", "ceres", "rhea"}
+
+
+@pytest.mark.parametrize(("name", "has_slopes"), [("moon", True), ("rhea", True), ("mars", False)])
+def test_map_has_details_where_it_has_slopes(tmp_path: Path, name: str, has_slopes: bool) -> None:
+    file = save_map(tmp_path / f"{name}.png")
+    surface = get_surface(name, 0, 96, map_file=file)[0]
+    assert (surface.details is not None) is has_slopes

@@ -109,3 +109,56 @@ def test_unknown_look_suggests_the_nearest() -> None:
         match=r"Unknown look 'foto'\. Did you mean 'photo'\? Known: clean, photo\.",
     ):
         render_body("mars", image_size=32, look="foto")
+
+
+def test_picture_through_one_filter_is_gray_all_over() -> None:
+    """Moons, skies, eclipses and white balance too; a JPEG file keeps gray to a level or two."""
+    kinds = set()
+    for name in ("moon", "jupiter", "uranus"):
+        for seed in range(260):
+            rendered = render_body(name, image_size=32, seed=seed, look="photo")
+            it = rendered.parameters
+            if it["is_monochrome"]:
+                assert np.ptp(rendered.image.astype(int), axis=-1).max() <= 2, (name, seed)
+                kinds |= {str(it["background"]), *(["moons"] if it["num_moons"] else [])}
+                kinds |= {"eclipse"} if it["is_eclipsed"] else set()
+    assert kinds >= {"daylight", "glow", "gradient", "plain", "stars", "page", "moons", "eclipse"}
+
+
+def test_moon_is_eclipsed_only_while_it_is_full() -> None:
+    eclipsed = []
+    for seed in range(200):
+        free = render_body("moon", image_size=16, seed=seed, look="photo").parameters
+        if free["is_eclipsed"]:
+            eclipsed.append(seed)
+            assert float(free["phase_angle_degrees"]) <= 1.5
+    assert len(eclipsed) > 6
+    for phase, expected in ((1.0, True), (40.0, False)):
+        given = render_body(
+            "moon", image_size=16, seed=eclipsed[0], look="photo", phase_angle_degrees=phase
+        )
+        assert given.parameters["is_eclipsed"] is expected
+
+
+def test_sun_has_no_moons_and_giants_do() -> None:
+    counts = {
+        name: sum(
+            bool(render_body(name, image_size=16, seed=seed, look="photo").parameters["num_moons"])
+            for seed in range(150)
+        )
+        for name in ("sun", "jupiter", "mars")
+    }
+    assert counts["sun"] == 0
+    assert counts["jupiter"] > 20
+    assert 0 < counts["mars"] < 25
+
+
+@pytest.mark.parametrize("name", ["moon", "mars", "saturn"])
+def test_what_is_given_leaves_the_rest_even_where_a_scene_is_drawn_again(name: str) -> None:
+    keys = ("variant", "background", "filters", "jpeg_quality", "num_moons", "blur_pixels")
+    for seed in range(120):
+        free = render_body(name, image_size=16, seed=seed, look="photo").parameters
+        given = render_body(
+            name, image_size=16, seed=seed, look="photo", phase_angle_degrees=179
+        ).parameters
+        assert [given[key] for key in keys] == [free[key] for key in keys], seed

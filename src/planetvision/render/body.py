@@ -21,6 +21,8 @@ class Ring:
         outer_radius_km: The outer edge, from the planet's centre.
         optical_depth: The optical depth seen along the plane's normal.
         brightness: The reflected light of an opaque stretch, relative to the brightest ring.
+        depth_trend: What the optical depth is multiplied by at the inner and at the outer edge.
+        inner_dimming: How much darker it is at the inner edge, in [0, 1].
     """
 
     name: str
@@ -28,6 +30,8 @@ class Ring:
     outer_radius_km: float
     optical_depth: float
     brightness: float
+    depth_trend: tuple[float, float] = (1.0, 1.0)
+    inner_dimming: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +84,16 @@ class Body:
         rings: The rings, from the inside out.
         has_faint_rings: Whether the rings show only beside a planet that methane darkens: they are
             no part of its outline then.
+        earth_phase_degrees: The largest phase angle of pictures that are drawn as from the Earth.
+        libration_degrees: How far the middle of its face strays from the prime meridian in pictures
+            from the Earth, or None where it turns under the observer.
+        umbra_size_radii: The radius of the shadow that may fall on it while it is full, or None.
+        moon_share: The share of pictures with moons beside or before it.
+        day_share: The share of pictures before a daylight sky.
+        has_seas: Whether the Sun is mirrored where its surface has gloss.
+        has_clouds_on_maps: Whether clouds are painted over a map, which shows none.
+        map_relief_radii: The height that fine bright and dark of a map stand for; 0 where they are
+            no slopes.
     """
 
     name: str
@@ -97,6 +111,14 @@ class Body:
     haze: Haze | None = None
     rings: tuple[Ring, ...] = ()
     has_faint_rings: bool = False
+    earth_phase_degrees: float = 12.0
+    libration_degrees: float | None = None
+    umbra_size_radii: float | None = None
+    moon_share: float = 0.06
+    day_share: float = 0.0
+    has_seas: bool = False
+    has_clouds_on_maps: bool = False
+    map_relief_radii: float = 0.0
 
     @property
     def flattening(self) -> float:

@@ -10,7 +10,8 @@ __all__ = ["PLANETS"]
 # for Saturn's Rings and Inner Satellites", https://pds-rings.seti.org/saturn/saturn_tables.html
 # A ring and the depth of the Cassini division: NASA NSSDCA, "Saturnian Rings Fact Sheet",
 # https://nssdc.gsfc.nasa.gov/planetary/factsheet/satringfact.html
-# One optical depth a ring, from within the published range, and the brightness are our choice.
+# One optical depth a ring, from within the published range, and the brightness are our choice; so
+# are the trends: the C ring and the inner B ring grow denser outwards, the A ring thinner.
 _SATURN_RINGS = (
     Ring(
         name="c",
@@ -18,6 +19,7 @@ _SATURN_RINGS = (
         outer_radius_km=91_975,
         optical_depth=0.12,
         brightness=0.32,
+        depth_trend=(0.55, 1.45),
     ),
     Ring(
         name="b",
@@ -25,6 +27,8 @@ _SATURN_RINGS = (
         outer_radius_km=117_570,
         optical_depth=1.8,
         brightness=1.0,
+        depth_trend=(0.6, 1.15),
+        inner_dimming=0.2,
     ),
     Ring(
         name="cassini_division",
@@ -39,6 +43,7 @@ _SATURN_RINGS = (
         outer_radius_km=136_775,
         optical_depth=0.6,
         brightness=0.75,
+        depth_trend=(1.2, 0.8),
     ),
 )
 
@@ -94,6 +99,9 @@ PLANETS = (
         obliquity_degrees=23.44,
         sub_observer_latitude_degrees=35.0,
         geometric_albedo=0.434,
+        earth_phase_degrees=40.0,
+        has_seas=True,
+        has_clouds_on_maps=True,
         minnaert_exponent=0.95,
         terminator_softness=0.08,
         colours={
@@ -131,6 +139,7 @@ PLANETS = (
         obliquity_degrees=3.13,
         sub_observer_latitude_degrees=14.0,
         geometric_albedo=0.538,
+        moon_share=0.25,
         minnaert_exponent=0.92,
         band_exponents=(0.95, 0.9, 0.65),
         colours={
@@ -161,6 +170,7 @@ PLANETS = (
         obliquity_degrees=25.19,
         sub_observer_latitude_degrees=28.0,
         geometric_albedo=0.170,
+        earth_phase_degrees=40.0,
         minnaert_exponent=0.8,
         terminator_softness=0.04,
         colours={
@@ -194,6 +204,14 @@ PLANETS = (
         # NSSDCA, "Moon Fact Sheet", https://nssdc.gsfc.nasa.gov/planetary/factsheet/moonfact.html
         sub_observer_latitude_degrees=6.68,
         geometric_albedo=0.12,
+        earth_phase_degrees=40.0,
+        # The libration in longitude stays under 8 degrees: NASA NSSDCA, as above.
+        libration_degrees=7.5,
+        # At the Moon's distance the umbra is about 2.7 times as wide as the Moon: Espenak & Meeus,
+        # "Five Millennium Canon of Lunar Eclipses", NASA/TP-2009-214172.
+        umbra_size_radii=2.7,
+        day_share=0.12,
+        map_relief_radii=0.03,
         shading="lommel_seeliger",
         terminator_softness=0.01,
         colours={
@@ -214,6 +232,7 @@ PLANETS = (
         obliquity_degrees=28.32,
         sub_observer_latitude_degrees=35.0,
         geometric_albedo=0.442,
+        moon_share=0.25,
         minnaert_exponent=0.9,
         band_exponents=(0.85, 0.75, 0.4),
         colours={
@@ -238,6 +257,7 @@ PLANETS = (
         obliquity_degrees=26.73,
         sub_observer_latitude_degrees=27.0,
         geometric_albedo=0.499,
+        moon_share=0.25,
         minnaert_exponent=0.95,
         band_exponents=(0.9, 0.9, 0.6),
         colours={
@@ -264,6 +284,7 @@ PLANETS = (
         obliquity_degrees=82.23,
         sub_observer_latitude_degrees=75.0,
         geometric_albedo=0.488,
+        moon_share=0.25,
         minnaert_exponent=0.9,
         band_exponents=(0.85, 0.8, 0.5),
         colours={

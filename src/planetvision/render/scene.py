@@ -24,6 +24,10 @@ FILTERS = ("red", "green", "blue", "ultraviolet", "infrared", "methane")
 """What a channel of a picture may show: those of the eye, then those of `Body.bands`."""
 
 _NATURAL = (0, 1, 2)
+# What a thing whose colour is known to the eye alone shows in each of `FILTERS`.
+_NEAREST_COLOURS = (0, 1, 2, 2, 0, 0)
+# The Earth's shadow lies opposite the Sun: a Moon within it is full to about this angle.
+_MAX_ECLIPSE_PHASE_DEGREES = 1.5
 _CLEAN_BACKGROUNDS = {"black": 0.4, "stars": 0.4, "gradient": 0.2}
 _PHOTO_BACKGROUNDS = {
     "black": 0.56,
@@ -89,7 +93,7 @@ class Scene:
         contrast: What differences from the mean colour are multiplied by.
         shading_shift: What is added to Minnaert's exponent.
         haze_depth: What is added to how much of the ground its air hides, if it has any.
-        eclipse: A shadow on it, or None.
+        eclipse: A shadow on it, or None; only near phase 0.
         moons: Small bodies in the picture.
         background: One of `augment.backgrounds.BACKGROUNDS`.
         is_metered: Whether the exposure follows the light of this picture; else it is the body's.
@@ -116,6 +120,12 @@ class Scene:
     instrument: Instrument
 
     @property
+    def nearest_colours(self) -> tuple[int, int, int]:
+        """Which of red, green and blue each channel shows of a thing that has no other bands."""
+        first, second, third = (_NEAREST_COLOURS[index] for index in self.filters)
+        return first, second, third
+
+    @property
     def shows_rings(self) -> bool:
         """Whether the body's rings are in the picture."""
         is_dark = min(self.filters) >= FILTERS.index("infrared")
@@ -134,7 +144,9 @@ def draw_scene(
 ) -> Scene:
     """Returns a scene with chance deciding what is not given.
 
-    What is given changes only itself: all else stays as the generator would have drawn it.
+    What is given changes itself and what follows from it: the latitude of the Sun has to allow the
+    phase angle, and only a full Moon is eclipsed. All else stays as the generator would have drawn
+    it.
 
     Args:
         body: The body.
@@ -169,8 +181,7 @@ def _draw_clean(
     if has_rings:
         solar = math.copysign(max(abs(solar), 3.0), latitude)
     sun, solar = find_sun(phase, latitude, solar, east=bool(rng.integers(2)))
-    # The Moon keeps one face to the Earth but for its libration in longitude, under 8 degrees.
-    longitude_range = 7.5 if body.name == "moon" else 180.0
+    longitude_range = 180.0 if body.libration_degrees is None else body.libration_degrees
     longitude = float(rng.uniform(-longitude_range, longitude_range))
     position_angle = _draw_position_angle(rng, any_share=0.25)
     smallest = 0.3 if has_rings else 0.2
@@ -221,10 +232,16 @@ def _draw_photo(
 ) -> Scene:
     """A picture as archives hold them: any distance, part, light, filter, camera and file."""
     # From the Earth the outer planets are always nearly full; spacecraft see every phase.
-    far = 12.0 if body.name not in ("moon", "mars", "mercury", "venus", "earth") else 40.0
     from_earth = rng.uniform() < 0.5
-    drawn_phase = float(rng.uniform(0, far) if from_earth else 160 * rng.beta(1.3, 1.9))
+    drawn_phase = float(
+        rng.uniform(0, body.earth_phase_degrees) if from_earth else 160 * rng.beta(1.3, 1.9)
+    )
+    eclipse = _draw_eclipse(body, rng)
+    if eclipse is not None:
+        drawn_phase = float(rng.uniform(0, _MAX_ECLIPSE_PHASE_DEGREES))
     phase = drawn_phase if phase_angle_degrees is None else phase_angle_degrees
+    if phase > _MAX_ECLIPSE_PHASE_DEGREES:
+        eclipse = None
     latitude = float(rng.uniform(-1, 1)) * body.sub_observer_latitude_degrees
     if rng.uniform() < 0.12:
         latitude = math.degrees(math.asin(rng.uniform(-1, 1)))
@@ -235,8 +252,8 @@ def _draw_photo(
         solar = math.copysign(max(abs(solar), 2.0), latitude)
     sun, solar = find_sun(phase, latitude, solar, east=bool(rng.integers(2)))
     longitude = float(rng.uniform(-180, 180))
-    if body.name == "moon" and rng.uniform() < 0.75:
-        longitude = float(rng.uniform(-7.5, 7.5))
+    if body.libration_degrees is not None and rng.uniform() < 0.75:
+        longitude = float(rng.uniform(-body.libration_degrees, body.libration_degrees))
     position_angle = _draw_position_angle(rng, any_share=0.5)
     if rng.uniform() < 0.7:
         reach = 0.49 * math.exp(rng.uniform(math.log(0.1), 0))
@@ -257,7 +274,8 @@ def _draw_photo(
         distance_radii=distance,
     )
     filters = _draw_filters(rng)
-    has_map = body.name in maps and max(filters) <= max(_NATURAL) and rng.uniform() < 0.65
+    # Drawn with or without maps: with them a seed shows the same scene.
+    wants_map = rng.uniform() < 0.65 and max(filters) <= max(_NATURAL)
     return Scene(
         body=body,
         image_size=image_size,
@@ -267,16 +285,16 @@ def _draw_photo(
         sub_solar_latitude_degrees=solar,
         sub_observer_longitude_degrees=camera.pick_longitude(longitude),
         variant=int(rng.integers(NUM_VARIANTS)),
-        map_file=maps[body.name] if has_map else None,
+        map_file=maps.get(body.name) if wants_map else None,
         filters=filters,
         contrast=math.exp(rng.normal(0, 0.25)),
         shading_shift=float(rng.normal(0, 0.08)),
         haze_depth=float(rng.uniform(0, 0.35)) if rng.uniform() < 0.6 else 0.0,
-        eclipse=_draw_eclipse(rng) if body.name == "moon" and rng.uniform() < 0.08 else None,
+        eclipse=eclipse,
         moons=_draw_moons(body, rng),
         background=_draw_background(body, rng),
         is_metered=True,
-        instrument=_draw_camera(rng, image_size),
+        instrument=_draw_camera(rng, image_size, is_single=len(set(filters)) == 1),
     )
 
 
@@ -288,12 +306,13 @@ def _draw_position_angle(rng: np.random.Generator, *, any_share: float) -> float
 
 def _draw_background(body: Body, rng: np.random.Generator) -> str:
     kind = str(rng.choice(list(_PHOTO_BACKGROUNDS), p=list(_PHOTO_BACKGROUNDS.values())))
-    # Only the Moon is seen well by day.
-    return "daylight" if body.name == "moon" and rng.uniform() < 0.12 else kind
+    return "daylight" if rng.uniform() < body.day_share else kind
 
 
-def _draw_camera(rng: np.random.Generator, image_size: int) -> Instrument:
+def _draw_camera(rng: np.random.Generator, image_size: int, *, is_single: bool) -> Instrument:
     instrument = draw_instrument(rng, image_size=image_size)
+    if is_single:
+        instrument = instrument.to_monochrome()
     # The meter has set the exposure; what is drawn is how far it was off.
     return dataclasses.replace(instrument, exposure=math.exp(rng.normal(-0.05, 0.3)))
 
@@ -316,8 +335,8 @@ def _draw_filters(rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def _draw_moons(body: Body, rng: np.random.Generator) -> tuple[Moon, ...]:
-    """Moons beside or before a giant, or another body near one that has few."""
-    if rng.uniform() > (0.25 if body.equatorial_radius_km > 20_000 else 0.06):
+    """Moons beside or before the body, of any tone."""
+    if rng.uniform() >= body.moon_share:
         return ()
     moons = []
     for _ in range(int(rng.integers(1, 4))):
@@ -335,15 +354,15 @@ def _draw_moons(body: Body, rng: np.random.Generator) -> tuple[Moon, ...]:
     return tuple(moons)
 
 
-def _draw_eclipse(rng: np.random.Generator) -> Eclipse:
-    # At the Moon's distance the umbra is about 2.7 times as wide as the Moon: Espenak & Meeus,
-    # "Five Millennium Canon of Lunar Eclipses", NASA/TP-2009-214172.
+def _draw_eclipse(body: Body, rng: np.random.Generator) -> Eclipse | None:
+    if body.umbra_size_radii is None or rng.uniform() >= 0.08:
+        return None
     distance, angle = float(rng.uniform(0, 2.6)), float(rng.uniform(0, 2 * math.pi))
     depth = math.exp(rng.uniform(math.log(0.01), math.log(0.2)))
     return Eclipse(
         across_radii=distance * math.cos(angle),
         along_radii=distance * math.sin(angle),
-        size_radii=2.7,
+        size_radii=body.umbra_size_radii,
         colour=(
             depth,
             depth * float(rng.uniform(0.15, 0.45)),

@@ -145,17 +145,17 @@ def _pad(picture: Floats) -> Floats:
 
 def _read_paint(sphere: Sphere, body: Body, file: Path) -> Paint:
     colour = load_map(file, sphere.height)
-    if body.name == "earth":
+    if body.has_clouds_on_maps:
         return terrestrial.cover_earth(sphere, body, colour)
-    if body.shading != "lommel_seeliger":
+    if not body.map_relief_radii:
         return Paint(colour)
     # A photographic map holds no heights. Fine bright and dark stand for slopes, so that the
-    # terminator is not smooth; the factor is our choice.
+    # terminator is not smooth.
     import cv2
 
     brightness = colour.mean(axis=-1)
     coarse = cv2.GaussianBlur(brightness, (0, 0), sphere.height / 60)
-    return Paint(colour, elevation=np.float32(0.03) * (brightness - coarse))
+    return Paint(colour, elevation=np.float32(body.map_relief_radii) * (brightness - coarse))
 
 
 def _find_details(sphere: Sphere, paint: Paint) -> Floats | None:
