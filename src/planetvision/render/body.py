@@ -46,6 +46,10 @@ class Haze:
         limb_depth: How much more it hides at the limb.
         glow: The colour of the air above the limb.
         strength: The brightness of the glow where the Sun stands overhead.
+        veil_bands: The colour of the air before the disc in the bands of `Body.bands`.
+        glow_bands: The colour of the air above the limb in them.
+        band_depths: What its depth is multiplied by in red, green and blue, then in those bands:
+            air and fine haze hide more the shorter the wave, dust much the same at any.
     """
 
     veil: Rgb
@@ -53,6 +57,9 @@ class Haze:
     limb_depth: float
     glow: Rgb
     strength: float
+    veil_bands: Rgb
+    glow_bands: Rgb
+    band_depths: tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -302,8 +302,10 @@ def _veil(scene: Scene, light: Floats, globe: Globe, haze: Haze, sunlight: Float
     """Returns the light of the ground behind the air, which is lit itself."""
     # The path through the air grows as the line of sight slants.
     depth = haze.nadir_depth + scene.haze_depth + haze.limb_depth * (1 - globe.emission) ** 3
-    glow = _get_colour(scene, haze.veil) * sunlight[..., None] ** 0.8
-    return np.asarray(light + (glow - light) * np.minimum(depth, 1)[..., None], np.float32)
+    by_filter = np.array([haze.band_depths[index] for index in scene.filters], np.float32)
+    hidden = np.minimum(depth[..., None] * by_filter, 1)
+    glow = _get_colour(scene, haze.veil, haze.veil_bands) * sunlight[..., None] ** 0.8
+    return np.asarray(light + (glow - light) * hidden, np.float32)
 
 
 def _glow(scene: Scene, globe: Globe, haze: Haze) -> Floats:
@@ -311,7 +313,8 @@ def _glow(scene: Scene, globe: Globe, haze: Haze) -> Floats:
     thickness = max(0.012 * scene.view.radius_pixels, 0.6)
     lit = np.clip(globe.normal @ scene.sun + 0.1, 0, 1)
     fade = haze.strength * lit * np.exp(-np.maximum(globe.outside_pixels, 0) / thickness)
-    return np.asarray(fade[..., None] * _get_colour(scene, haze.glow), np.float32)
+    colour = _get_colour(scene, haze.glow, haze.glow_bands)
+    return np.asarray(fade[..., None] * colour, np.float32)
 
 
 def _shade_eclipse(scene: Scene, globe: Globe, eclipse: Eclipse) -> Floats:

@@ -43,6 +43,9 @@ OTHERS = (
             limb_depth=0.35,
             glow=(250, 240, 214),
             strength=0.25,
+            veil_bands=(186, 244, 240),
+            glow_bands=(190, 244, 240),
+            band_depths=(1.0, 1.0, 1.2, 1.5, 1.0, 1.0),
         ),
     ),
     Body(
@@ -72,6 +75,9 @@ OTHERS = (
             limb_depth=0.08,
             glow=(120, 160, 220),
             strength=0.1,
+            veil_bands=(232, 140, 80),
+            glow_bands=(232, 110, 60),
+            band_depths=(0.8, 1.0, 1.4, 2.0, 0.6, 0.4),
         ),
     ),
     Body(
@@ -152,6 +158,9 @@ OTHERS = (
             limb_depth=0.4,
             glow=(150, 130, 200),
             strength=0.3,
+            veil_bands=(92, 204, 158),
+            glow_bands=(230, 120, 90),
+            band_depths=(0.9, 1.0, 1.3, 1.7, 0.5, 0.7),
         ),
     ),
     Body(

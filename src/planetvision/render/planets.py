@@ -130,6 +130,9 @@ PLANETS = (
             limb_depth=0.6,
             glow=(96, 160, 255),
             strength=0.5,
+            veil_bands=(236, 96, 40),
+            glow_bands=(255, 84, 30),
+            band_depths=(0.7, 1.0, 1.4, 2.6, 0.5, 0.3),
         ),
     ),
     Body(
@@ -193,6 +196,9 @@ PLANETS = (
             limb_depth=0.3,
             glow=(206, 176, 168),
             strength=0.12,
+            veil_bands=(204, 196, 188),
+            glow_bands=(190, 176, 168),
+            band_depths=(0.8, 1.0, 1.4, 1.8, 0.7, 0.6),
         ),
     ),
     Body(
