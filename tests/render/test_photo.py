@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from planetvision.errors import UnknownNameError
-from planetvision.render import BODIES, OTHER_BODIES, render_body
-from planetvision.render.scene import FILTERS, LOOKS
+from planetvision.render import BODIES, OTHER_BODIES, Camera, render_body
+from planetvision.render.bodies import get_body
+from planetvision.render.lighting import paint_scene
+from planetvision.render.scene import FILTERS, LOOKS, draw_scene
 
 SIZE = 48
 SEEDS = range(120)
@@ -162,3 +166,42 @@ def test_what_is_given_leaves_the_rest_even_where_a_scene_is_drawn_again(name: s
             name, image_size=16, seed=seed, look="photo", phase_angle_degrees=179
         ).parameters
         assert [given[key] for key in keys] == [free[key] for key in keys], seed
+
+
+@pytest.mark.parametrize("name", ["uranus", "neptune"])
+def test_faint_rings_stand_out_in_the_methane_band_and_not_in_natural_colour(name: str) -> None:
+    scene = draw_scene(
+        get_body(name),
+        np.random.default_rng(1),
+        image_size=96,
+        look="clean",
+        phase_angle_degrees=2,
+        camera=Camera(distance_radii=40, field_of_view_degrees=9, sub_observer_latitude_degrees=60),
+    )
+    sky = np.zeros((96, 96, 3), np.float32)
+    methane = FILTERS.index("methane")
+    natural = paint_scene(sky, scene)
+    infrared = paint_scene(
+        sky, dataclasses.replace(scene, filters=(methane,) * 3, is_metered=True, ring_gain=4.0)
+    )
+    center = (scene.view.center_row_pixels, scene.view.center_column_pixels)
+    rows, columns = np.mgrid[:96, :96]
+    far = np.hypot(rows - center[0], columns - center[1]) > 1.3 * scene.view.radius_pixels
+    assert natural.light[far].max() == 0
+    assert infrared.light[far].max() > 0.02
+    np.testing.assert_array_equal(natural.mask, infrared.mask)
+
+
+def test_balance_brings_the_channels_of_false_colour_to_one_level() -> None:
+    scene = draw_scene(get_body("uranus"), np.random.default_rng(1), image_size=48, look="clean")
+    filters = (FILTERS.index("methane"), FILTERS.index("infrared"), 1)
+    spread = []
+    for balance in (0.0, 1.0):
+        painted = paint_scene(
+            np.zeros((48, 48, 3), np.float32),
+            dataclasses.replace(scene, filters=filters, is_metered=True, balance=balance),
+        )
+        high = np.quantile(painted.light[painted.mask], 0.9, axis=0)
+        spread.append(high.max() / high.min())
+    assert spread[0] > 3
+    assert spread[1] == pytest.approx(1, abs=0.05)

@@ -91,6 +91,10 @@ class Body:
         rings: The rings, from the inside out.
         has_faint_rings: Whether the rings show only beside a planet that methane darkens: they are
             no part of its outline then.
+        filter_shares: The shares of pictures under `photo` in natural colour, through one filter,
+            in false colour of the infrared, and with a neighbouring band for one of the colours.
+        single_shares: Of the pictures through one filter, the shares of red, green and blue, then
+            of `bands`.
         earth_phase_degrees: The largest phase angle of pictures that are drawn as from the Earth.
         libration_degrees: How far the middle of its face strays from the prime meridian in pictures
             from the Earth, or None where it turns under the observer.
@@ -118,6 +122,15 @@ class Body:
     haze: Haze | None = None
     rings: tuple[Ring, ...] = ()
     has_faint_rings: bool = False
+    filter_shares: tuple[float, float, float, float] = (0.68, 0.18, 0.07, 0.07)
+    single_shares: tuple[float, float, float, float, float, float] = (
+        0.2,
+        0.1,
+        0.1,
+        0.1,
+        0.25,
+        0.25,
+    )
     earth_phase_degrees: float = 12.0
     libration_degrees: float | None = None
     umbra_size_radii: float | None = None
@@ -135,6 +148,11 @@ class Body:
     @property
     def extent(self) -> float:
         """The outermost radius, rings included unless they are faint, in equatorial radii."""
-        if not self.rings or self.has_faint_rings:
+        return 1.0 if self.has_faint_rings else self.ring_extent
+
+    @property
+    def ring_extent(self) -> float:
+        """The outer radius of the outermost ring in equatorial radii, or 1 without rings."""
+        if not self.rings:
             return 1.0
         return max(ring.outer_radius_km for ring in self.rings) / self.equatorial_radius_km

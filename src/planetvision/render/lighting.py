@@ -86,7 +86,7 @@ def paint_scene(background: Floats, scene: Scene) -> Painted:
 
     if not is_in_front(scene.background):
         picture[window] *= (1 - veiled)[..., None]
-    picture[window] += part * np.float32(gain)
+    picture[window] += part * gain
     inside = globe.coverage >= 0.5
     if rings is not None and not body.has_faint_rings:
         inside |= rings.whole
@@ -120,8 +120,7 @@ def estimate_lit_share(scene: Scene) -> float:
 def _find_pixels(scene: Scene) -> _Pixels | None:
     """Returns the window of body, rings, air and moons, or None where none of it is in sight."""
     view, size = scene.view, scene.image_size
-    extent = max((ring.outer_radius_km for ring in scene.body.rings), default=0.0)
-    extent = extent / scene.body.equatorial_radius_km if scene.shows_rings else 1.0
+    extent = scene.body.ring_extent if scene.shows_rings else 1.0
     half_height, half_width = view.half_sizes(extent)
     # Air above the limb reaches a little beyond the disc, and moons as far as they stand.
     reach = max(
@@ -158,8 +157,18 @@ def _exposure_of(body: Body) -> float:
     return float((body.geometric_albedo / 0.5) ** 0.25)
 
 
-def _meter(scene: Scene, light: Floats, coverage: Floats, rings: _Rings | None) -> float:
-    """Returns what the light is multiplied by before it reaches the camera."""
+def _meter(scene: Scene, light: Floats, coverage: Floats, rings: _Rings | None) -> Floats:
+    """Returns what the light is multiplied by before it reaches the camera, by channel."""
+    gain = np.float32(_meter_all(scene, light, coverage, rings))
+    if not scene.balance:
+        return np.full(3, gain, np.float32)
+    seen = light[coverage > 0.5]
+    levels = np.quantile(seen, 0.9, axis=0) if seen.size else np.ones(3)
+    levels = np.maximum(levels, 1e-4 + 0.02 * levels.max())
+    return np.asarray(gain * (levels.max() / levels) ** scene.balance, np.float32)
+
+
+def _meter_all(scene: Scene, light: Floats, coverage: Floats, rings: _Rings | None) -> float:
     if not scene.is_metered:
         return _exposure_of(scene.body)
     brightness = light.max(axis=-1)
@@ -358,7 +367,8 @@ def _light_rings(scene: Scene, plane: RingPlane, profile: RingProfile) -> _Rings
     seen *= 0.45 + 0.55 * max(0.0, math.cos(math.radians(scene.phase_angle_degrees) / 2)) ** 2
     strength = reflected / np.maximum(opacity, 1e-4) * view.shade_rings(plane, sun) * seen
     colour = _get_colour(scene, body.colours["ring"], body.bands["ring"])
-    light = strength[..., None] * colour * np.float32(0.95)
+    gain = 0.95 * (scene.ring_gain if body.has_faint_rings else 1.0)
+    light = strength[..., None] * colour * np.float32(gain)
     whole = profile.average(np.ones_like(profile.radius), plane.radius, plane.span) >= 0.5
     return _Rings(np.asarray(light, np.float32), opacity, plane.near, whole)
 

@@ -26,6 +26,8 @@ FILTERS = ("red", "green", "blue", "ultraviolet", "infrared", "methane")
 _NATURAL = (0, 1, 2)
 # What a thing whose colour is known to the eye alone shows in each of `FILTERS`.
 _NEAREST_COLOURS = (0, 1, 2, 2, 0, 0)
+# From within the rings, or from just beyond them, they fill the sky: faint ones are left out there.
+_FAINT_RING_CLEARANCE = 1.1
 # The Earth's shadow lies opposite the Sun: a Moon within it is full to about this angle.
 _MAX_ECLIPSE_PHASE_DEGREES = 1.5
 _CLEAN_BACKGROUNDS = {"black": 0.4, "stars": 0.4, "gradient": 0.2}
@@ -90,6 +92,9 @@ class Scene:
         variant: Which face of the painted surface it has.
         map_file: The map that it has instead, or None.
         filters: What red, green and blue of the picture show, as indices into `FILTERS`.
+        balance: How far each channel is exposed by itself, in [0, 1], as false colour often is.
+        ring_gain: What the light of faint rings is multiplied by: at longer waves than are drawn
+            here they are the brighter beside the planet.
         contrast: What differences from the mean colour are multiplied by.
         shading_shift: What is added to Minnaert's exponent.
         haze_depth: What is added to how much of the ground its air hides, if it has any.
@@ -110,6 +115,8 @@ class Scene:
     variant: int
     map_file: Path | None = None
     filters: tuple[int, int, int] = _NATURAL
+    balance: float = 0.0
+    ring_gain: float = 1.0
     contrast: float = 1.0
     shading_shift: float = 0.0
     haze_depth: float = 0.0
@@ -127,9 +134,17 @@ class Scene:
 
     @property
     def shows_rings(self) -> bool:
-        """Whether the body's rings are in the picture."""
-        is_dark = min(self.filters) >= FILTERS.index("infrared")
-        return bool(self.body.rings) and (is_dark or not self.body.has_faint_rings)
+        """Whether the body's rings are in the picture; faint ones only from beyond them."""
+        if not self.body.has_faint_rings:
+            return bool(self.body.rings)
+        return _shows_faint_rings(self.filters) and self.view.distance_radii > (
+            _FAINT_RING_CLEARANCE * self.body.ring_extent
+        )
+
+
+def _shows_faint_rings(filters: tuple[int, int, int]) -> bool:
+    """Whether they stand out: in methane's band, or where all that is seen is infrared."""
+    return FILTERS.index("methane") in filters or min(filters) >= FILTERS.index("infrared")
 
 
 def draw_scene(
@@ -262,7 +277,14 @@ def _draw_photo(
         # A close-up, or a body that is partly out of the frame.
         reach = 0.49 * math.exp(rng.uniform(0, math.log(2.8)))
         shift = (float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.8, 0.8)))
-    near = body.extent + math.exp(rng.uniform(0, 3))
+    filters = _draw_filters(body, rng)
+    # Pictures that show faint rings mostly have room for them.
+    has_room = rng.uniform() < 0.75
+    extent = body.extent
+    if body.has_faint_rings and has_room and _shows_faint_rings(filters):
+        extent = body.ring_extent
+        reach = max(reach, 0.2)
+    near = extent + math.exp(rng.uniform(0, 3))
     distance = math.inf if rng.uniform() < 0.75 else near
     view = camera.create_view(
         body,
@@ -272,8 +294,8 @@ def _draw_photo(
         reach=reach,
         shift=shift,
         distance_radii=distance,
+        extent=extent,
     )
-    filters = _draw_filters(rng)
     # Drawn with or without maps: with them a seed shows the same scene.
     wants_map = rng.uniform() < 0.65 and max(filters) <= max(_NATURAL)
     return Scene(
@@ -287,6 +309,8 @@ def _draw_photo(
         variant=int(rng.integers(NUM_VARIANTS)),
         map_file=maps.get(body.name) if wants_map else None,
         filters=filters,
+        balance=float(rng.uniform(0.2, 1)) if len(set(filters) - set(_NATURAL)) > 1 else 0.0,
+        ring_gain=math.exp(rng.uniform(0, math.log(8))),
         contrast=math.exp(rng.normal(0, 0.25)),
         shading_shift=float(rng.normal(0, 0.08)),
         haze_depth=float(rng.uniform(0, 0.35)) if rng.uniform() < 0.6 else 0.0,
@@ -317,21 +341,24 @@ def _draw_camera(rng: np.random.Generator, image_size: int, *, is_single: bool) 
     return dataclasses.replace(instrument, exposure=math.exp(rng.normal(-0.05, 0.3)))
 
 
-def _draw_filters(rng: np.random.Generator) -> tuple[int, int, int]:
-    """Natural colour in two of three; else one band, or three that stand for the colours."""
-    chance = rng.uniform()
-    if chance < 0.68:
-        return _NATURAL
-    if chance < 0.86:
-        band = int(rng.choice(len(FILTERS), p=[0.2, 0.1, 0.1, 0.1, 0.25, 0.25]))
-        return (band, band, band)
-    if chance < 0.93:
-        infrared, methane = FILTERS.index("infrared"), FILTERS.index("methane")
-        first, second, third = rng.permutation([infrared, methane, int(rng.integers(3))])
-        return (int(first), int(second), int(third))
+def _draw_filters(body: Body, rng: np.random.Generator) -> tuple[int, int, int]:
+    """The natural colours mostly; else one band, or three that stand for the colours."""
+    kind = int(rng.choice(4, p=body.filter_shares))
+    band = int(rng.choice(len(FILTERS), p=body.single_shares))
+    infrared, methane = FILTERS.index("infrared"), FILTERS.index("methane")
+    # False colour has two or three bands: of two, one stands for two of the colours.
+    other = int(rng.choice([0, 1, 2, infrared, methane, methane]))
+    first, second, third = rng.permutation([infrared, methane, other]).tolist()
     # Close to natural: a neighbouring band stands for one of the colours.
-    infrared, ultraviolet = FILTERS.index("infrared"), FILTERS.index("ultraviolet")
-    return (infrared, 1, 2) if rng.uniform() < 0.6 else (0, 1, ultraviolet)
+    ultraviolet = FILTERS.index("ultraviolet")
+    neighbour = (infrared, 1, 2) if rng.uniform() < 0.6 else (0, 1, ultraviolet)
+    choices: list[tuple[int, int, int]] = [
+        _NATURAL,
+        (band, band, band),
+        (first, second, third),
+        neighbour,
+    ]
+    return choices[kind]
 
 
 def _draw_moons(body: Body, rng: np.random.Generator) -> tuple[Moon, ...]:
