@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from planetvision.augment.backgrounds import draw_background
 from planetvision.augment.instrument import take_picture
-from planetvision.errors import UnknownNameError
+from planetvision.errors import SettingsError, UnknownNameError
 from planetvision.render.bodies import get_body
 from planetvision.render.camera import Camera
 from planetvision.render.checks import check_integer, check_phase_angle
@@ -87,7 +87,7 @@ def render_body(
     Raises:
         UnknownNameError: If there is no such body or look.
         SettingsError: If a number is out of range, or `maps` is no folder of maps.
-        DataError: If a map cannot be read, or is not twice as wide as high.
+        DataError: If a map cannot be read, is too large, or is not twice as wide as high.
 
     Example:
         >>> rendered = render_body("saturn", image_size=64, seed=1)
@@ -100,6 +100,11 @@ def render_body(
     )
     seed = check_integer("seed", seed, at_least=None, remedy="Pass an int, such as 0.")
     check_look(look)
+    if camera is not None and not isinstance(camera, Camera):
+        raise SettingsError(
+            f"`camera` must be a `Camera`, got {camera!r} of type {type(camera).__name__}. Pass "
+            "Camera(distance_radii=20), for example, or None to draw one at random."
+        )
     if phase_angle_degrees is not None:
         phase_angle_degrees = check_phase_angle(phase_angle_degrees)
     files = _NO_MAPS if maps is None else get_maps(maps)
@@ -135,15 +140,21 @@ def check_look(look: object) -> None:
     """Checks that there is such a look.
 
     Raises:
+        SettingsError: If it is no string.
         UnknownNameError: If there is none; the message suggests the nearest name.
     """
+    if not isinstance(look, str):
+        raise SettingsError(
+            f"`look` must be a name, a string, got {look!r} of type {type(look).__name__}. "
+            f"Known: {', '.join(LOOKS)}."
+        )
     if look not in LOOKS:
         raise UnknownNameError.among(
             f"Unknown look {look!r}.",
             known=list(LOOKS),
             remedy=f"Known: {', '.join(LOOKS)}.",
             family="looks",
-            name=str(look),
+            name=look,
         )
 
 
