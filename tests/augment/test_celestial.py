@@ -104,3 +104,13 @@ def test_frames_without_a_body_are_taken_whole(shape: tuple[int, int, int]) -> N
     assert view.shape == (96, 96, 3)
     assert view.std() > 5
     assert torch.equal(image, before)
+
+
+def test_picture_without_colour_stays_so_and_a_small_coloured_body_keeps_its_colour() -> None:
+    body = load("mars")
+    gray = body.float().mean(dim=0, keepdim=True).byte().expand(3, -1, -1).contiguous()
+    assert max(np.ptp(apply(gray, seed).astype(int), axis=-1).max() for seed in range(30)) <= 2
+    small = torch.zeros(3, 128, 128, dtype=torch.uint8)
+    small[:, 60:66, 60:66] = torch.tensor([200, 120, 60], dtype=torch.uint8)[:, None, None]
+    coloured = [np.ptp(apply(small, seed).astype(int), axis=-1).max() > 30 for seed in range(30)]
+    assert np.mean(coloured) > 0.5

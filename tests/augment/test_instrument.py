@@ -12,6 +12,8 @@ import pytest
 from planetvision.augment.instrument import Instrument, draw_instrument, take_picture
 from planetvision.augment.light import Floats, Image
 
+SYMBOLS = "0123456789ABCDEFGHJKLMNPRSTUVWXYZabcdefghijkmnoprstuvwxyz:.-/ "
+
 
 def create_light(size: int = 64) -> Floats:
     rows, columns = np.mgrid[:size, :size] - size / 2
@@ -108,10 +110,34 @@ def test_drawn_cameras_keep_their_ranges() -> None:
         assert 0.1 < it.resolution <= 1
         assert it.jpeg_quality is None or 30 <= it.jpeg_quality < 96
         assert max(it.border_pixels) <= 9
-        assert not set(it.caption.lower()) & set("\x00")
+        assert set(it.caption) <= set(SYMBOLS + "\n")
+        assert len(it.caption.split("\n")) <= 2
     # No part is never used.
     for field in dataclasses.fields(Instrument):
         assert len({getattr(it, field.name) for it in drawn}) > 1, field.name
+
+
+def test_drawn_captions_name_no_body() -> None:
+    """A name would give the answer away: letters are drawn one by one, so words come by chance."""
+    captions = [
+        caption
+        for seed in range(3000)
+        if (caption := draw_instrument(np.random.default_rng(seed)).caption)
+    ]
+    assert 0.03 < len(captions) / 3000 < 0.09
+    assert len(set(captions)) > 0.95 * len(captions)
+    assert {len(caption.split("\n")) for caption in captions} == {1, 2}
+    for caption in captions:
+        assert not any(name in caption.lower() for name in ("moon", "mars", "earth", "saturn"))
+
+
+def test_monochrome_camera_leaves_no_tint() -> None:
+    tinted = Instrument(channels=((1.2, 0, 0), (0, 1, 0), (0, 0, 0.8)), saturation=1.4)
+    gray = tinted.to_monochrome()
+    assert gray.is_monochrome
+    image = take_picture(create_light(), gray, np.random.default_rng(0))
+    assert np.ptp(image, axis=-1).max() == 0
+    assert gray.to_monochrome() is gray
 
 
 def test_drawn_white_balance_stays_within_bounds_that_keep_a_body_its_own() -> None:

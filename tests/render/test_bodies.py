@@ -34,20 +34,36 @@ def test_flattening_agrees_with_the_published_values() -> None:
 
 
 def test_rings_follow_one_another_outwards() -> None:
-    assert [name for name, body in BODIES.items() if body.rings] == ["saturn", "uranus"]
+    assert [name for name, body in BODIES.items() if body.rings] == ["neptune", "saturn", "uranus"]
     rings = BODIES["saturn"].rings
     assert [ring.name for ring in rings] == ["c", "b", "cassini_division", "a"]
     for inner, outer in itertools.pairwise(rings):
         assert inner.outer_radius_km == outer.inner_radius_km
-    for inner, outer in itertools.pairwise(BODIES["uranus"].rings):
-        assert inner.outer_radius_km < outer.inner_radius_km
+    for name in ("uranus", "neptune"):
+        for inner, outer in itertools.pairwise(BODIES[name].rings):
+            assert inner.outer_radius_km <= outer.inner_radius_km
     assert BODIES["saturn"].extent == pytest.approx(136_775 / 60_268)
     assert BODIES["mars"].extent == 1
 
 
-def test_faint_rings_are_no_part_of_the_outline() -> None:
-    assert BODIES["uranus"].has_faint_rings
-    assert BODIES["uranus"].extent == 1
+@pytest.mark.parametrize(("name", "reach"), [("uranus", 2.0036), ("neptune", 2.548)])
+def test_faint_rings_are_no_part_of_the_outline(name: str, reach: float) -> None:
+    body = BODIES[name]
+    assert body.has_faint_rings
+    assert body.extent == 1
+    assert body.ring_extent == pytest.approx(reach, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", [*BODIES, *OTHER_BODIES])
+def test_shares_of_filters_add_up_to_one(name: str) -> None:
+    body = get_body(name)
+    assert sum(body.filter_shares) == pytest.approx(1)
+    assert sum(body.single_shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["mars", "jupiter", "saturn", "uranus", "neptune"])
+def test_a_quarter_of_the_pictures_shows_one_band(name: str) -> None:
+    assert 0.25 <= BODIES[name].filter_shares[1] <= 0.3
 
 
 @pytest.mark.parametrize("name", [*BODIES, *OTHER_BODIES])

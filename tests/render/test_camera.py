@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from planetvision.errors import SettingsError
 from planetvision.render import Camera, render_body
@@ -41,13 +43,24 @@ def test_distance_and_field_of_view_set_the_size_of_the_disc(distance: float) ->
     assert rendered.mask.sum() == pytest.approx(math.pi * expected**2, rel=0.03)
 
 
-def test_nearby_camera_sees_less_of_the_globe() -> None:
+def test_nearby_camera_sees_less_of_the_globe(tmp_path: Path) -> None:
     """From 1.2 radii, 34 degrees about the point below are in sight: no pole from the equator."""
-    maps = {}
+    rows = np.zeros((90, 180, 3), np.uint8)
+    rows[..., 0] = 200
+    # Blue beyond 40 degrees.
+    rows[:25] = rows[-25:] = (0, 0, 200)
+    Image.fromarray(rows).save(tmp_path / "rhea.png")
+    poles = {}
     for distance in (1.2, 1000.0):
         camera = Camera(distance_radii=distance, sub_observer_latitude_degrees=0)
-        maps[distance] = render_body("mars", image_size=64, seed=2, camera=camera).image
-    assert not np.array_equal(maps[1.2], maps[1000.0])
+        rendered = render_body(
+            "rhea", image_size=96, seed=2, phase_angle_degrees=0, camera=camera, maps=tmp_path
+        )
+        red, _, blue = rendered.image[rendered.mask].astype(int).T
+        poles[distance] = float((blue > red).mean())
+    # From afar the share of a disc beyond a latitude b is 1 - 2 (b + sin b cos b) / pi.
+    assert poles[1000.0] == pytest.approx(0.242, abs=0.03)
+    assert poles[1.2] == 0
 
 
 @pytest.mark.parametrize(
@@ -78,6 +91,16 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         Camera(distance_radii=0.5, position_angle_degrees=999)
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize("name", ["uranus", "neptune"])
+@pytest.mark.parametrize("distance", [1.2, 2.0, 51_210 / 25_559, 2.1, 63_100 / 24_764, 2.6, 9.0])
+def test_faint_rings_are_left_out_from_within_them(name: str, distance: float) -> None:
+    """From any distance there is a picture, with rings only where they lie before the camera."""
+    camera = Camera(distance_radii=distance)
+    for seed in range(40):
+        rendered = render_body(name, image_size=24, seed=seed, look="photo", camera=camera)
+        assert rendered.parameters["radius_over_distance"] == pytest.approx(1 / distance)
 
 
 def test_camera_within_the_rings_is_refused() -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from planetvision.errors import DataError, SettingsError
-from planetvision.render import Camera, render_body, render_dataset
+from planetvision.render import BODIES, OTHER_BODIES, Camera, render_body, render_dataset
+from planetvision.render.bodies import get_body
 from planetvision.render.maps import get_maps, load_map
+from planetvision.render.surfaces import get_surface
 
 
 def save_map(path: Path, width: int = 64, height: int = 32) -> Path:
@@ -136,3 +141,115 @@ def test_earth_map_gets_clouds(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "earth.png")
     rendered = render_body("earth", image_size=96, seed=2, phase_angle_degrees=10, maps=tmp_path)
     assert (rendered.image[rendered.mask].min(axis=1) > 120).mean() > 0.05
+
+
+def test_maps_change_no_other_part_of_a_scene(tmp_path: Path) -> None:
+    save_map(tmp_path / "mars.png")
+    shown = 0
+    for seed in range(60):
+        without = dict(render_body("mars", image_size=16, seed=seed, look="photo").parameters)
+        with_map = dict(
+            render_body("mars", image_size=16, seed=seed, look="photo", maps=tmp_path).parameters
+        )
+        without.pop("map")
+        shown += with_map.pop("map") == "mars.png"
+        assert with_map == without, seed
+    assert shown > 20
+
+
+def test_fine_tones_of_a_map_are_slopes_where_the_body_says_so() -> None:
+    with_slopes = {name for name in (*BODIES, *OTHER_BODIES) if get_body(name).map_relief_radii}
+    assert with_slopes == {"moon", "mercury", "ganymede", "callisto", "ceres", "rhea"}
+
+
+@pytest.mark.parametrize(("name", "has_slopes"), [("moon", True), ("rhea", True), ("mars", False)])
+def test_map_has_details_where_it_has_slopes(tmp_path: Path, name: str, has_slopes: bool) -> None:
+    file = save_map(tmp_path / f"{name}.png")
+    surface = get_surface(name, 0, 96, map_file=file)[0]
+    assert (surface.details is not None) is has_slopes
+
+
+def save_gray(file: Path, values: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> Path:
+    Image.fromarray(values).save(file)
+    return file
+
+
+def test_gray_map_of_16_bits_keeps_its_tones(tmp_path: Path) -> None:
+    ramp = np.repeat(np.linspace(0, 65535, 64)[None], 32, axis=0)
+    deep = load_map(save_gray(tmp_path / "moon.png", ramp.astype(np.uint16)), 32)
+    plain = load_map(save_gray(tmp_path / "mars.png", (ramp / 257).astype(np.uint8)), 32)
+    np.testing.assert_allclose(deep, plain, atol=0.01)
+    fractions = load_map(save_gray(tmp_path / "io.tif", (ramp / 65535).astype(np.float32)), 32)
+    np.testing.assert_allclose(fractions, plain, atol=0.01)
+
+
+def test_gray_map_of_other_values_is_refused(tmp_path: Path) -> None:
+    file = save_gray(tmp_path / "io.tif", np.full((32, 64), -3.0, np.float32))
+    with pytest.raises(DataError, match=r"from 0 to 65535.*io\.tif' holds -3 to -3\. Save it as"):
+        load_map(file, 32)
+
+
+def test_truncated_map_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "mars.png"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 128, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(file)
+    file.write_bytes(file.read_bytes()[:4000])
+    with pytest.raises(DataError, match=r"The map '.*mars\.png' cannot be read: .* Save it as"):
+        render_body("mars", image_size=32, maps=tmp_path)
+
+
+def write_header(file: Path, width: int, height: int) -> None:
+    """Writes a PNG file that claims to be that large and holds nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    file.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("height", [8193, 60_000])
+def test_huge_map_is_refused_before_it_is_read(tmp_path: Path, height: int) -> None:
+    write_header(tmp_path / "mars.png", 2 * height, height)
+    with pytest.raises(
+        DataError, match=r"at most 134,217,728 pixels, and '.*mars\.png' has .*\. Shrink it"
+    ):
+        render_body("mars", image_size=32, maps=tmp_path)
+
+
+def test_case_of_a_name_does_not_matter(tmp_path: Path) -> None:
+    save_map(tmp_path / "plain.png").rename(tmp_path / "Mars.PNG")
+    assert dict(get_maps(tmp_path)) == {"mars": (tmp_path / "Mars.PNG").absolute()}
+    assert render_body("mars", image_size=32, maps=tmp_path).parameters["map"] == "Mars.PNG"
+
+
+def test_first_ending_counts(tmp_path: Path) -> None:
+    for ending in ("webp", "jpg", "tif"):
+        save_map(tmp_path / f"mars.{ending}")
+    assert get_maps(tmp_path)["mars"].name == "mars.jpg"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"maps": 3}, r"`maps` must be a folder .*, got 3 of type int\. Pass a path, or None"),
+        ({"maps": ["a"]}, r"`maps` must be a folder .*, got \['a'\] of type list\."),
+        ({"camera": "far"}, r"`camera` must be a `Camera`, got 'far' of type str\. Pass Camera\("),
+        ({"look": 1}, r"`look` must be a name, a string, got 1 of type int\. Known: clean"),
+        ({"look": ["clean"]}, r"`look` must be a name, a string, got \['clean'\] of type list\."),
+    ],
+)
+def test_wrong_type_says_given_expected_and_remedy(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        render_body("mars", image_size=32, **arguments)
+
+
+def test_faces_share_a_map_but_for_clouds(tmp_path: Path) -> None:
+    mars, earth = save_map(tmp_path / "mars.png"), save_map(tmp_path / "earth.png")
+    assert get_surface("mars", 0, 96, map_file=mars) is get_surface("mars", 3, 96, map_file=mars)
+    first, last = (get_surface("earth", face, 96, map_file=earth)[0].colour for face in (0, 3))
+    assert not np.array_equal(first, last)

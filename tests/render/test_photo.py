@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from planetvision.errors import UnknownNameError
-from planetvision.render import BODIES, OTHER_BODIES, render_body
-from planetvision.render.scene import FILTERS, LOOKS
+from planetvision.render import BODIES, OTHER_BODIES, Camera, render_body
+from planetvision.render.bodies import get_body
+from planetvision.render.lighting import paint_scene
+from planetvision.render.scene import FILTERS, LOOKS, draw_scene
 
 SIZE = 48
 SEEDS = range(120)
@@ -109,3 +113,95 @@ def test_unknown_look_suggests_the_nearest() -> None:
         match=r"Unknown look 'foto'\. Did you mean 'photo'\? Known: clean, photo\.",
     ):
         render_body("mars", image_size=32, look="foto")
+
+
+def test_picture_through_one_filter_is_gray_all_over() -> None:
+    """Moons, skies, eclipses and white balance too; a JPEG file keeps gray to a level or two."""
+    kinds = set()
+    for name in ("moon", "jupiter", "uranus"):
+        for seed in range(260):
+            rendered = render_body(name, image_size=32, seed=seed, look="photo")
+            it = rendered.parameters
+            if it["is_monochrome"]:
+                assert np.ptp(rendered.image.astype(int), axis=-1).max() <= 2, (name, seed)
+                kinds |= {str(it["background"]), *(["moons"] if it["num_moons"] else [])}
+                kinds |= {"eclipse"} if it["is_eclipsed"] else set()
+    assert kinds >= {"daylight", "glow", "gradient", "plain", "stars", "page", "moons", "eclipse"}
+
+
+def test_moon_is_eclipsed_only_while_it_is_full() -> None:
+    eclipsed = []
+    for seed in range(200):
+        free = render_body("moon", image_size=16, seed=seed, look="photo").parameters
+        if free["is_eclipsed"]:
+            eclipsed.append(seed)
+            assert float(free["phase_angle_degrees"]) <= 1.5
+    assert len(eclipsed) > 6
+    for phase, expected in ((1.0, True), (40.0, False)):
+        given = render_body(
+            "moon", image_size=16, seed=eclipsed[0], look="photo", phase_angle_degrees=phase
+        )
+        assert given.parameters["is_eclipsed"] is expected
+
+
+def test_sun_has_no_moons_and_giants_do() -> None:
+    counts = {
+        name: sum(
+            bool(render_body(name, image_size=16, seed=seed, look="photo").parameters["num_moons"])
+            for seed in range(150)
+        )
+        for name in ("sun", "jupiter", "mars")
+    }
+    assert counts["sun"] == 0
+    assert counts["jupiter"] > 20
+    assert 0 < counts["mars"] < 25
+
+
+@pytest.mark.parametrize("name", ["moon", "mars", "saturn"])
+def test_what_is_given_leaves_the_rest_even_where_a_scene_is_drawn_again(name: str) -> None:
+    keys = ("variant", "background", "filters", "jpeg_quality", "num_moons", "blur_pixels")
+    for seed in range(120):
+        free = render_body(name, image_size=16, seed=seed, look="photo").parameters
+        given = render_body(
+            name, image_size=16, seed=seed, look="photo", phase_angle_degrees=179
+        ).parameters
+        assert [given[key] for key in keys] == [free[key] for key in keys], seed
+
+
+@pytest.mark.parametrize("name", ["uranus", "neptune"])
+def test_faint_rings_stand_out_in_the_methane_band_and_not_in_natural_colour(name: str) -> None:
+    scene = draw_scene(
+        get_body(name),
+        np.random.default_rng(1),
+        image_size=96,
+        look="clean",
+        phase_angle_degrees=2,
+        camera=Camera(distance_radii=40, field_of_view_degrees=9, sub_observer_latitude_degrees=60),
+    )
+    sky = np.zeros((96, 96, 3), np.float32)
+    methane = FILTERS.index("methane")
+    natural = paint_scene(sky, scene)
+    infrared = paint_scene(
+        sky, dataclasses.replace(scene, filters=(methane,) * 3, is_metered=True, ring_gain=4.0)
+    )
+    center = (scene.view.center_row_pixels, scene.view.center_column_pixels)
+    rows, columns = np.mgrid[:96, :96]
+    far = np.hypot(rows - center[0], columns - center[1]) > 1.3 * scene.view.radius_pixels
+    assert natural.light[far].max() == 0
+    assert infrared.light[far].max() > 0.02
+    np.testing.assert_array_equal(natural.mask, infrared.mask)
+
+
+def test_balance_brings_the_channels_of_false_colour_to_one_level() -> None:
+    scene = draw_scene(get_body("uranus"), np.random.default_rng(1), image_size=48, look="clean")
+    filters = (FILTERS.index("methane"), FILTERS.index("infrared"), 1)
+    spread = []
+    for balance in (0.0, 1.0):
+        painted = paint_scene(
+            np.zeros((48, 48, 3), np.float32),
+            dataclasses.replace(scene, filters=filters, is_metered=True, balance=balance),
+        )
+        high = np.quantile(painted.light[painted.mask], 0.9, axis=0)
+        spread.append(high.max() / high.min())
+    assert spread[0] > 3
+    assert spread[1] == pytest.approx(1, abs=0.05)

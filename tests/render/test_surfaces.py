@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from planetvision.render import BODIES
-from planetvision.render.surfaces import NUM_VARIANTS, Surface, choose_height, get_surface
+from planetvision.render.surfaces import (
+    NUM_VARIANTS,
+    Surface,
+    _Shelf,
+    choose_height,
+    get_surface,
+)
 
 HEIGHT = 96
 
@@ -113,3 +119,41 @@ def test_uranus_is_the_plainest_and_brightens_towards_a_pole() -> None:
     assert min(contrast, key=lambda name: contrast[name]) == "uranus"
     uranus = get_map("uranus").mean(axis=(1, 2))
     assert max(uranus[0], uranus[-1]) > 1.05 * uranus[48]
+
+
+def test_shelf_keeps_what_was_used_last_within_its_bytes() -> None:
+    def create(number: int) -> tuple[Surface, ...]:
+        return (Surface(np.full((10, 10, 3), number, np.float32), None),)
+
+    shelf = _Shelf(max_bytes=3 * 1200)
+    for number in range(3):
+        shelf.put(number, create(number))
+    assert shelf.get(0) is not None
+    shelf.put(3, create(3))
+    assert shelf.num_bytes == 3 * 1200
+    assert [number for number in range(4) if shelf.get(number) is not None] == [0, 2, 3]
+    # One that is larger than the shelf is kept until the next one comes.
+    shelf.put("large", (Surface(np.zeros((100, 100, 3), np.float32), None),))
+    assert shelf.get("large") is not None
+    assert shelf.get(3) is None
+
+
+def test_surface_is_painted_once() -> None:
+    assert get_surface("uranus", 1, HEIGHT) is get_surface("uranus", 1, HEIGHT)
+
+
+def test_mars_has_a_wide_cap_and_a_canyon_in_every_band() -> None:
+    """Without colour these tell it from the Moon."""
+    caps = []
+    for variant in range(NUM_VARIANTS):
+        for spectrum in ("visible", "bands"):
+            mars = get_surface("mars", variant, HEIGHT, spectrum=spectrum)[0].colour[:, 1:-1]
+            if spectrum == "visible":
+                caps.append(max(mars[:15].mean(), mars[-15:].mean()) / mars[35:60].mean())
+                # Valles Marineris, from about 85 to 50 degrees west, against the plains beside it.
+                canyon = mars[52:55, 52:68].mean(axis=(0, 1))
+                plains = mars[44:48, 52:68].mean(axis=(0, 1))
+                assert (canyon < 0.85 * plains).all()
+    # Ice within 28 degrees of a pole brightens it by half in some season.
+    assert max(caps) > 1.5
+    assert min(caps) > 0.8

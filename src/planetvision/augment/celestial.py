@@ -20,6 +20,9 @@ __all__ = ["MIN_KEPT", "create_celestial"]
 MIN_KEPT = 0.5
 _MIN_CONFIDENCE = 0.5
 _MAX_TRIES = 10
+# The largest difference of channels, in levels of 255, in a picture without colour. A mean would
+# pass over a small body before a black sky.
+_GRAY_LEVELS = 4
 # A body is enlarged no further: beyond that there is only blur to see.
 _MAX_SCALE = 2.0
 # A picture may be brought up, part of the way, to what a camera would have exposed it to.
@@ -66,9 +69,17 @@ class _Celestial:
             if rng.uniform() < 0.5:
                 placed = _Placed(_replace_background(placed, rng), placed.cover)
         instrument = draw_instrument(rng, image_size=self.image_size)
+        if _is_gray(frame):
+            instrument = instrument.to_monochrome()
         exposure = instrument.exposure * _meter(placed) ** rng.uniform()
         taken = take_picture(placed.light, replace(instrument, exposure=exposure), rng)
         return torch.from_numpy(taken).permute(2, 0, 1)
+
+
+def _is_gray(frame: Image) -> bool:
+    """Whether a picture was taken through one filter, apart from what JPEG does to it."""
+    red, green, blue = (frame[..., channel].astype(np.int16) for channel in range(3))
+    return bool(max(np.abs(red - green).max(), np.abs(green - blue).max()) <= _GRAY_LEVELS)
 
 
 def _place(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -77,6 +78,12 @@ class Instrument:
         """Whether all channels of its pictures are alike."""
         first, *others = self.channels
         return all(row == first for row in others)
+
+    def to_monochrome(self) -> Instrument:
+        """Returns this instrument with one channel, which shows as gray: it leaves no tint."""
+        if self.is_monochrome:
+            return self
+        return dataclasses.replace(self, channels=(LUMINANCE, LUMINANCE, LUMINANCE))
 
 
 def take_picture(light: Floats, instrument: Instrument, rng: np.random.Generator) -> Image:

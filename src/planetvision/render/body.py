@@ -21,6 +21,8 @@ class Ring:
         outer_radius_km: The outer edge, from the planet's centre.
         optical_depth: The optical depth seen along the plane's normal.
         brightness: The reflected light of an opaque stretch, relative to the brightest ring.
+        depth_trend: What the optical depth is multiplied by at the inner and at the outer edge.
+        inner_dimming: How much darker it is at the inner edge, in [0, 1].
     """
 
     name: str
@@ -28,6 +30,8 @@ class Ring:
     outer_radius_km: float
     optical_depth: float
     brightness: float
+    depth_trend: tuple[float, float] = (1.0, 1.0)
+    inner_dimming: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,10 @@ class Haze:
         limb_depth: How much more it hides at the limb.
         glow: The colour of the air above the limb.
         strength: The brightness of the glow where the Sun stands overhead.
+        veil_bands: The colour of the air before the disc in the bands of `Body.bands`.
+        glow_bands: The colour of the air above the limb in them.
+        band_depths: What its depth is multiplied by in red, green and blue, then in those bands:
+            air and fine haze hide more the shorter the wave, dust much the same at any.
     """
 
     veil: Rgb
@@ -49,6 +57,9 @@ class Haze:
     limb_depth: float
     glow: Rgb
     strength: float
+    veil_bands: Rgb
+    glow_bands: Rgb
+    band_depths: tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +91,20 @@ class Body:
         rings: The rings, from the inside out.
         has_faint_rings: Whether the rings show only beside a planet that methane darkens: they are
             no part of its outline then.
+        filter_shares: The shares of pictures under `photo` in natural colour, through one filter,
+            in false colour of the infrared, and with a neighbouring band for one of the colours.
+        single_shares: Of the pictures through one filter, the shares of red, green and blue, then
+            of `bands`.
+        earth_phase_degrees: The largest phase angle of pictures that are drawn as from the Earth.
+        libration_degrees: How far the middle of its face strays from the prime meridian in pictures
+            from the Earth, or None where it turns under the observer.
+        umbra_size_radii: The radius of the shadow that may fall on it while it is full, or None.
+        moon_share: The share of pictures with moons beside or before it.
+        day_share: The share of pictures before a daylight sky.
+        has_seas: Whether the Sun is mirrored where its surface has gloss.
+        has_clouds_on_maps: Whether clouds are painted over a map, which shows none.
+        map_relief_radii: The height that fine bright and dark of a map stand for; 0 where they are
+            no slopes.
     """
 
     name: str
@@ -97,6 +122,23 @@ class Body:
     haze: Haze | None = None
     rings: tuple[Ring, ...] = ()
     has_faint_rings: bool = False
+    filter_shares: tuple[float, float, float, float] = (0.68, 0.18, 0.07, 0.07)
+    single_shares: tuple[float, float, float, float, float, float] = (
+        0.2,
+        0.1,
+        0.1,
+        0.1,
+        0.25,
+        0.25,
+    )
+    earth_phase_degrees: float = 12.0
+    libration_degrees: float | None = None
+    umbra_size_radii: float | None = None
+    moon_share: float = 0.06
+    day_share: float = 0.0
+    has_seas: bool = False
+    has_clouds_on_maps: bool = False
+    map_relief_radii: float = 0.0
 
     @property
     def flattening(self) -> float:
@@ -106,6 +148,11 @@ class Body:
     @property
     def extent(self) -> float:
         """The outermost radius, rings included unless they are faint, in equatorial radii."""
-        if not self.rings or self.has_faint_rings:
+        return 1.0 if self.has_faint_rings else self.ring_extent
+
+    @property
+    def ring_extent(self) -> float:
+        """The outer radius of the outermost ring in equatorial radii, or 1 without rings."""
+        if not self.rings:
             return 1.0
         return max(ring.outer_radius_km for ring in self.rings) / self.equatorial_radius_km

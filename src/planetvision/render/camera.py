@@ -87,6 +87,7 @@ class Camera:
         reach: float,
         shift: tuple[float, float],
         distance_radii: float = math.inf,
+        extent: float | None = None,
     ) -> View:
         """Returns the view of a body from here.
 
@@ -98,6 +99,7 @@ class Camera:
             reach: Half of the longer side of the body, rings included, as a share of the picture.
             shift: Where it stands vertically and horizontally, as shares of the room there is.
             distance_radii: The distance that was drawn.
+            extent: The radius of what `reach` is to hold, or None for the body's own.
 
         Raises:
             SettingsError: If the camera stands within the rings.
@@ -118,7 +120,8 @@ class Camera:
             position_angle_degrees=position_angle_degrees if fixed is None else float(fixed),
             distance_radii=distance,
         )
-        half_height, half_width = view.half_sizes(body.extent)
+        framed = body.extent if extent is None or distance <= extent else extent
+        half_height, half_width = view.half_sizes(framed)
         radius = reach * image_size / max(half_height, half_width)
         if self.field_of_view_degrees is not None:
             half_field = math.tan(math.radians(self.field_of_view_degrees) / 2)

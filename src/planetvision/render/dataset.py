@@ -49,7 +49,7 @@ def render_dataset(
         UnknownNameError: If there is no such body or look.
         SettingsError: If a number is out of range, if `bodies` holds none or one twice, or if
             `maps` is no folder of maps.
-        DataError: If a map cannot be read, or is not twice as wide as high.
+        DataError: If a map cannot be read, is too large, or is not twice as wide as high.
     """
     names = _check_bodies(bodies)
     count = check_integer("count", count, at_least=1, remedy="Pass how many images you want.")
@@ -111,7 +111,7 @@ def write_dataset(
         UnknownNameError: If there is no such body or look.
         SettingsError: If a number is out of range, if `bodies` holds none or one twice, if `maps`
             is no folder of maps, or if `masks` is within `folder`.
-        DataError: If a map cannot be read, or is not twice as wide as high.
+        DataError: If a map cannot be read, is too large, or is not twice as wide as high.
         OutputExistsError: If a folder is a file, or is not empty and `overwrite` is false.
         OutputError: If it cannot be written.
     """

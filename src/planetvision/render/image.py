@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,11 +14,11 @@ import numpy.typing as npt
 
 from planetvision.augment.backgrounds import draw_background
 from planetvision.augment.instrument import take_picture
-from planetvision.errors import UnknownNameError
+from planetvision.errors import SettingsError, UnknownNameError
 from planetvision.render.bodies import get_body
 from planetvision.render.camera import Camera
 from planetvision.render.checks import check_integer, check_phase_angle
-from planetvision.render.lighting import paint_scene
+from planetvision.render.lighting import estimate_lit_share, paint_scene
 from planetvision.render.maps import get_maps
 from planetvision.render.scene import FILTERS, LOOKS, Scene, draw_scene
 from planetvision.runtime import derive_seed
@@ -60,8 +61,9 @@ def render_body(
     """Returns a picture of a body, with chance deciding where it stands and how it is lit.
 
     The same arguments give the same bytes, with the same versions of NumPy, SciPy and OpenCV. A
-    phase angle or a camera that is given changes only what it says: the rest stays that of the
-    seed.
+    phase angle, a camera or maps that are given change what they say and what follows from it (the
+    Sun's latitude has to allow the phase angle; only a full Moon is eclipsed), and the rest stays
+    that of the seed.
 
     Convention:
         The phase angle is the angle between Sun and observer at the body: 0 is a full disc,
@@ -85,7 +87,7 @@ def render_body(
     Raises:
         UnknownNameError: If there is no such body or look.
         SettingsError: If a number is out of range, or `maps` is no folder of maps.
-        DataError: If a map cannot be read, or is not twice as wide as high.
+        DataError: If a map cannot be read, is too large, or is not twice as wide as high.
 
     Example:
         >>> rendered = render_body("saturn", image_size=64, seed=1)
@@ -98,25 +100,28 @@ def render_body(
     )
     seed = check_integer("seed", seed, at_least=None, remedy="Pass an int, such as 0.")
     check_look(look)
+    if camera is not None and not isinstance(camera, Camera):
+        raise SettingsError(
+            f"`camera` must be a `Camera`, got {camera!r} of type {type(camera).__name__}. Pass "
+            "Camera(distance_radii=20), for example, or None to draw one at random."
+        )
     if phase_angle_degrees is not None:
         phase_angle_degrees = check_phase_angle(phase_angle_degrees)
     files = _NO_MAPS if maps is None else get_maps(maps)
+    draw = partial(draw_scene, body, image_size=image_size, look=look, maps=files)
     for attempt in range(_MAX_TRIES):
         parts = (seed,) if attempt == 0 else (seed, attempt)
-        rng = np.random.default_rng(derive_seed("render", name, image_size, *parts))
-        scene = draw_scene(
-            body,
-            rng,
-            image_size=image_size,
-            look=look,
-            phase_angle_degrees=phase_angle_degrees,
-            camera=camera,
-            maps=files,
-        )
-        painted = paint_scene(draw_background(scene.background, image_size, rng), scene)
-        # What is given may leave nothing to see, and then that is the picture.
-        if look == "clean" or painted.num_lit >= _MIN_LIT_SHARE * image_size**2:
+        scene_seed = derive_seed("render", name, image_size, *parts)
+        rng = np.random.default_rng(scene_seed)
+        scene = draw(rng)
+        if look == "clean" or estimate_lit_share(scene) >= _MIN_LIT_SHARE:
             break
+    if phase_angle_degrees is not None or camera is not None:
+        # Which draw it is does not hang on what is given. That may leave nothing to see, and then
+        # that is the picture.
+        rng = np.random.default_rng(scene_seed)
+        scene = draw(rng, phase_angle_degrees=phase_angle_degrees, camera=camera)
+    painted = paint_scene(draw_background(scene.background, image_size, rng), scene)
     image = take_picture(painted.light, scene.instrument, rng)
     return RenderedImage(
         image=image, label=name, mask=painted.mask, parameters=_list_parameters(scene, seed, look)
@@ -135,15 +140,21 @@ def check_look(look: object) -> None:
     """Checks that there is such a look.
 
     Raises:
+        SettingsError: If it is no string.
         UnknownNameError: If there is none; the message suggests the nearest name.
     """
+    if not isinstance(look, str):
+        raise SettingsError(
+            f"`look` must be a name, a string, got {look!r} of type {type(look).__name__}. "
+            f"Known: {', '.join(LOOKS)}."
+        )
     if look not in LOOKS:
         raise UnknownNameError.among(
             f"Unknown look {look!r}.",
             known=list(LOOKS),
             remedy=f"Known: {', '.join(LOOKS)}.",
             family="looks",
-            name=str(look),
+            name=look,
         )
 
 

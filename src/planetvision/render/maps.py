@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import math
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from planetvision.augment.light import Floats, decode_srgb
 from planetvision.errors import DataError, SettingsError
 from planetvision.render.bodies import BODIES, OTHER_BODIES
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["MAP_ENDINGS", "get_maps", "load_map"]
 
 MAP_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 
 
+# A map of 16384 x 8192 pixels takes 0.4 GB while it is read.
+_MAX_PIXELS = 2**27
+_REMEDY = "Save it as a PNG or JPEG file of 8 bits a channel."
+
+
 def get_maps(folder: str | os.PathLike[str]) -> Mapping[str, Path]:
     """Returns the maps in a folder by body: files that are called `<body>.png`, `<body>.jpg` ...
 
-    A folder is looked into once a process. Files of other names are left alone. Where a body has
-    several, the first ending of `MAP_ENDINGS` counts.
+    Upper and lower case are alike in names. A folder is looked into once a process. Files of other
+    names are left alone. Where a body has several, the first ending of `MAP_ENDINGS` counts.
 
     Raises:
         SettingsError: If it is no folder, or holds no map of any body that can be drawn.
-        DataError: If a map cannot be read, or is not twice as wide as high.
+        DataError: If a map cannot be read, is too large, or is not twice as wide as high.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise SettingsError(
+            f"`maps` must be a folder of equirectangular maps, got {folder!r} of type "
+            f"{type(folder).__name__}. Pass a path, or None to paint all surfaces."
+        )
     return _find_maps(Path(folder).absolute())
 
 
@@ -39,12 +57,12 @@ def _find_maps(root: Path) -> Mapping[str, Path]:
             "Pass a folder with files such as mars.png."
         )
     names = (*BODIES, *OTHER_BODIES)
-    found = {}
-    for name in names:
-        files = [root / f"{name}{ending}" for ending in MAP_ENDINGS]
-        file = next((file for file in files if file.is_file()), None)
-        if file is not None:
-            found[name] = file
+    candidates: dict[str, list[tuple[int, str]]] = {}
+    for file in root.iterdir():
+        name, ending = file.stem.lower(), file.suffix.lower()
+        if name in names and ending in MAP_ENDINGS and file.is_file():
+            candidates.setdefault(name, []).append((MAP_ENDINGS.index(ending), file.name))
+    found = {name: root / min(candidates[name])[1] for name in names if name in candidates}
     if not found:
         raise SettingsError(
             f"`maps` must be a folder of equirectangular maps, and '{root}' holds none of a body "
@@ -52,44 +70,81 @@ def _find_maps(root: Path) -> Mapping[str, Path]:
             f"{', '.join(names)}."
         )
     for file in found.values():
-        _check_map(file)
+        with _open_map(file):
+            pass
     return found
 
 
-def _check_map(file: Path) -> None:
-    from PIL import Image, UnidentifiedImageError
+@contextlib.contextmanager
+def _open_map(file: Path) -> Iterator[Image.Image]:
+    """Opens a map and checks its size; what fails within is an error that names the file."""
+    from PIL import Image
 
     try:
-        with Image.open(file) as picture:
-            width, height = picture.size
-    except (OSError, UnidentifiedImageError) as cause:
-        raise DataError(
-            f"The map '{file}' cannot be read: {cause}. Save it as a PNG or JPEG file."
-        ) from cause
+        with warnings.catch_warnings():
+            # Large maps are read on purpose, up to our own limit.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(file)
+        with picture:
+            _check_size(file, *picture.size)
+            yield picture
+    except Image.DecompressionBombError as cause:
+        raise _refuse_size(file, "more") from cause
+    # Pillow raises ValueError and SyntaxError too on some damaged files.
+    except (OSError, SyntaxError, ValueError) as cause:
+        if isinstance(cause, DataError):
+            raise
+        raise DataError(f"The map '{file}' cannot be read: {cause}. {_REMEDY}") from cause
+
+
+def _check_size(file: Path, width: int, height: int) -> None:
     if width != 2 * height:
         raise DataError(
             f"A map must be twice as wide as high, from longitude -180 to 180 and from the north "
             f"pole to the south, and '{file}' has {width} x {height} pixels. Project it to an "
             "equirectangular (plate carree) map."
         )
+    if width * height > _MAX_PIXELS:
+        raise _refuse_size(file, f"{width} x {height}")
 
 
-@functools.lru_cache(maxsize=64)
+def _refuse_size(file: Path, size: str) -> DataError:
+    return DataError(
+        f"A map must have at most {_MAX_PIXELS:,} pixels, and '{file}' has {size}. Shrink it, to "
+        "4096 x 2048 for example: no picture shows more."
+    )
+
+
 def load_map(file: Path, height: int) -> Floats:
     """Returns a map in linear light, as (height, 2 * height, 3).
 
-    Convention: row 0 is at the north pole, column 0 at longitude -180 degrees.
+    Convention: row 0 is at the north pole, column 0 at longitude -180 degrees. Gray maps of 16 bits
+    keep their range: 65535 is white.
 
     Raises:
-        DataError: If it cannot be read, or is not twice as wide as high.
+        DataError: If it cannot be read, is too large, or is not twice as wide as high.
     """
     import cv2
-    from PIL import Image
 
-    _check_map(file)
-    with Image.open(file) as picture:
-        pixels = np.asarray(picture.convert("RGB"), np.uint8)
+    with _open_map(file) as picture:
+        pixels = _read_pixels(file, picture)
     shrinks = pixels.shape[0] > height
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     resized = cv2.resize(pixels, (2 * height, height), interpolation=method)
     return decode_srgb(np.asarray(resized, np.uint8))
+
+
+def _read_pixels(file: Path, picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """Returns a map as (row, column, RGB); Pillow itself would cut gray levels over 255 off."""
+    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
+        return np.asarray(picture.convert("RGB"), np.uint8)
+    values = np.asarray(picture)
+    low, high = float(values.min()), float(values.max())
+    limit = 1 if picture.mode == "F" else 65535
+    if not (math.isfinite(low) and math.isfinite(high) and low >= 0 and high <= limit):
+        raise DataError(
+            f"A gray map must hold values from 0 to 65535, or fractions from 0 to 1, and '{file}' "
+            f"holds {low:g} to {high:g}. {_REMEDY}"
+        )
+    levels = np.round(values * (255 / limit)).astype(np.uint8)
+    return np.repeat(levels[..., None], 3, axis=-1)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["CONTINENTS", "DESERTS", "MARIA", "MARS_BRIGHT", "MARS_DARK", "RAY_CRATERS"]
+__all__ = [
+    "CONTINENTS",
+    "DESERTS",
+    "MARIA",
+    "MARS_BRIGHT",
+    "MARS_DARK",
+    "MARS_VOLCANOES",
+    "RAY_CRATERS",
+]
 
 # (longitude east, latitude) in degrees: outlines sketched to about 3 degrees, no survey.
 CONTINENTS: tuple[tuple[tuple[float, float], ...], ...] = (
@@ -112,6 +120,16 @@ MARS_BRIGHT = (
     (22, 22, 16, 22, 0, 0.7),
     (25, 147, 14, 16, 0, 0.5),
     (15, -158, 16, 20, 0, 0.6),
+)
+
+# (latitude, longitude east, radius) in degrees, by the gazetteer that is named below, rounded: the
+# summits of Olympus, Ascraeus, Pavonis and Arsia Mons and Elysium Mons, which look dark.
+MARS_VOLCANOES = (
+    (18, -134, 3.6),
+    (12, -104, 2.8),
+    (1, -113, 2.6),
+    (-8, -120, 3.0),
+    (25, 147, 2.2),
 )
 
 # (latitude, longitude east, half height, half width) in degrees. Centres and sizes follow the

@@ -10,7 +10,8 @@ __all__ = ["PLANETS"]
 # for Saturn's Rings and Inner Satellites", https://pds-rings.seti.org/saturn/saturn_tables.html
 # A ring and the depth of the Cassini division: NASA NSSDCA, "Saturnian Rings Fact Sheet",
 # https://nssdc.gsfc.nasa.gov/planetary/factsheet/satringfact.html
-# One optical depth a ring, from within the published range, and the brightness are our choice.
+# One optical depth a ring, from within the published range, and the brightness are our choice; so
+# are the trends: the C ring and the inner B ring grow denser outwards, the A ring thinner.
 _SATURN_RINGS = (
     Ring(
         name="c",
@@ -18,6 +19,7 @@ _SATURN_RINGS = (
         outer_radius_km=91_975,
         optical_depth=0.12,
         brightness=0.32,
+        depth_trend=(0.55, 1.45),
     ),
     Ring(
         name="b",
@@ -25,6 +27,8 @@ _SATURN_RINGS = (
         outer_radius_km=117_570,
         optical_depth=1.8,
         brightness=1.0,
+        depth_trend=(0.6, 1.15),
+        inner_dimming=0.2,
     ),
     Ring(
         name="cassini_division",
@@ -39,6 +43,7 @@ _SATURN_RINGS = (
         outer_radius_km=136_775,
         optical_depth=0.6,
         brightness=0.75,
+        depth_trend=(1.2, 0.8),
     ),
 )
 
@@ -77,12 +82,49 @@ _URANUS_RINGS = (
     ),
 )
 
+# Radii and, where they are known, widths: NASA NSSDCA, "Neptunian Rings Fact Sheet",
+# https://nssdc.gsfc.nasa.gov/planetary/factsheet/nepringfact.html. Depths and brightness are our
+# choice, far over what is measured: the narrow rings are spread over a pixel's width, and they
+# stand for pictures at longer waves than are drawn here, where the planet is all but black.
+_NEPTUNE_RINGS = (
+    Ring(
+        name="galle",
+        inner_radius_km=40_900,
+        outer_radius_km=42_900,
+        optical_depth=0.006,
+        brightness=0.3,
+    ),
+    Ring(
+        name="le_verrier",
+        inner_radius_km=52_900,
+        outer_radius_km=53_200,
+        optical_depth=0.06,
+        brightness=0.4,
+    ),
+    Ring(
+        name="lassell",
+        inner_radius_km=53_200,
+        outer_radius_km=57_200,
+        optical_depth=0.008,
+        brightness=0.3,
+    ),
+    Ring(
+        name="adams",
+        inner_radius_km=62_750,
+        outer_radius_km=63_100,
+        optical_depth=0.08,
+        brightness=0.5,
+    ),
+)
+
 # Radii: Archinal et al., "Report of the IAU Working Group on Cartographic Coordinates and
 # Rotational Elements: 2015", Celest. Mech. Dyn. Astron. 130:22, 2018, tables 4 and 5 (Mars: the
 # mean of its two polar radii; the giants: at 1 bar), doi 10.1007/s10569-017-9805-5
 # Obliquities and visual geometric albedos: NASA NSSDCA, "Planetary Fact Sheet" and its pages by
 # planet, https://nssdc.gsfc.nasa.gov/planetary/factsheet/; Uranus's 97.77 degrees is given here as
 # its supplement, and the Moon's is the tilt of its spin axis to the ecliptic.
+# The shares of filters are this library's choice: spacecraft sent home most of their pictures of
+# Mars and the giants through one filter, and Uranus and Neptune are often seen in the infrared.
 # That Neptune is bluer than Uranus, and by how little: Irwin et al., "Modelling the seasonal cycle
 # of Uranus's colour and magnitude, and comparison with Neptune", MNRAS 527:11521, 2024. Neptune is
 # drawn somewhat bluer than found there, because most pictures in circulation show it so.
@@ -94,6 +136,9 @@ PLANETS = (
         obliquity_degrees=23.44,
         sub_observer_latitude_degrees=35.0,
         geometric_albedo=0.434,
+        earth_phase_degrees=40.0,
+        has_seas=True,
+        has_clouds_on_maps=True,
         minnaert_exponent=0.95,
         terminator_softness=0.08,
         colours={
@@ -122,6 +167,9 @@ PLANETS = (
             limb_depth=0.6,
             glow=(96, 160, 255),
             strength=0.5,
+            veil_bands=(236, 96, 40),
+            glow_bands=(255, 84, 30),
+            band_depths=(0.7, 1.0, 1.4, 2.6, 0.5, 0.3),
         ),
     ),
     Body(
@@ -131,6 +179,9 @@ PLANETS = (
         obliquity_degrees=3.13,
         sub_observer_latitude_degrees=14.0,
         geometric_albedo=0.538,
+        filter_shares=(0.6, 0.26, 0.07, 0.07),
+        single_shares=(0.22, 0.16, 0.14, 0.1, 0.18, 0.2),
+        moon_share=0.25,
         minnaert_exponent=0.92,
         band_exponents=(0.95, 0.9, 0.65),
         colours={
@@ -161,6 +212,9 @@ PLANETS = (
         obliquity_degrees=25.19,
         sub_observer_latitude_degrees=28.0,
         geometric_albedo=0.170,
+        filter_shares=(0.6, 0.27, 0.04, 0.09),
+        single_shares=(0.3, 0.16, 0.26, 0.06, 0.17, 0.05),
+        earth_phase_degrees=40.0,
         minnaert_exponent=0.8,
         terminator_softness=0.04,
         colours={
@@ -183,6 +237,9 @@ PLANETS = (
             limb_depth=0.3,
             glow=(206, 176, 168),
             strength=0.12,
+            veil_bands=(204, 196, 188),
+            glow_bands=(190, 176, 168),
+            band_depths=(0.8, 1.0, 1.4, 1.8, 0.7, 0.6),
         ),
     ),
     Body(
@@ -194,6 +251,14 @@ PLANETS = (
         # NSSDCA, "Moon Fact Sheet", https://nssdc.gsfc.nasa.gov/planetary/factsheet/moonfact.html
         sub_observer_latitude_degrees=6.68,
         geometric_albedo=0.12,
+        earth_phase_degrees=40.0,
+        # The libration in longitude stays under 8 degrees: NASA NSSDCA, as above.
+        libration_degrees=7.5,
+        # At the Moon's distance the umbra is about 2.7 times as wide as the Moon: Espenak & Meeus,
+        # "Five Millennium Canon of Lunar Eclipses", NASA/TP-2009-214172.
+        umbra_size_radii=2.7,
+        day_share=0.12,
+        map_relief_radii=0.03,
         shading="lommel_seeliger",
         terminator_softness=0.01,
         colours={
@@ -214,6 +279,9 @@ PLANETS = (
         obliquity_degrees=28.32,
         sub_observer_latitude_degrees=35.0,
         geometric_albedo=0.442,
+        filter_shares=(0.5, 0.28, 0.17, 0.05),
+        single_shares=(0.18, 0.14, 0.1, 0.06, 0.24, 0.28),
+        moon_share=0.25,
         minnaert_exponent=0.9,
         band_exponents=(0.85, 0.75, 0.4),
         colours={
@@ -222,6 +290,7 @@ PLANETS = (
             "dark": (62, 104, 188),
             "spot": (38, 72, 150),
             "cloud": (240, 246, 252),
+            "ring": (48, 46, 44),
         },
         bands={
             "base": (176, 110, 26),
@@ -229,7 +298,10 @@ PLANETS = (
             "dark": (164, 92, 16),
             "spot": (134, 80, 12),
             "cloud": (212, 236, 250),
+            "ring": (50, 130, 150),
         },
+        rings=_NEPTUNE_RINGS,
+        has_faint_rings=True,
     ),
     Body(
         name="saturn",
@@ -238,6 +310,9 @@ PLANETS = (
         obliquity_degrees=26.73,
         sub_observer_latitude_degrees=27.0,
         geometric_albedo=0.499,
+        filter_shares=(0.6, 0.26, 0.07, 0.07),
+        single_shares=(0.22, 0.16, 0.14, 0.1, 0.18, 0.2),
+        moon_share=0.25,
         minnaert_exponent=0.95,
         band_exponents=(0.9, 0.9, 0.6),
         colours={
@@ -264,19 +339,22 @@ PLANETS = (
         obliquity_degrees=82.23,
         sub_observer_latitude_degrees=75.0,
         geometric_albedo=0.488,
+        filter_shares=(0.5, 0.28, 0.17, 0.05),
+        single_shares=(0.18, 0.14, 0.1, 0.06, 0.24, 0.28),
+        moon_share=0.25,
         minnaert_exponent=0.9,
         band_exponents=(0.85, 0.8, 0.5),
         colours={
             "base": (172, 216, 222),
             "pole": (212, 236, 236),
             "band": (158, 206, 214),
-            "ring": (150, 150, 150),
+            "ring": (52, 52, 52),
         },
         bands={
             "base": (192, 122, 42),
             "pole": (204, 190, 120),
             "band": (186, 110, 34),
-            "ring": (140, 150, 160),
+            "ring": (56, 150, 160),
         },
         rings=_URANUS_RINGS,
         has_faint_rings=True,

@@ -63,13 +63,11 @@ def get_ring_profile(name: str) -> RingProfile:
     for ring in body.rings:
         inside = (radius_km >= ring.inner_radius_km) & (radius_km <= ring.outer_radius_km)
         across = (radius_km - ring.inner_radius_km) / (ring.outer_radius_km - ring.inner_radius_km)
-        # The C ring and the inner B ring grow denser outwards, the A ring thinner.
-        trend = {"c": 0.55 + 0.9 * across, "b": 0.6 + 0.55 * across, "a": 1.2 - 0.4 * across}
-        shape = trend.get(ring.name, np.ones(_SAMPLES)) * np.exp(0.22 * ringlets)
+        at_inner, at_outer = ring.depth_trend
+        shape = (at_inner + (at_outer - at_inner) * across) * np.exp(0.22 * ringlets)
         depth = np.where(inside, ring.optical_depth * shape, depth)
         glow = ring.brightness * (1 + 0.07 * ringlets)
-        if ring.name == "b":
-            glow = glow * (0.8 + 0.2 * np.sqrt(across.clip(0, 1)))
+        glow = glow * (1 - ring.inner_dimming * (1 - np.sqrt(across.clip(0, 1))))
         brightness = np.where(inside, glow, brightness)
     return RingProfile(
         radius=(radius_km / body.equatorial_radius_km).astype(np.float32),

@@ -24,6 +24,12 @@ FILTERS = ("red", "green", "blue", "ultraviolet", "infrared", "methane")
 """What a channel of a picture may show: those of the eye, then those of `Body.bands`."""
 
 _NATURAL = (0, 1, 2)
+# What a thing whose colour is known to the eye alone shows in each of `FILTERS`.
+_NEAREST_COLOURS = (0, 1, 2, 2, 0, 0)
+# From within the rings, or from just beyond them, they fill the sky: faint ones are left out there.
+_FAINT_RING_CLEARANCE = 1.1
+# The Earth's shadow lies opposite the Sun: a Moon within it is full to about this angle.
+_MAX_ECLIPSE_PHASE_DEGREES = 1.5
 _CLEAN_BACKGROUNDS = {"black": 0.4, "stars": 0.4, "gradient": 0.2}
 _PHOTO_BACKGROUNDS = {
     "black": 0.56,
@@ -86,10 +92,13 @@ class Scene:
         variant: Which face of the painted surface it has.
         map_file: The map that it has instead, or None.
         filters: What red, green and blue of the picture show, as indices into `FILTERS`.
+        balance: How far each channel is exposed by itself, in [0, 1], as false colour often is.
+        ring_gain: What the light of faint rings is multiplied by: at longer waves than are drawn
+            here they are the brighter beside the planet.
         contrast: What differences from the mean colour are multiplied by.
         shading_shift: What is added to Minnaert's exponent.
         haze_depth: What is added to how much of the ground its air hides, if it has any.
-        eclipse: A shadow on it, or None.
+        eclipse: A shadow on it, or None; only near phase 0.
         moons: Small bodies in the picture.
         background: One of `augment.backgrounds.BACKGROUNDS`.
         is_metered: Whether the exposure follows the light of this picture; else it is the body's.
@@ -106,6 +115,8 @@ class Scene:
     variant: int
     map_file: Path | None = None
     filters: tuple[int, int, int] = _NATURAL
+    balance: float = 0.0
+    ring_gain: float = 1.0
     contrast: float = 1.0
     shading_shift: float = 0.0
     haze_depth: float = 0.0
@@ -116,10 +127,24 @@ class Scene:
     instrument: Instrument
 
     @property
+    def nearest_colours(self) -> tuple[int, int, int]:
+        """Which of red, green and blue each channel shows of a thing that has no other bands."""
+        first, second, third = (_NEAREST_COLOURS[index] for index in self.filters)
+        return first, second, third
+
+    @property
     def shows_rings(self) -> bool:
-        """Whether the body's rings are in the picture."""
-        is_dark = min(self.filters) >= FILTERS.index("infrared")
-        return bool(self.body.rings) and (is_dark or not self.body.has_faint_rings)
+        """Whether the body's rings are in the picture; faint ones only from beyond them."""
+        if not self.body.has_faint_rings:
+            return bool(self.body.rings)
+        return _shows_faint_rings(self.filters) and self.view.distance_radii > (
+            _FAINT_RING_CLEARANCE * self.body.ring_extent
+        )
+
+
+def _shows_faint_rings(filters: tuple[int, int, int]) -> bool:
+    """Whether they stand out: in methane's band, or where all that is seen is infrared."""
+    return FILTERS.index("methane") in filters or min(filters) >= FILTERS.index("infrared")
 
 
 def draw_scene(
@@ -134,7 +159,9 @@ def draw_scene(
 ) -> Scene:
     """Returns a scene with chance deciding what is not given.
 
-    What is given changes only itself: all else stays as the generator would have drawn it.
+    What is given changes itself and what follows from it: the latitude of the Sun has to allow the
+    phase angle, and only a full Moon is eclipsed. All else stays as the generator would have drawn
+    it.
 
     Args:
         body: The body.
@@ -169,8 +196,7 @@ def _draw_clean(
     if has_rings:
         solar = math.copysign(max(abs(solar), 3.0), latitude)
     sun, solar = find_sun(phase, latitude, solar, east=bool(rng.integers(2)))
-    # The Moon keeps one face to the Earth but for its libration in longitude, under 8 degrees.
-    longitude_range = 7.5 if body.name == "moon" else 180.0
+    longitude_range = 180.0 if body.libration_degrees is None else body.libration_degrees
     longitude = float(rng.uniform(-longitude_range, longitude_range))
     position_angle = _draw_position_angle(rng, any_share=0.25)
     smallest = 0.3 if has_rings else 0.2
@@ -221,10 +247,16 @@ def _draw_photo(
 ) -> Scene:
     """A picture as archives hold them: any distance, part, light, filter, camera and file."""
     # From the Earth the outer planets are always nearly full; spacecraft see every phase.
-    far = 12.0 if body.name not in ("moon", "mars", "mercury", "venus", "earth") else 40.0
     from_earth = rng.uniform() < 0.5
-    drawn_phase = float(rng.uniform(0, far) if from_earth else 160 * rng.beta(1.3, 1.9))
+    drawn_phase = float(
+        rng.uniform(0, body.earth_phase_degrees) if from_earth else 160 * rng.beta(1.3, 1.9)
+    )
+    eclipse = _draw_eclipse(body, rng)
+    if eclipse is not None:
+        drawn_phase = float(rng.uniform(0, _MAX_ECLIPSE_PHASE_DEGREES))
     phase = drawn_phase if phase_angle_degrees is None else phase_angle_degrees
+    if phase > _MAX_ECLIPSE_PHASE_DEGREES:
+        eclipse = None
     latitude = float(rng.uniform(-1, 1)) * body.sub_observer_latitude_degrees
     if rng.uniform() < 0.12:
         latitude = math.degrees(math.asin(rng.uniform(-1, 1)))
@@ -235,8 +267,8 @@ def _draw_photo(
         solar = math.copysign(max(abs(solar), 2.0), latitude)
     sun, solar = find_sun(phase, latitude, solar, east=bool(rng.integers(2)))
     longitude = float(rng.uniform(-180, 180))
-    if body.name == "moon" and rng.uniform() < 0.75:
-        longitude = float(rng.uniform(-7.5, 7.5))
+    if body.libration_degrees is not None and rng.uniform() < 0.75:
+        longitude = float(rng.uniform(-body.libration_degrees, body.libration_degrees))
     position_angle = _draw_position_angle(rng, any_share=0.5)
     if rng.uniform() < 0.7:
         reach = 0.49 * math.exp(rng.uniform(math.log(0.1), 0))
@@ -245,7 +277,14 @@ def _draw_photo(
         # A close-up, or a body that is partly out of the frame.
         reach = 0.49 * math.exp(rng.uniform(0, math.log(2.8)))
         shift = (float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.8, 0.8)))
-    near = body.extent + math.exp(rng.uniform(0, 3))
+    filters = _draw_filters(body, rng)
+    # Pictures that show faint rings mostly have room for them.
+    has_room = rng.uniform() < 0.75
+    extent = body.extent
+    if body.has_faint_rings and has_room and _shows_faint_rings(filters):
+        extent = body.ring_extent
+        reach = max(reach, 0.2)
+    near = extent + math.exp(rng.uniform(0, 3))
     distance = math.inf if rng.uniform() < 0.75 else near
     view = camera.create_view(
         body,
@@ -255,9 +294,10 @@ def _draw_photo(
         reach=reach,
         shift=shift,
         distance_radii=distance,
+        extent=extent,
     )
-    filters = _draw_filters(rng)
-    has_map = body.name in maps and max(filters) <= max(_NATURAL) and rng.uniform() < 0.65
+    # Drawn with or without maps: with them a seed shows the same scene.
+    wants_map = rng.uniform() < 0.65 and max(filters) <= max(_NATURAL)
     return Scene(
         body=body,
         image_size=image_size,
@@ -267,16 +307,18 @@ def _draw_photo(
         sub_solar_latitude_degrees=solar,
         sub_observer_longitude_degrees=camera.pick_longitude(longitude),
         variant=int(rng.integers(NUM_VARIANTS)),
-        map_file=maps[body.name] if has_map else None,
+        map_file=maps.get(body.name) if wants_map else None,
         filters=filters,
+        balance=float(rng.uniform(0.2, 1)) if len(set(filters) - set(_NATURAL)) > 1 else 0.0,
+        ring_gain=math.exp(rng.uniform(0, math.log(8))),
         contrast=math.exp(rng.normal(0, 0.25)),
         shading_shift=float(rng.normal(0, 0.08)),
         haze_depth=float(rng.uniform(0, 0.35)) if rng.uniform() < 0.6 else 0.0,
-        eclipse=_draw_eclipse(rng) if body.name == "moon" and rng.uniform() < 0.08 else None,
+        eclipse=eclipse,
         moons=_draw_moons(body, rng),
         background=_draw_background(body, rng),
         is_metered=True,
-        instrument=_draw_camera(rng, image_size),
+        instrument=_draw_camera(rng, image_size, is_single=len(set(filters)) == 1),
     )
 
 
@@ -288,36 +330,40 @@ def _draw_position_angle(rng: np.random.Generator, *, any_share: float) -> float
 
 def _draw_background(body: Body, rng: np.random.Generator) -> str:
     kind = str(rng.choice(list(_PHOTO_BACKGROUNDS), p=list(_PHOTO_BACKGROUNDS.values())))
-    # Only the Moon is seen well by day.
-    return "daylight" if body.name == "moon" and rng.uniform() < 0.12 else kind
+    return "daylight" if rng.uniform() < body.day_share else kind
 
 
-def _draw_camera(rng: np.random.Generator, image_size: int) -> Instrument:
+def _draw_camera(rng: np.random.Generator, image_size: int, *, is_single: bool) -> Instrument:
     instrument = draw_instrument(rng, image_size=image_size)
+    if is_single:
+        instrument = instrument.to_monochrome()
     # The meter has set the exposure; what is drawn is how far it was off.
     return dataclasses.replace(instrument, exposure=math.exp(rng.normal(-0.05, 0.3)))
 
 
-def _draw_filters(rng: np.random.Generator) -> tuple[int, int, int]:
-    """Natural colour in two of three; else one band, or three that stand for the colours."""
-    chance = rng.uniform()
-    if chance < 0.68:
-        return _NATURAL
-    if chance < 0.86:
-        band = int(rng.choice(len(FILTERS), p=[0.2, 0.1, 0.1, 0.1, 0.25, 0.25]))
-        return (band, band, band)
-    if chance < 0.93:
-        infrared, methane = FILTERS.index("infrared"), FILTERS.index("methane")
-        first, second, third = rng.permutation([infrared, methane, int(rng.integers(3))])
-        return (int(first), int(second), int(third))
+def _draw_filters(body: Body, rng: np.random.Generator) -> tuple[int, int, int]:
+    """The natural colours mostly; else one band, or three that stand for the colours."""
+    kind = int(rng.choice(4, p=body.filter_shares))
+    band = int(rng.choice(len(FILTERS), p=body.single_shares))
+    infrared, methane = FILTERS.index("infrared"), FILTERS.index("methane")
+    # False colour has two or three bands: of two, one stands for two of the colours.
+    other = int(rng.choice([0, 1, 2, infrared, methane, methane]))
+    first, second, third = rng.permutation([infrared, methane, other]).tolist()
     # Close to natural: a neighbouring band stands for one of the colours.
-    infrared, ultraviolet = FILTERS.index("infrared"), FILTERS.index("ultraviolet")
-    return (infrared, 1, 2) if rng.uniform() < 0.6 else (0, 1, ultraviolet)
+    ultraviolet = FILTERS.index("ultraviolet")
+    neighbour = (infrared, 1, 2) if rng.uniform() < 0.6 else (0, 1, ultraviolet)
+    choices: list[tuple[int, int, int]] = [
+        _NATURAL,
+        (band, band, band),
+        (first, second, third),
+        neighbour,
+    ]
+    return choices[kind]
 
 
 def _draw_moons(body: Body, rng: np.random.Generator) -> tuple[Moon, ...]:
-    """Moons beside or before a giant, or another body near one that has few."""
-    if rng.uniform() > (0.25 if body.equatorial_radius_km > 20_000 else 0.06):
+    """Moons beside or before the body, of any tone."""
+    if rng.uniform() >= body.moon_share:
         return ()
     moons = []
     for _ in range(int(rng.integers(1, 4))):
@@ -335,15 +381,15 @@ def _draw_moons(body: Body, rng: np.random.Generator) -> tuple[Moon, ...]:
     return tuple(moons)
 
 
-def _draw_eclipse(rng: np.random.Generator) -> Eclipse:
-    # At the Moon's distance the umbra is about 2.7 times as wide as the Moon: Espenak & Meeus,
-    # "Five Millennium Canon of Lunar Eclipses", NASA/TP-2009-214172.
+def _draw_eclipse(body: Body, rng: np.random.Generator) -> Eclipse | None:
+    if body.umbra_size_radii is None or rng.uniform() >= 0.08:
+        return None
     distance, angle = float(rng.uniform(0, 2.6)), float(rng.uniform(0, 2 * math.pi))
     depth = math.exp(rng.uniform(math.log(0.01), math.log(0.2)))
     return Eclipse(
         across_radii=distance * math.cos(angle),
         along_radii=distance * math.sin(angle),
-        size_radii=2.7,
+        size_radii=body.umbra_size_radii,
         colour=(
             depth,
             depth * float(rng.uniform(0.15, 0.45)),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Mapping
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,7 +95,42 @@ def choose_height(image_size: int) -> int:
     return _HEIGHTS[-1]
 
 
-@functools.lru_cache(maxsize=96)
+class _Shelf:
+    """Surfaces that were painted, those asked for last kept, up to a number of bytes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.num_bytes = 0
+        self._kept: OrderedDict[Hashable, tuple[Surface, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> tuple[Surface, ...] | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, levels: tuple[Surface, ...]) -> None:
+        with self._lock:
+            if key in self._kept:
+                return
+            self._kept[key] = levels
+            self.num_bytes += _measure(levels)
+            # The one just painted is in use, whatever its size.
+            while self.num_bytes > self.max_bytes and len(self._kept) > 1:
+                _, oldest = self._kept.popitem(last=False)
+                self.num_bytes -= _measure(oldest)
+
+
+def _measure(levels: tuple[Surface, ...]) -> int:
+    return sum(it.colour.nbytes + (0 if it.details is None else it.details.nbytes) for it in levels)
+
+
+# All faces of the seven bodies in both spectra take 0.2 GB for images of 224 pixels; at the
+# largest size, where each takes up to 38 MB, the faces in one spectrum fit.
+_SHELF = _Shelf(max_bytes=2**30)
+
+
 def get_surface(
     name: str,
     variant: int,
@@ -105,17 +141,33 @@ def get_surface(
 ) -> tuple[Surface, ...]:
     """Returns the map of a body at `height` rows, then at each half of it down to 24 rows.
 
+    Surfaces are kept in memory, up to a gigabyte in a process.
+
     Args:
         name: The body.
         variant: Which of its `NUM_VARIANTS` faces: clouds, storms and spots differ.
         height: The number of rows of the first one.
         spectrum: Whether its channels are red, green and blue or those of `Body.bands`; features
             are in the same places.
-        map_file: A map to be read instead of a painted one, for the visible spectrum.
+        map_file: A map to be read instead of a painted one, for the visible spectrum. All faces
+            show it alike, but for the clouds over the Earth's.
 
     Raises:
         DataError: If the map cannot be read.
     """
+    if map_file is not None and not get_body(name).has_clouds_on_maps:
+        variant = 0
+    key = (name, variant, height, spectrum, map_file)
+    levels = _SHELF.get(key)
+    if levels is None:
+        levels = _create_surface(name, variant, height, spectrum, map_file)
+        _SHELF.put(key, levels)
+    return levels
+
+
+def _create_surface(
+    name: str, variant: int, height: int, spectrum: Spectrum, map_file: Path | None
+) -> tuple[Surface, ...]:
     import cv2
 
     sphere = Sphere(height, derive_seed("surface", name, variant))
@@ -145,17 +197,17 @@ def _pad(picture: Floats) -> Floats:
 
 def _read_paint(sphere: Sphere, body: Body, file: Path) -> Paint:
     colour = load_map(file, sphere.height)
-    if body.name == "earth":
+    if body.has_clouds_on_maps:
         return terrestrial.cover_earth(sphere, body, colour)
-    if body.shading != "lommel_seeliger":
+    if not body.map_relief_radii:
         return Paint(colour)
     # A photographic map holds no heights. Fine bright and dark stand for slopes, so that the
-    # terminator is not smooth; the factor is our choice.
+    # terminator is not smooth.
     import cv2
 
     brightness = colour.mean(axis=-1)
     coarse = cv2.GaussianBlur(brightness, (0, 0), sphere.height / 60)
-    return Paint(colour, elevation=np.float32(0.03) * (brightness - coarse))
+    return Paint(colour, elevation=np.float32(body.map_relief_radii) * (brightness - coarse))
 
 
 def _find_details(sphere: Sphere, paint: Paint) -> Floats | None:

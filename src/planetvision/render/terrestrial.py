@@ -19,6 +19,7 @@ from planetvision.render.places import (
     MARIA,
     MARS_BRIGHT,
     MARS_DARK,
+    MARS_VOLCANOES,
     RAY_CRATERS,
 )
 from planetvision.render.sphere import Sphere, mix
@@ -133,7 +134,7 @@ def _draw_clouds(sphere: Sphere, dry: Floats) -> Floats:
 
 
 def paint_mars(sphere: Sphere, body: Body) -> Paint:
-    """Paints bright dust, the dark regions, polar caps and thin clouds over cratered ground."""
+    """Paints dust, the dark regions, a canyon, volcanoes, caps and clouds over cratered ground."""
     colour = {name: srgb_to_linear(value) for name, value in body.colours.items()}
     latitude = sphere.latitude_degrees
     warp = np.stack(
@@ -167,17 +168,28 @@ def paint_mars(sphere: Sphere, body: Body) -> Paint:
     southern = 0.25 * smoothstep(-8, -30, latitude + 6 * mottle)
     dark = np.clip(np.maximum(dark, southern) * (1 + 0.16 * mottle), 0, 1)
     picture = mix(picture, colour["dark"], 0.92 * dark)
-    canyon = sphere.blob(
-        -10, -70, height_degrees=1.6, width_degrees=18, points=points, tilt_degrees=-6, softness=1
+    # Valles Marineris, drawn somewhat wider than it is, as full discs show it with its shadows.
+    canyon = np.maximum(
+        sphere.blob(
+            *(-10, -68), height_degrees=2.2, width_degrees=19, points=points, tilt_degrees=-6
+        ),
+        sphere.blob(-6, -100, height_degrees=3, width_degrees=6, points=points, softness=1),
     )
-    picture = mix(picture, colour["dark"], 0.55 * canyon)
+    picture = mix(picture, colour["dark"], 0.8 * canyon)
+    summits = np.zeros_like(latitude)
+    for lat, lon, radius in MARS_VOLCANOES:
+        away = sphere.ellipse(lat, lon, height_degrees=radius, width_degrees=radius, points=points)
+        summits = np.maximum(summits, smoothstep(1.25, 0.75, away))
+    picture = mix(picture, colour["dark"], 0.5 * summits)
 
     craters = Craters(sphere)
     craters.scatter("craters", count=220, smallest_degrees=0.6, largest_degrees=4)
     picture = picture * (1 + 0.25 * np.clip(craters.albedo, -0.5, 0.5))[..., None]
 
     rng = sphere.generator("season")
-    north, south = rng.uniform(68, 82), rng.uniform(66, 84)
+    # Winter's cap reaches far from its pole, summer's hardly from there.
+    winter, summer = rng.uniform(56, 72), rng.uniform(72, 84)
+    north, south = rng.permutation([winter, summer]).tolist()
     cap = np.maximum(
         smoothstep(north - 1.5, north + 2, latitude + 1.8 * mottle),
         smoothstep(south - 1.5, south + 2, -latitude + 1.8 * mottle),
@@ -185,8 +197,17 @@ def paint_mars(sphere: Sphere, body: Body) -> Paint:
     picture = mix(picture, colour["ice"], 0.96 * cap)
     haze = sphere.noise("haze", frequency=2.5, octaves=5, stretch=2)
     hood = smoothstep(45, 75, np.abs(latitude)) * 0.3
-    cloud = smoothstep(1.3, 3.2, haze) * 0.5 + hood * smoothstep(-0.5, 1.5, haze)
-    picture = mix(picture, colour["cloud"], np.clip(cloud, 0, 1))
+    cloudiness = float(rng.uniform(0.4, 1.6))
+    cloud = smoothstep(1.2, 2.8, haze) * 0.55 + hood * smoothstep(-0.5, 1.5, haze)
+    wisps = sphere.noise("wisps", frequency=7, octaves=4, stretch=1.5)
+    for lat, lon, radius in MARS_VOLCANOES:
+        # Air that rises over a volcano drops its ice on the lee side, to the west.
+        lee = sphere.ellipse(
+            lat + 2, lon - 1.6 * radius, height_degrees=1.5 * radius, width_degrees=2.2 * radius
+        )
+        strength = float(rng.uniform(0, 0.8))
+        cloud = cloud + strength * np.exp(-(lee**2)) * smoothstep(-0.8, 1.0, wisps)
+    picture = mix(picture, colour["cloud"], np.clip(cloudiness * cloud, 0, 0.92))
     return Paint(picture, elevation=craters.elevation + 0.0009 * mottle)
 
 
