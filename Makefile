@@ -2,7 +2,7 @@
 #   make demo   sets up .venv, then draws data, trains, judges, explains and predicts
 #   make test   sets up .venv, then runs lint, types, tests and the build of the docs
 # Two more take longer: make fuzz feeds 10,000 damaged files to the image reader, and
-# make release-model EYES=FOLDER MAPS=FOLDER trains the model that comes with the package.
+# make release-model EYES=FOLDER MAPS=FOLDER PICTURES=FOLDER trains the model that comes with the package.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,7 +35,7 @@ dist: $(VENV)/.test
 	$(BIN)/python -m build
 
 release-model: $(VENV)/.demo
-	$(BIN)/python release/train.py "$(EYES)" --maps "$(MAPS)"
+	$(BIN)/python release/train.py "$(EYES)" --maps "$(MAPS)" --pictures "$(PICTURES)"
 
 clean:
 	rm -rf $(VENV) build dist site demo

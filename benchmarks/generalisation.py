@@ -80,7 +80,7 @@ def train(row: Row, work: Path, seed: int) -> PlanetClassifier:
     chosen = (is_render & row.renders) | (is_view & row.views) | (is_eyes & row.eyes)
     classifier = PlanetClassifier(
         recipe=row.recipe,
-        novelty_score="drawn" if row.others else "mahalanobis",
+        novelty_score="layered" if row.others else "mahalanobis",
         group_duplicates=False,
         test_fraction=0,
         cache_gigabytes=6,

@@ -30,7 +30,7 @@ from planetvision.data.loading import ImageDataset, create_datasets
 from planetvision.evaluation.metrics import compute_calibration_error, compute_cross_entropy
 from planetvision.inference.evidence import ViewedImages, collect_images
 from planetvision.inference.trust import NUM_OTHERS, POLICY, Trust
-from planetvision.novelty import NOVELTY_SCORES, Evidence
+from planetvision.novelty import NOVELTY_SCORES, Evidence, join_evidence
 from planetvision.render import BODIES, NON_PLANETS, render_dataset, render_non_planets
 from planetvision.runtime import resolve_device
 
@@ -85,10 +85,7 @@ def collect(classifier: PlanetClassifier, arguments: argparse.Namespace, seed: i
 
 
 def join(lots: Lots, names: Sequence[str]) -> Evidence:
-    return Evidence(
-        features=np.concatenate([lots[name].features for name in names]),
-        logits=np.concatenate([lots[name].logits for name in names]),
-    )
+    return join_evidence([lots[name] for name in names])
 
 
 def fit(score: str, lots: Lots, kinds: Sequence[str]) -> Trust:

@@ -1,11 +1,12 @@
 """Trains the released model: draws its images, trains on them, and puts it into the package.
 
-    make release-model EYES=FOLDER MAPS=FOLDER        or
-    python release/train.py EYES --maps MAPS [--work FOLDER] [--out FOLDER]
+    make release-model EYES=FOLDER MAPS=FOLDER PICTURES=FOLDER        or
+    python release/train.py EYES --maps MAPS --pictures PICTURES [--work FOLDER] [--out FOLDER]
 
 `EYES` holds renders of NASA's "Eyes on the Solar System", a folder a class: the data set of the
 published PlanetaryImageClassifier. `MAPS` holds equirectangular maps, called earth.png and so on,
-whose licences must allow it. Nothing else is read: no photograph takes part.
+whose licences must allow it. `PICTURES` holds, at any depth, pictures of anything but bodies of the
+solar system: what is none of the classes. Nothing else is read: no photograph of a body takes part.
 
 Every step leaves its result in the work folder, with a mark that says what it was made from, and is
 skipped where it is done; a training that was cut off goes on after its last epoch, and one that is
@@ -19,6 +20,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -43,6 +45,7 @@ from planetvision.render import (
     render_non_planets,
     write_dataset,
 )
+from planetvision.results.sampling import take_in_turn
 from planetvision.runs import can_resume, resume_run, train_run
 from planetvision.runtime import derive_seed, seeded
 from planetvision.storage import is_model_folder
@@ -54,15 +57,27 @@ SIZE = 224
 RENDERS_PER_BODY = 600
 OTHERS_PER_BODY = 150
 NUM_NON_PLANETS = 900
+NUM_PICTURES = 1000
 VIEWS_PER_IMAGE = 4
 # Every tenth render chooses nothing and trains nothing: it calibrates.
 VAL_EVERY = 10
+# Icons, flags and diagrams of classes are no pictures; the other names may be those of bodies.
+MIN_PICTURE_SIDE = 100
+MAX_PICTURE_PIXELS = 20_000_000
+# A part of one color shows nothing.
+MIN_PICTURE_DEVIATION = 15
+PICTURES_LEFT_OUT = re.compile(
+    "earth|globe|world|moon|planet|mercury|venus|mars|jupiter|saturn|uranus|neptune|pluto|sun|"
+    "astro|eclipse|stars|icons|flags|(^|/)(class|struct)[a-z0-9_]*\\.png$",
+    re.IGNORECASE,
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("eyes", type=Path)
     parser.add_argument("--maps", type=Path, required=True)
+    parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("release-model"))
     parser.add_argument("--out", type=Path, default=Path("src/planetvision/released"))
     parser.add_argument("--recipe", default="robust")
@@ -76,6 +91,13 @@ def main() -> None:
         "renders": {**drawn, "a_body": RENDERS_PER_BODY, "bodies": list(BODIES)},
         "other bodies": {**drawn, "a_body": OTHERS_PER_BODY, "bodies": list(OTHER_BODIES)},
         "non-planets": {"seed": SEED, "size": SIZE, "count": NUM_NON_PLANETS},
+        "pictures": {
+            "seed": SEED,
+            "size": SIZE,
+            "pictures": fingerprint_folder(arguments.pictures),
+            "count": NUM_PICTURES,
+            "left_out": PICTURES_LEFT_OUT.pattern,
+        },
         "views": {
             "seed": SEED,
             "size": SIZE,
@@ -90,7 +112,7 @@ def main() -> None:
     }
     classifier = PlanetClassifier(
         recipe=arguments.recipe,
-        novelty_score="drawn",
+        novelty_score="layered",
         group_duplicates=False,
         cache_gigabytes=6,
         random_state=SEED,
@@ -98,7 +120,7 @@ def main() -> None:
     )
     inputs["training"] = {
         "table": inputs["table"],
-        "others": [inputs["other bodies"], inputs["non-planets"]],
+        "others": [inputs[name] for name in ("other bodies", "non-planets", "pictures")],
         "settings": classifier.to_settings(),
     }
     # All of them before the first is done: hours of drawing are no place to find out.
@@ -113,7 +135,7 @@ def main() -> None:
                 classifier,
                 work / "table.csv",
                 run,
-                others=[others / "bodies", others / "non_planets"],
+                others=[others / name for name in ("bodies", "non_planets", "pictures")],
                 overwrite=True,
             )
 
@@ -121,6 +143,7 @@ def main() -> None:
         ("renders", lambda: draw_renders(renders, arguments.maps)),
         ("other bodies", lambda: draw_other_bodies(others / "bodies", arguments.maps)),
         ("non-planets", lambda: draw_non_planets(others / "non_planets")),
+        ("pictures", lambda: take_pictures(arguments.pictures, others / "pictures")),
         ("views", lambda: draw_views(arguments.eyes, work)),
         ("table", lambda: write_table(work)),
         ("training", train),
@@ -207,6 +230,48 @@ def draw_non_planets(folder: Path) -> None:
             instrument = dataclasses.replace(draw_instrument(rng), exposure=exposure)
             picture = take_picture(decode_srgb(picture), instrument, rng)
         save_png(picture, folder / f"{number:05d}.png")
+
+
+def take_pictures(source: Path, folder: Path) -> None:
+    """Takes pictures by chance, of each subfolder as many: all of each, and a part of it."""
+    paths = {
+        hash_file(path): path for path in sorted(source.rglob("*")) if is_picture(path, source)
+    }
+    rng = np.random.default_rng(derive_seed("pictures", SEED))
+    shuffled = [list(paths.values())[index] for index in rng.permutation(len(paths))]
+    subfolders = [path.relative_to(source).parts[0] for path in shuffled]
+    for number, index in enumerate(take_in_turn(subfolders, NUM_PICTURES)):
+        picture = open_picture(shuffled[index], rng)
+        side = int(min(picture.size) * rng.uniform(0.3, 0.9))
+        left, top = (int(rng.integers(0, length - side + 1)) for length in picture.size)
+        part = picture.crop((left, top, left + side, top + side))
+        for name, pixels in (("whole", picture), ("part", part)):
+            pixels.thumbnail((2 * SIZE, 2 * SIZE))
+            values = np.asarray(pixels)
+            if values.std() > MIN_PICTURE_DEVIATION:
+                save_png(values, folder / f"{number:05d}_{name}.png")
+
+
+def is_picture(path: Path, source: Path) -> bool:
+    if path.suffix.lower() not in {".jpg", ".jpeg", ".png"} or not path.is_file():
+        return False
+    if path.is_symlink() or PICTURES_LEFT_OUT.search(path.relative_to(source).as_posix()):
+        return False
+    try:
+        with Image.open(path) as picture:
+            pixels = picture.width * picture.height
+            picture.verify()
+            return min(picture.size) >= MIN_PICTURE_SIDE and pixels <= MAX_PICTURE_PIXELS
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
+def open_picture(path: Path, rng: np.random.Generator) -> Image.Image:
+    """Returns it in RGB; what is transparent shows black, gray or white."""
+    picture = Image.open(path).convert("RGBA")
+    ground = Image.new("RGBA", picture.size, (int(rng.choice([0, 128, 255])),) * 3 + (255,))
+    ground.alpha_composite(picture)
+    return ground.convert("RGB")
 
 
 def draw_views(eyes: Path, work: Path) -> None:

@@ -162,6 +162,32 @@ def test_forward_is_the_head_on_the_pooled_features(images: torch.Tensor) -> Non
     assert torch.equal(network(images), network.head(maps.mean(dim=(2, 3))))
 
 
+def test_levels_are_the_statistics_of_the_blocks_before_the_last(images: torch.Tensor) -> None:
+    network = build().eval()
+    with torch.no_grad():
+        features, levels = network.forward_levels(images)
+        assert torch.equal(features, network.forward_features(images))
+        shown = network.normalize(images)
+        blocks = network.blocks
+        expected = []
+        for block in blocks[:-1]:
+            for module in block:
+                shown = module(shown)
+            expected.append(torch.cat([shown.mean(dim=(2, 3)), shown.var((2, 3), False).sqrt()], 1))
+    assert len(levels) == len(blocks) - 1
+    for level, statistics_ in zip(levels, expected, strict=True):
+        assert torch.allclose(level, statistics_, atol=1e-5)
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_levels_of_a_large_backbone_are_those_of_five_blocks(images: torch.Tensor) -> None:
+    network = build("efficientnet_lite0").eval()
+    with torch.no_grad():
+        features, levels = network.forward_levels(images)
+    assert features.shape == (4, 1280)
+    assert [level.shape[1] // 2 for level in levels] == [40, 80, 112, 192, 320]
+
+
 def test_deep_copy_and_pickle_give_the_same_logits(images: torch.Tensor) -> None:
     network = build().eval()
     network.set_trainable(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from planetvision.novelty import (
     NOVELTY_SCORES,
     Evidence,
     check_rejection_rate,
+    join_evidence,
     list_novelty_scores,
     register_novelty_score,
 )
@@ -42,11 +44,7 @@ STRANGE = draw(np.full(60, -1), seed=1)
 @pytest.mark.parametrize("num_known", [7, 90])
 def test_each_score_tells_what_is_far_from_what_is_near(name: str, num_known: int) -> None:
     scorer = NOVELTY_SCORES.get(name).build()
-    known = Evidence(
-        features=KNOWN.features[:num_known],
-        logits=KNOWN.logits[:num_known],
-        targets=KNOWN.targets[:num_known] if KNOWN.targets is not None else None,
-    )
+    known = KNOWN.choose(slice(num_known))
     state = scorer.fit(known, STRANGE)
     near = scorer.score(state, draw(np.arange(60) % CLASSES, seed=2))
     far = scorer.score(state, draw(np.full(60, -1), seed=3))
@@ -146,3 +144,47 @@ def test_rejection_rate_that_is_no_share_is_refused(value: object) -> None:
 @pytest.mark.parametrize("value", [0, 0.0, 0.5, np.float32(0.25)])
 def test_rejection_rate_is_a_share(value: Any) -> None:
     assert check_rejection_rate(value) == float(value)
+
+
+def add_levels(images: Evidence, shift: float, seed: int) -> Evidence:
+    """Two levels beside the features, of which only the first tells by `shift`."""
+    generator = np.random.default_rng(seed)
+    first = generator.normal(1.0, 0.1, (len(images), 6))
+    first[:, 0] += shift
+    return replace(images, levels=(first, generator.normal(5.0, 0.5, (len(images), 4))))
+
+
+def test_layered_tells_what_only_an_early_level_shows() -> None:
+    scorer = NOVELTY_SCORES.get("layered").build()
+    state = scorer.fit(add_levels(KNOWN, 0, seed=4), add_levels(STRANGE, 0, seed=5))
+    near, far = (
+        add_levels(draw(np.arange(60) % CLASSES, seed=seed), shift, seed)
+        for seed, shift in ((6, 0.0), (7, 5.0))
+    )
+    both = np.concatenate([scorer.score(state, near), scorer.score(state, far)])
+    assert roc_auc_score(np.arange(120) >= 60, both) > 0.99
+    deep = NOVELTY_SCORES.get("mahalanobis").build()
+    state = deep.fit(KNOWN, None)
+    both = np.concatenate([deep.score(state, near), deep.score(state, far)])
+    assert roc_auc_score(np.arange(120) >= 60, both) < 0.7
+
+
+def test_layered_has_its_parts_on_the_scale_of_images_held_out() -> None:
+    scorer = NOVELTY_SCORES.get("layered").build()
+    state = scorer.fit(KNOWN, STRANGE)
+    fresh = scorer.score(state, draw(np.arange(300) % CLASSES, seed=8))
+    assert abs(np.median(fresh)) < 0.6
+    assert 1 < np.quantile(fresh, 0.95) < 3
+
+
+def test_evidence_is_chosen_and_joined_with_its_levels() -> None:
+    images = add_levels(KNOWN, 1, seed=9)
+    joined = join_evidence([images.choose(slice(30)), images.choose(slice(30, None))])
+    assert (joined.features == images.features).all()
+    assert all(
+        (one == other).all() for one, other in zip(joined.levels, images.levels, strict=True)
+    )
+    sides = images.with_levels()
+    assert sides.features.shape == (90, 6 + 4 + SIZE)
+    assert np.linalg.norm(sides.features[:, :6], axis=1) == pytest.approx(1)
+    assert sides.levels == ()

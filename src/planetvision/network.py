@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +20,16 @@ from planetvision.backbones.layers import (
     find_feature_layers,
     measure_feature_size,
 )
-from planetvision.backbones.shapes import pool_features
+from planetvision.backbones.shapes import pool_features, summarize_channels
 from planetvision.backbones.weights import load_weights
 from planetvision.config import InputSpec
 from planetvision.heads import HEADS
 from planetvision.tuning import resolve_tuning
 
 __all__ = ["PlanetNet", "Weights", "create_network"]
+
+# How many blocks before the last `forward_levels` looks at.
+_NUM_LEVELS = 5
 
 Weights = Literal["pretrained", "none"] | str | os.PathLike[str]
 
@@ -87,6 +91,27 @@ class PlanetNet(nn.Module):
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         """Returns the pooled features, (N, C)."""
         return pool_features(self.backbone(self.normalize(images)))
+
+    def forward_levels(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Returns the pooled features, (N, C), and what the five blocks before the last give.
+
+        Of a block with c channels that is the mean and the standard deviation of each over the
+        positions, (N, 2 c), in the order of the forward pass. A backbone with fewer blocks has
+        fewer levels.
+        """
+        levels: list[torch.Tensor] = []
+
+        def keep(module: nn.Module, arguments: object, output: object) -> None:
+            summary = summarize_channels(output, self.spec.feature_layout)
+            if summary is not None:
+                levels.append(summary)
+
+        with ExitStack() as stack:
+            for block in self.blocks[-1 - _NUM_LEVELS : -1]:
+                for module in block:
+                    stack.callback(module.register_forward_hook(keep).remove)
+            features = self.forward_features(images)
+        return features, levels
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Returns the logits, (N, num_classes)."""

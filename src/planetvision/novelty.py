@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ __all__ = [
     "NoveltySpec",
     "State",
     "check_rejection_rate",
+    "join_evidence",
     "list_novelty_scores",
     "register_novelty_score",
 ]
@@ -30,6 +31,8 @@ State: TypeAlias = "Mapping[str, npt.NDArray[np.floating]]"
 _SHRINKAGE = 0.5
 _MAX_COMPONENTS = 256
 _NEIGHBOURS = 5
+# Of the known images, the share that only says how large the parts of `layered` are.
+_HOLD_EVERY = 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,11 +43,14 @@ class Evidence:
         features: The pooled features, float64 of shape (N, D).
         logits: float64 of shape (N, C).
         targets: The class index of each image, (N,); None where it is not known.
+        levels: What earlier blocks of the network give, as `PlanetNet.forward_levels` has it, each
+            float64 of shape (N, 2 c); may be empty.
     """
 
     features: Floats
     logits: Floats
     targets: npt.NDArray[np.int64] | None = None
+    levels: tuple[Floats, ...] = ()
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -52,9 +58,44 @@ class Evidence:
     @property
     def directions(self) -> Floats:
         """The features at unit length, (N, D): how strong they are says more of the light."""
-        lengths = np.linalg.norm(self.features, axis=1, keepdims=True)
-        unit: Floats = self.features / np.maximum(lengths, np.finfo(np.float64).tiny)
-        return unit
+        return _scale_to_unit(self.features)
+
+    def with_levels(self) -> Evidence:
+        """Returns evidence whose features are those of all levels side by side.
+
+        Each level is brought to unit length, so that none outweighs the others.
+        """
+        parts = [_scale_to_unit(level) for level in (*self.levels, self.features)]
+        return replace(self, features=np.concatenate(parts, axis=1), levels=())
+
+    def choose(self, rows: npt.NDArray[np.bool_] | slice) -> Evidence:
+        """Returns the evidence of some of the images."""
+        return Evidence(
+            features=self.features[rows],
+            logits=self.logits[rows],
+            targets=None if self.targets is None else self.targets[rows],
+            levels=tuple(level[rows] for level in self.levels),
+        )
+
+
+def join_evidence(parts: Sequence[Evidence]) -> Evidence:
+    """Returns the evidence of all images, one part after the other, without targets.
+
+    Args:
+        parts: At least one, all of the same network.
+    """
+    levels = zip(*(part.levels for part in parts), strict=True)
+    return Evidence(
+        features=np.concatenate([part.features for part in parts]),
+        logits=np.concatenate([part.logits for part in parts]),
+        levels=tuple(np.concatenate(level) for level in levels),
+    )
+
+
+def _scale_to_unit(rows: Floats) -> Floats:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Floats = rows / np.maximum(lengths, np.finfo(np.float64).tiny)
+    return unit
 
 
 class NoveltyScore(Protocol):
@@ -274,3 +315,51 @@ class _Drawn:
         logits = images.directions @ state["weights"].astype(np.float64).T + state["bias"]
         odds: Floats = logits[:, 0] - logsumexp(logits[:, 1:], axis=1)
         return odds
+
+
+@register_novelty_score(
+    "layered",
+    needs_others=True,
+    source="`mahalanobis` on features of several layers, as in section 2.2 of Lee et al. 2018, "
+    "arXiv:1807.03888, and `drawn`",
+)
+class _Layered:
+    """Distance and log-odds against other pictures, both of the features of several layers.
+
+    Early layers tell textures that no body has, late ones bodies that are none of the classes. Each
+    part is brought to the scale where, of images that it did not learn from, the median is 0 and
+    95 % lie under 1; the score is their sum.
+    """
+
+    def fit(self, known: Evidence, others: Evidence | None) -> State:
+        assert others is not None
+        known, others = known.with_levels(), others.with_levels()
+        assert known.targets is not None
+        is_held = np.zeros(len(known), dtype=bool)
+        for target in np.unique(known.targets):
+            is_held[np.flatnonzero(known.targets == target)[_HOLD_EVERY - 1 :: _HOLD_EVERY]] = True
+        state: dict[str, npt.NDArray[np.floating]] = {}
+        for name, scorer in self._parts.items():
+            learned = scorer.fit(known.choose(~is_held), others)
+            held = known.choose(is_held if is_held.any() else ~is_held)
+            state.update({f"{name}.{key}": value for key, value in learned.items()})
+            state[f"{name}.scale"] = np.quantile(scorer.score(learned, held), [0.5, 0.95])
+        return state
+
+    def score(self, state: State, images: Evidence) -> Floats:
+        images = images.with_levels()
+        total: Floats = np.zeros(len(images))
+        for name, scorer in self._parts.items():
+            learned = {
+                key.removeprefix(f"{name}."): value
+                for key, value in state.items()
+                if key.startswith(f"{name}.")
+            }
+            middle, high = learned["scale"]
+            step = max(high - middle, np.finfo(np.float64).eps * max(abs(middle), 1.0))
+            total = total + (scorer.score(learned, images) - middle) / step
+        return total
+
+    @property
+    def _parts(self) -> dict[str, NoveltyScore]:
+        return {"distance": _Mahalanobis(), "odds": _Drawn()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from planetvision.backbones.shapes import pool_features, to_feature_map
+from planetvision.backbones.shapes import pool_features, summarize_channels, to_feature_map
 from planetvision.errors import SettingsError
 
 
@@ -39,3 +39,27 @@ def test_to_feature_map_of_tokens_leaves_the_class_token_out() -> None:
 
 def test_to_feature_map_of_vectors_is_none() -> None:
     assert to_feature_map(torch.zeros(2, 7), None) is None
+
+
+def test_summary_of_channels_is_their_mean_and_deviation_over_the_positions() -> None:
+    maps = torch.tensor([[[[1.0, 3.0], [1.0, 3.0]], [[0.0, 0.0], [0.0, 8.0]]]])
+    expected = [2.0, 2.0, 1.0, 12**0.5]
+    for summary in (
+        summarize_channels(maps, None),
+        summarize_channels(maps.permute(0, 2, 3, 1), "NHWC"),
+    ):
+        assert summary is not None
+        assert summary[0].tolist() == pytest.approx(expected)
+    tokens = torch.cat([torch.full((1, 1, 2), 99.0), maps.flatten(2).transpose(1, 2)], dim=1)
+    summary = summarize_channels(tokens, None)
+    assert summary is not None
+    assert summary[0].tolist() == pytest.approx(expected)
+
+
+def test_summary_of_vectors_is_themselves_and_of_anything_else_nothing() -> None:
+    vectors = torch.tensor([[1.0, 2.0]])
+    summary = summarize_channels(vectors, None)
+    assert summary is not None
+    assert summary.tolist() == [[1.0, 2.0]]
+    assert summarize_channels((vectors, vectors), None) is None
+    assert summarize_channels(torch.zeros(3), None) is None

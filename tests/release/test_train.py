@@ -16,6 +16,7 @@ from PIL import Image
 
 from planetvision.classifier import PlanetClassifier
 
+STEPS = ("renders", "other bodies", "non-planets", "pictures", "views", "table", "training")
 SCRIPT = Path(__file__).parents[2] / "release" / "train.py"
 
 
@@ -29,6 +30,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec.loader.exec_module(module)
     numbers = {
         "SIZE": 32, "RENDERS_PER_BODY": 3, "OTHERS_PER_BODY": 1, "NUM_NON_PLANETS": 3,
+        "NUM_PICTURES": 4,
         "VIEWS_PER_IMAGE": 1, "VAL_EVERY": 2,
     }  # fmt: skip
     for name, value in numbers.items():
@@ -49,7 +51,13 @@ def folders(rendered_folder: Path, tmp_path: Path) -> dict[str, Path]:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (32, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "maps" / "mars.png")
-    return {name: tmp_path / name for name in ("eyes", "maps", "work", "out")}
+    for place in ("photos/cat.png", "photos/sub/dog.jpg", "drawings/tree.png", "drawings/moon.png"):
+        path = tmp_path / "pictures" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (120, 160, 3), dtype=np.uint8)).save(path)
+    Image.new("RGB", (20, 20)).save(tmp_path / "pictures" / "drawings" / "small.png")
+    (tmp_path / "pictures" / "photos" / "broken.png").write_bytes(b"no picture")
+    return {name: tmp_path / name for name in ("eyes", "maps", "pictures", "work", "out")}
 
 
 class Training:
@@ -79,7 +87,7 @@ def training(
 def start(
     script: ModuleType, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, *more: str
 ) -> None:
-    named = [f"--{name}={folders[name]}" for name in ("maps", "work", "out")]
+    named = [f"--{name}={folders[name]}" for name in ("maps", "pictures", "work", "out")]
     monkeypatch.setattr(sys, "argv", ["train.py", str(folders["eyes"]), *named, *more])
     script.main()
 
@@ -97,7 +105,7 @@ def test_finished_training_is_not_repeated_and_its_model_is_written_again(
     start(script, folders, monkeypatch)
     assert len(training.tables) == 1
     told = capsys.readouterr().out
-    for name in ("renders", "other bodies", "non-planets", "views", "table", "training"):
+    for name in STEPS:
         assert f"{name}: done before" in told
     loaded = PlanetClassifier.load(folders["out"])
     assert loaded.classes_.tolist() == training.model.classes_.tolist()
@@ -132,6 +140,22 @@ def test_images_of_the_same_stem_have_views_of_their_own(
     from_eyes = table[table["path"].str.startswith(str(folders["eyes"]))]
     assert len(from_eyes) == 42
     assert len(views) == (from_eyes["split"] != "test").sum()
+
+
+def test_pictures_are_whole_and_in_part_without_small_broken_and_named_ones(
+    script: ModuleType,
+    folders: dict[str, Path],
+    training: Training,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start(script, folders, monkeypatch)
+    taken = sorted((folders["work"] / "others" / "pictures").iterdir())
+    assert [path.name for path in taken] == [
+        f"{number:05d}_{name}.png" for number in range(3) for name in ("part", "whole")
+    ]
+    for path in taken:
+        with Image.open(path) as picture:
+            assert max(picture.size) <= 64
 
 
 def change_map(script: ModuleType, folders: dict[str, Path]) -> None:

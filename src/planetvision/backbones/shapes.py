@@ -9,7 +9,7 @@ import torch
 from planetvision.backbones.spec import FeatureLayout
 from planetvision.errors import SettingsError
 
-__all__ = ["pool_features", "to_feature_map"]
+__all__ = ["pool_features", "summarize_channels", "to_feature_map"]
 
 
 def pool_features(output: torch.Tensor) -> torch.Tensor:
@@ -53,3 +53,22 @@ def to_feature_map(output: torch.Tensor, layout: FeatureLayout | None) -> torch.
         tokens = output[:, extra:]
         return tokens.transpose(1, 2).reshape(output.shape[0], -1, side, side)
     return None
+
+
+def summarize_channels(output: object, layout: FeatureLayout | None) -> torch.Tensor | None:
+    """Returns the mean and the standard deviation of each channel over the positions, (N, 2 C).
+
+    Args:
+        output: What a layer returned.
+        layout: As for `to_feature_map`.
+
+    Returns:
+        Vectors, (N, C), as they are; None for what is no tensor with a channel axis.
+    """
+    if not isinstance(output, torch.Tensor):
+        return None
+    feature_map = to_feature_map(output, layout)
+    if feature_map is None:
+        return output.float() if output.ndim == 2 else None
+    std, mean = torch.std_mean(feature_map.float(), dim=(2, 3), correction=0)
+    return torch.cat([mean, std], dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from planetvision.augment.framing import frame_views
 from planetvision.config import Precision
 from planetvision.data.loading import ImageDataset, create_loader
 from planetvision.network import PlanetNet
-from planetvision.novelty import Evidence
+from planetvision.novelty import Evidence, join_evidence
 from planetvision.runtime import create_autocast, resolve_precision
 from planetvision.tuning import get_num_workers
 
@@ -80,7 +81,7 @@ class ViewedImages(Dataset[Views]):
 
 @torch.no_grad()
 def collect_evidence(network: PlanetNet, images: Sequence[torch.Tensor]) -> Evidence:
-    """Returns features and logits of each image: the mean over its views.
+    """Returns features, logits and levels of each image: the mean over its views.
 
     The softmax of a mean of logits is the normalised geometric mean of the views' probabilities.
 
@@ -89,14 +90,16 @@ def collect_evidence(network: PlanetNet, images: Sequence[torch.Tensor]) -> Evid
         images: The views of each image, uint8 of shape (V, 3, S, S), on the network's device.
     """
     passes = torch.split(torch.cat(list(images)), _VIEWS_A_PASS * len(images))
-    features = torch.cat([network.forward_features(views) for views in passes])
+    found = [network.forward_levels(views) for views in passes]
+    features = torch.cat([pooled for pooled, _ in found])
     logits = network.head(features)
+    levels = [torch.cat(parts) for parts in zip(*(given for _, given in found), strict=True)]
     counts = [len(views) for views in images]
     means = [
         torch.stack([views.mean(dim=0) for views in values.double().split(counts)]).cpu().numpy()
-        for values in (features, logits)
+        for values in (features, logits, *levels)
     ]
-    return Evidence(features=means[0], logits=means[1])
+    return Evidence(features=means[0], logits=means[1], levels=tuple(means[2:]))
 
 
 def iterate_evidence(
@@ -162,7 +165,7 @@ def collect_images(
     precision: Precision = "fp32",
     progress: bool = False,
 ) -> Evidence:
-    """Returns features, logits and targets of all images.
+    """Returns features, logits, levels and targets of all images.
 
     Args:
         network: The network; it is left in evaluation mode on `device`.
@@ -187,8 +190,5 @@ def collect_images(
         progress=progress,
     )
     parts = [evidence for _, evidence in batches if evidence is not None]
-    return Evidence(
-        features=np.concatenate([part.features for part in parts]),
-        logits=np.concatenate([part.logits for part in parts]),
-        targets=np.array(images.targets, dtype=np.int64),
-    )
+    targets = np.array(images.targets, dtype=np.int64)
+    return replace(join_evidence(parts), targets=targets)
