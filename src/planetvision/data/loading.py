@@ -76,7 +76,7 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
             ImageError: If the image cannot be read.
         """
         index, draw = key if isinstance(key, tuple) else (key, 0)
-        image = self.read(index)
+        image = self.read(index, draw)
         with seeded(derive_seed(self.seed, "augmentation", index, draw)):
             framed = self._get_transform()(image)
         return framed.contiguous(), self.targets[index]
@@ -122,8 +122,13 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
             cache=self.cache,
         )
 
-    def read(self, index: int) -> torch.Tensor:
+    def read(self, index: int, draw: int = 0) -> torch.Tensor:
         """Returns the decoded image, uint8 of shape (3, H, W), not yet augmented or framed.
+
+        Args:
+            index: The image.
+            draw: Which draw of it, for subclasses whose images are new in every epoch; a file is
+                the same in all.
 
         Raises:
             ImageError: If it cannot be read.

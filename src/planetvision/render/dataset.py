@@ -19,7 +19,35 @@ from planetvision.render.image import MIN_IMAGE_SIZE, RenderedImage, check_look,
 from planetvision.render.maps import get_maps
 from planetvision.runtime import derive_seed
 
-__all__ = ["render_dataset", "write_dataset"]
+__all__ = ["check_dataset", "render_dataset", "write_dataset"]
+
+
+def check_dataset(
+    *,
+    count: int,
+    image_size: int,
+    seed: int,
+    bodies: Sequence[str] | None,
+    look: str,
+    maps: str | os.PathLike[str] | None,
+) -> tuple[str, ...]:
+    """Checks what `render_dataset` takes, and returns the names of the bodies.
+
+    Raises:
+        UnknownNameError: As `render_dataset` does, whose arguments these are.
+        SettingsError: Likewise.
+        DataError: Likewise.
+    """
+    names = _check_bodies(bodies)
+    check_integer("count", count, at_least=1, remedy="Pass how many images you want.")
+    check_integer(
+        "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
+    )
+    check_integer("seed", seed, at_least=None, remedy="Pass an int, such as 0.")
+    check_look(look)
+    if maps is not None:
+        get_maps(maps)
+    return names
 
 
 def render_dataset(
@@ -51,15 +79,9 @@ def render_dataset(
             `maps` is no folder of maps.
         DataError: If a map cannot be read, is too large, or is not twice as wide as high.
     """
-    names = _check_bodies(bodies)
-    count = check_integer("count", count, at_least=1, remedy="Pass how many images you want.")
-    image_size = check_integer(
-        "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
+    names = check_dataset(
+        count=count, image_size=image_size, seed=seed, bodies=bodies, look=look, maps=maps
     )
-    seed = check_integer("seed", seed, at_least=None, remedy="Pass an int, such as 0.")
-    check_look(look)
-    if maps is not None:
-        get_maps(maps)
     return (
         render_body(
             names[index % len(names)],
