@@ -11,7 +11,8 @@ Each row is one way to train, for each seed. `test` is the accuracy on the simul
 `recall` its mean over the classes, `natural` that on those which TABLE marks so. `AUROC` is that of
 novelty between photographs and others, `at 95` the share of others accepted where 95 % of the
 photographs are, `energy` the median share of a Grad-CAM map on the disc. What was measured is kept
-in `--json` after every model, and is not measured again.
+in `--json` after every model, and is not measured again. `--sheet` draws the photographs that the
+released model gets wrong, each with its answer.
 """
 
 from __future__ import annotations
@@ -20,20 +21,22 @@ import argparse
 import json
 import statistics
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import recall_score, roc_auc_score
 
 from planetvision import PlanetClassifier
-from planetvision.data import Catalog, read_inputs, read_labelled
+from planetvision.data import Catalog, read_image, read_inputs, read_labelled
 from planetvision.evaluation import wilson_interval
 from planetvision.explain.explainer import explain_catalog
+from planetvision.figures.gallery import Tile, draw_collage, save_image
 from planetvision.runtime import resolve_device
 
 Figures = dict[str, Any]
@@ -86,7 +89,7 @@ def train(row: Row, work: Path, seed: int) -> PlanetClassifier:
         cache_gigabytes=6,
         random_state=seed,
     )
-    drawn = [work / "others" / "bodies", work / "others" / "non_planets"]
+    drawn = [work / "others" / name for name in ("bodies", "non_planets", "pictures")]
     return classifier.fit(table[chosen], others=drawn if row.others else None)
 
 
@@ -150,6 +153,7 @@ def main() -> None:
     parser.add_argument("--provenance", type=Path)
     parser.add_argument("--rows", nargs="+", default=[*ROWS, RELEASED])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--sheet", type=Path)
     parser.add_argument("--json", type=Path, default=Path("generalisation.json"))
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -181,6 +185,16 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in arguments.rows:
         print(describe(name, list(measured[name].values())))
+    if arguments.sheet is not None and RELEASED in measured:
+        save_image(draw_wrong(arguments.photos, measured[RELEASED]["-"]["wrong"]), arguments.sheet)
+
+
+def draw_wrong(photos: Path, wrong: Sequence[str]) -> npt.NDArray[np.uint8]:
+    tiles = []
+    for line in wrong:
+        name, answer = line.split(": ")
+        tiles.append(Tile(read_image(photos / name), answer, (name,), tone="bad"))
+    return draw_collage(tiles)
 
 
 def read_natural(table: Path | None) -> set[str]:

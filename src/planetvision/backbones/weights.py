@@ -12,7 +12,10 @@ from torch import nn
 
 from planetvision.errors import WeightsError, itemize
 
-__all__ = ["download", "load_weights", "read_weights"]
+__all__ = ["RELEASED_FOLDER", "download", "load_weights", "read_weights"]
+
+RELEASED_FOLDER = Path(__file__).parents[1] / "released"
+"""The released model: where `make release-model` writes it, and the wheel brings it."""
 
 T = TypeVar("T")
 
