@@ -21,6 +21,7 @@ import hashlib
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ from planetvision.data.preparation import prepare_catalog
 from planetvision.files import hash_file, write_atomically, write_json
 from planetvision.render import (
     BODIES,
+    NON_PLANETS,
     OTHER_BODIES,
     render_non_planets,
     write_dataset,
@@ -56,7 +58,7 @@ SEED = 1
 SIZE = 224
 RENDERS_PER_BODY = 600
 OTHERS_PER_BODY = 150
-NUM_NON_PLANETS = 900
+NUM_NON_PLANETS = 1300
 NUM_PICTURES = 1000
 VIEWS_PER_IMAGE = 4
 # Every tenth render chooses nothing and trains nothing: it calibrates.
@@ -90,7 +92,12 @@ def main() -> None:
     inputs: dict[str, Inputs] = {
         "renders": {**drawn, "a_body": RENDERS_PER_BODY, "bodies": list(BODIES)},
         "other bodies": {**drawn, "a_body": OTHERS_PER_BODY, "bodies": list(OTHER_BODIES)},
-        "non-planets": {"seed": SEED, "size": SIZE, "count": NUM_NON_PLANETS},
+        "non-planets": {
+            "seed": SEED,
+            "size": SIZE,
+            "count": NUM_NON_PLANETS,
+            "kinds": list(NON_PLANETS),
+        },
         "pictures": {
             "seed": SEED,
             "size": SIZE,
@@ -150,7 +157,9 @@ def main() -> None:
     ):
         step(name, do, inputs[name])
     trained = PlanetClassifier.load(run / "model")
-    print(f"the released model: {trained.save(arguments.out, overwrite=True, half=True)}")
+    released = trained.save(arguments.out, overwrite=True, half=True)
+    shutil.copy(Path(__file__).with_name("PROVENANCE.md"), released)
+    print(f"the released model: {released}")
 
 
 def run_step(work: Path, name: str, do: Callable[[], object], made_from: Inputs) -> None:

@@ -107,6 +107,7 @@ def test_finished_training_is_not_repeated_and_its_model_is_written_again(
     told = capsys.readouterr().out
     for name in STEPS:
         assert f"{name}: done before" in told
+    assert "No photograph" in (folders["out"] / "PROVENANCE.md").read_text(encoding="utf-8")
     loaded = PlanetClassifier.load(folders["out"])
     assert loaded.classes_.tolist() == training.model.classes_.tolist()
 

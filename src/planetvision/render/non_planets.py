@@ -19,7 +19,9 @@ from planetvision.augment.light import Floats
 from planetvision.errors import SettingsError, UnknownNameError
 from planetvision.files import create_output_folder, write_atomically
 from planetvision.render.checks import check_integer
+from planetvision.render.elsewhere import draw_asteroid, draw_ground, draw_nebula
 from planetvision.render.image import MIN_IMAGE_SIZE
+from planetvision.render.patterns import blend, draw_cloud, draw_ramp, pick_colour
 from planetvision.runtime import derive_seed
 
 __all__ = ["NON_PLANETS", "render_non_planet", "render_non_planets", "write_non_planets"]
@@ -27,38 +29,10 @@ __all__ = ["NON_PLANETS", "render_non_planet", "render_non_planets", "write_non_
 Draw: TypeAlias = "Callable[[int, np.random.Generator], Floats]"
 
 
-def _pick_colour(rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    return rng.uniform(0, 1, 3) ** 0.8
-
-
-def _draw_cloud(size: int, rng: np.random.Generator, power: float) -> Floats:
-    """Noise whose amplitude falls with that power of the frequency, from 0 to 1, (size, size)."""
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
-    frequency[0, 0] = 1
-    phases = np.exp(2j * math.pi * rng.uniform(0, 1, frequency.shape))
-    spectrum = phases * frequency**-power
-    spectrum[0, 0] = 0
-    field = np.fft.irfft2(spectrum, s=(size, size))
-    low, high = np.percentile(field, [1, 99])
-    scaled: Floats = ((field - low) / (high - low)).clip(0, 1).astype(np.float32)
-    return scaled
-
-
-def _draw_ramp(size: int) -> Floats:
-    """From 0 in the first row to 1 in the last, (size, size)."""
-    return np.repeat(np.linspace(0, 1, size, dtype=np.float32)[:, None], size, axis=1)
-
-
-def _blend(mask: Floats, rng: np.random.Generator) -> Floats:
-    """A ramp between two colours where the mask goes from 0 to 1."""
-    first, second = _pick_colour(rng), _pick_colour(rng)
-    return (first + (second - first) * mask[..., None]).astype(np.float32)
-
-
 def _draw_noise(size: int, rng: np.random.Generator) -> Floats:
     """White or coloured noise, each channel by itself or all alike."""
     power = rng.uniform(0, 1.2)
-    channels = [_draw_cloud(size, rng, power) for _ in range(3)]
+    channels = [draw_cloud(size, rng, power) for _ in range(3)]
     if rng.random() < 0.5:
         channels = channels[:1] * 3
     return np.stack(channels, axis=-1)
@@ -66,14 +40,14 @@ def _draw_noise(size: int, rng: np.random.Generator) -> Floats:
 
 def _draw_texture(size: int, rng: np.random.Generator) -> Floats:
     """Clouds, marble or wood: bands that a cloud bends."""
-    cloud = _draw_cloud(size, rng, rng.uniform(1.2, 2.2))
+    cloud = draw_cloud(size, rng, rng.uniform(1.2, 2.2))
     if rng.random() < 0.6:
         place = np.linspace(0, 1, size, dtype=np.float32)
         angle = rng.uniform(0, math.pi)
         across = place[:, None] * math.sin(angle) + place[None] * math.cos(angle)
         waves = across * rng.uniform(3, 25) + cloud * rng.uniform(0, 3)
         cloud = (0.5 + 0.5 * np.sin(2 * math.pi * waves)).astype(np.float32)
-    return _blend(cloud, rng)
+    return blend(cloud, rng)
 
 
 def _draw_pattern(size: int, rng: np.random.Generator) -> Floats:
@@ -90,12 +64,12 @@ def _draw_pattern(size: int, rng: np.random.Generator) -> Floats:
         mask = (np.floor(along) + np.floor(across)) % 2
     else:
         mask = (np.hypot(along % 1 - 0.5, across % 1 - 0.5) < rng.uniform(0.15, 0.45)) * 1.0
-    return _blend(np.asarray(mask, np.float32), rng)
+    return blend(np.asarray(mask, np.float32), rng)
 
 
 def _draw_leaves(size: int, rng: np.random.Generator) -> Floats:
     """Dead leaves: shapes that cover each other, with the statistics of natural scenes."""
-    image = np.full((size, size, 3), _pick_colour(rng), np.float32)
+    image = np.full((size, size, 3), pick_colour(rng), np.float32)
     smallest = rng.uniform(2, 8)
     for _ in range(int(rng.uniform(60, 250))):
         # Radii by a power law of -3 make the picture look alike at each scale.
@@ -106,9 +80,9 @@ def _draw_leaves(size: int, rng: np.random.Generator) -> Floats:
 
 def _draw_shapes(size: int, rng: np.random.Generator) -> Floats:
     """One to six shapes on a plain or shaded ground."""
-    image = np.full((size, size, 3), _pick_colour(rng), np.float32)
+    image = np.full((size, size, 3), pick_colour(rng), np.float32)
     if rng.random() < 0.5:
-        image = _blend(_draw_ramp(size), rng)
+        image = blend(draw_ramp(size), rng)
     if rng.random() < 0.3:
         image *= 0
     for _ in range(int(rng.integers(1, 7))):
@@ -125,7 +99,7 @@ def _add_shape(
     """Draws a polygon, an ellipse, a ring or a line over the image."""
     import cv2
 
-    colour = _pick_colour(rng).tolist()
+    colour = pick_colour(rng).tolist()
     column, row = (int(value) for value in centre)
     kind = rng.integers(4)
     if kind == 0:
@@ -152,8 +126,8 @@ def _draw_stars(size: int, rng: np.random.Generator) -> Floats:
     sky = draw_background("stars", size, rng)
     sky = np.asarray((sky * rng.uniform(1, 4)).clip(0, 1) ** (1 / 2.2), np.float32)
     if rng.random() < 0.5:
-        cloud = _draw_cloud(size, rng, rng.uniform(1.4, 2.2)) ** rng.uniform(1.5, 4)
-        glow = cloud[..., None] * _pick_colour(rng) * rng.uniform(0.2, 1)
+        cloud = draw_cloud(size, rng, rng.uniform(1.4, 2.2)) ** rng.uniform(1.5, 4)
+        glow = cloud[..., None] * pick_colour(rng) * rng.uniform(0.2, 1)
         sky = np.asarray((sky + glow).clip(0, 1), np.float32)
     return sky
 
@@ -174,9 +148,9 @@ def _draw_galaxy(size: int, rng: np.random.Generator) -> Floats:
         wind = rng.uniform(1, 3.5)
         phase = arms * (np.arctan2(y, x) - wind * np.log(radius + 0.1))
         light *= 1 + rng.uniform(0.4, 0.9) * np.cos(phase) * (1 - np.exp(-radius))
-        light *= 0.7 + 0.6 * _draw_cloud(size, rng, 1.5)
+        light *= 0.7 + 0.6 * draw_cloud(size, rng, 1.5)
     core = np.exp(-(radius**2) * 8)[..., None] * np.array([1.0, 0.9, 0.7])
-    arms_colour = 0.5 + 0.5 * _pick_colour(rng)
+    arms_colour = 0.5 + 0.5 * pick_colour(rng)
     image = sky + 1.3 * light[..., None] * arms_colour + core
     return np.asarray(image.clip(0, 1), np.float32)
 
@@ -204,20 +178,20 @@ def _draw_ball(size: int, rng: np.random.Generator) -> Floats:
 
 def _draw_plain(size: int, rng: np.random.Generator) -> Floats:
     """One colour, or a ramp between two."""
-    first = np.full((size, size, 3), _pick_colour(rng), np.float32)
+    first = np.full((size, size, 3), pick_colour(rng), np.float32)
     if rng.random() < 0.4:
         return first
-    ramp = _draw_ramp(size)
-    return _blend(ramp if rng.random() < 0.5 else ramp.T, rng)
+    ramp = draw_ramp(size)
+    return blend(ramp if rng.random() < 0.5 else ramp.T, rng)
 
 
 def _draw_landscape(size: int, rng: np.random.Generator) -> Floats:
     """A sky, and rough ground or hills before it, row behind row."""
-    image = _blend(_draw_ramp(size), rng)
+    image = blend(draw_ramp(size), rng)
     rows = np.arange(size)[:, None]
     height = size * rng.uniform(0.25, 0.7)
     for _ in range(int(rng.integers(1, 5))):
-        skyline = height + size * 0.25 * (_draw_cloud(size, rng, 1.8)[0] - 0.5)
+        skyline = height + size * 0.25 * (draw_cloud(size, rng, 1.8)[0] - 0.5)
         ground = _draw_texture(size, rng) * rng.uniform(0.5, 1)
         image = np.where((rows > skyline[None])[..., None], ground, image)
         height += size * rng.uniform(0.08, 0.25)
@@ -244,6 +218,9 @@ NON_PLANETS: Mapping[str, Draw] = MappingProxyType(
         "galaxy": _draw_galaxy,
         "ball": _draw_ball,
         "landscape": _draw_landscape,
+        "asteroid": draw_asteroid,
+        "nebula": draw_nebula,
+        "ground": draw_ground,
     }
 )
 """What draws each kind: float32 in [0, 1] of shape (size, size, 3), of a size and a generator."""
