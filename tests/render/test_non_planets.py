@@ -55,10 +55,10 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], message: str) ->
 
 
 def test_files_hold_the_pictures_and_nothing_is_replaced_unasked(tmp_path: Path) -> None:
-    paths = write_non_planets(tmp_path / "others", count=12, image_size=20, seed=2)
+    paths = write_non_planets(tmp_path / "others", count=15, image_size=20, seed=2)
     assert [path.name for path in paths[:2]] == ["noise_00000.png", "texture_00000.png"]
-    assert paths[10].name == "noise_00001.png"
-    drawn = list(render_non_planets(count=12, image_size=20, seed=2))
+    assert paths[len(NON_PLANETS)].name == "noise_00001.png"
+    drawn = list(render_non_planets(count=15, image_size=20, seed=2))
     for path, picture in zip(paths, drawn, strict=True):
         with Image.open(path) as image:
             np.testing.assert_array_equal(np.asarray(image), picture)
