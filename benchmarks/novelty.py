@@ -17,6 +17,7 @@ import json
 import statistics
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -46,10 +47,12 @@ def collect(classifier: PlanetClassifier, arguments: argparse.Namespace, seed: i
     network, classes = classifier.network_, classifier.classes_.tolist()
     spec, device = network.input_spec, resolve_device("auto")
 
+    gather_views = partial(collect_images, network, device=device, levels=True)
+
     def gather(sources: Sequence[Any], labels: Sequence[Any] | None = None) -> Evidence:
         targets = None if labels is None else [classes.index(label) for label in labels]
         images = ImageDataset(tuple(sources), targets, input_spec=spec)
-        return collect_images(network, ViewedImages(images), device=device)
+        return gather_views(ViewedImages(images))
 
     train, val = create_datasets(classifier.split_, classes=classes, input_spec=spec, seed=seed)
     test = classifier.split_.part("test")
@@ -63,11 +66,9 @@ def collect(classifier: PlanetClassifier, arguments: argparse.Namespace, seed: i
         )
     )
     lots = {
-        "train": collect_images(network, ViewedImages(train), device=device),
-        "val": collect_images(network, ViewedImages(val), device=device),
-        "augmented": collect_images(
-            network, ViewedImages(val.with_augmentation(POLICY), augmented=True), device=device
-        ),
+        "train": gather_views(ViewedImages(train)),
+        "val": gather_views(ViewedImages(val)),
+        "augmented": gather_views(ViewedImages(val.with_augmentation(POLICY), augmented=True)),
         "test": gather(test.sources, test.labels),
         "photos": gather(photos.sources, photos.labels),
         "others": gather(read_inputs(arguments.others).sources),

@@ -103,6 +103,7 @@ def main() -> None:
             "size": SIZE,
             "pictures": fingerprint_folder(arguments.pictures),
             "count": NUM_PICTURES,
+            "limits": [MIN_PICTURE_SIDE, MAX_PICTURE_PIXELS, MIN_PICTURE_DEVIATION],
             "left_out": PICTURES_LEFT_OUT.pattern,
         },
         "views": {
@@ -269,9 +270,11 @@ def is_picture(path: Path, source: Path) -> bool:
     try:
         with Image.open(path) as picture:
             pixels = picture.width * picture.height
-            picture.verify()
-            return min(picture.size) >= MIN_PICTURE_SIDE and pixels <= MAX_PICTURE_PIXELS
-    except (OSError, SyntaxError, Image.DecompressionBombError):
+            if min(picture.size) < MIN_PICTURE_SIDE or pixels > MAX_PICTURE_PIXELS:
+                return False
+            picture.load()
+            return True
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from planetvision.backbones import BACKBONES
+from planetvision.backbones import BACKBONES, BackboneSpec
 from planetvision.config import InputSpec
 from planetvision.errors import UnknownNameError
 from planetvision.network import PlanetNet, create_network
@@ -186,6 +187,36 @@ def test_levels_of_a_large_backbone_are_those_of_five_blocks(images: torch.Tenso
         features, levels = network.forward_levels(images)
     assert features.shape == (4, 1280)
     assert [level.shape[1] // 2 for level in levels] == [40, 80, 112, 192, 320]
+
+
+def test_levels_leave_out_what_has_no_row_an_image_or_takes_no_hooks(images: torch.Tensor) -> None:
+    class Odd(nn.Module):
+        """A block of TorchScript, then tokens that stand before the images."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # later versions advise torch.export
+                script = torch.jit.script(nn.Conv2d(3, 4, 8, 8))
+            self.blocks = nn.ModuleList(
+                [
+                    script,
+                    nn.TransformerEncoderLayer(4, 1, 8, dropout=0),
+                    nn.Linear(4, 5),
+                ]
+            )
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            tokens = self.blocks[0](pixels).flatten(2).permute(2, 0, 1)
+            features: torch.Tensor = self.blocks[2](self.blocks[1](tokens).mean(dim=0))
+            return features
+
+    spec = BackboneSpec(name="odd", summary="", build=Odd, input=InputSpec(image_size=32))
+    network = PlanetNet(Odd(), nn.Linear(5, 3), input_spec=spec.input, spec=spec).eval()
+    with torch.no_grad():
+        features, levels = network.forward_levels(images)
+    assert features.shape == (4, 5)
+    assert levels == []
 
 
 def test_deep_copy_and_pickle_give_the_same_logits(images: torch.Tensor) -> None:

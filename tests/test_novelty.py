@@ -177,6 +177,18 @@ def test_layered_has_its_parts_on_the_scale_of_images_held_out() -> None:
     assert 1 < np.quantile(fresh, 0.95) < 3
 
 
+@pytest.mark.parametrize("counts", [(5, 1, 1), (5, 4, 4), (4, 4, 4), (1, 1, 1), (9, 2, 2)])
+def test_layered_of_few_images_keeps_both_parts(counts: tuple[int, ...]) -> None:
+    targets = np.repeat(np.arange(CLASSES), counts)
+    scorer = NOVELTY_SCORES.get("layered").build()
+    state = scorer.fit(draw(targets, seed=10), STRANGE)
+    near, far = draw(np.arange(60) % CLASSES, seed=11), draw(np.full(60, -1), seed=12)
+    both = np.concatenate([scorer.score(state, near), scorer.score(state, far)])
+    # One part alone would be many thousands where the other is one.
+    assert np.abs(both).max() < 1000
+    assert roc_auc_score(np.arange(120) >= 60, both) > 0.9
+
+
 def test_evidence_is_chosen_and_joined_with_its_levels() -> None:
     images = add_levels(KNOWN, 1, seed=9)
     joined = join_evidence([images.choose(slice(30)), images.choose(slice(30, None))])

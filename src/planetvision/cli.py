@@ -996,7 +996,8 @@ def _find_folder_problem(folder: Path) -> str | None:
         return None
     for model in (folder / "model", *sorted(folder.glob("*/model"))):
         if is_model_folder(model):
-            return f"`{folder}` is no model's folder: a model lies in it. Pass {model}."
+            named = shlex.quote(str(model))
+            return f"`{folder}` is no model's folder: a model lies in it. Pass {named}."
     if is_run_folder(folder):
         return (
             f"`{folder}` is the folder of a run that has no model. Train it to its end, "

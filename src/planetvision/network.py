@@ -95,21 +95,23 @@ class PlanetNet(nn.Module):
     def forward_levels(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Returns the pooled features, (N, C), and what the five blocks before the last give.
 
-        Of a block with c channels that is the mean and the standard deviation of each over the
-        positions, (N, 2 c), in the order of the forward pass. A backbone with fewer blocks has
-        fewer levels.
+        Of a module of these blocks with c channels that is the mean and the standard deviation of
+        each over the positions, (N, 2 c), or the vectors that it returns, in the order of the
+        forward pass. A backbone with fewer blocks has fewer levels; what has another first axis
+        than the images is none.
         """
         levels: list[torch.Tensor] = []
 
         def keep(module: nn.Module, arguments: object, output: object) -> None:
             summary = summarize_channels(output, self.spec.feature_layout)
-            if summary is not None:
+            if summary is not None and len(summary) == len(images):
                 levels.append(summary)
 
         with ExitStack() as stack:
             for block in self.blocks[-1 - _NUM_LEVELS : -1]:
                 for module in block:
-                    stack.callback(module.register_forward_hook(keep).remove)
+                    if not isinstance(module, torch.jit.ScriptModule):  # it takes no hooks
+                        stack.callback(module.register_forward_hook(keep).remove)
             features = self.forward_features(images)
         return features, levels
 

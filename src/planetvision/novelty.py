@@ -31,8 +31,10 @@ State: TypeAlias = "Mapping[str, npt.NDArray[np.floating]]"
 _SHRINKAGE = 0.5
 _MAX_COMPONENTS = 256
 _NEIGHBOURS = 5
-# Of the known images, the share that only says how large the parts of `layered` are.
+# Every fifth known image of a class only says how large the parts of `layered` are.
 _HOLD_EVERY = 5
+# The least that counts as one, as a share of the way from known images to others.
+_MIN_STEP = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +46,7 @@ class Evidence:
         logits: float64 of shape (N, C).
         targets: The class index of each image, (N,); None where it is not known.
         levels: What earlier blocks of the network give, as `PlanetNet.forward_levels` has it, each
-            float64 of shape (N, 2 c); may be empty.
+            float64 with a row an image; empty where the score does not ask for them.
     """
 
     features: Floats
@@ -124,10 +126,12 @@ class NoveltySpec(Entry):
 
     Args:
         needs_others: Whether `fit` asks for pictures of something else, which the library draws.
+        needs_levels: Whether it asks for `Evidence.levels`.
     """
 
     build: Callable[[], NoveltyScore]
     needs_others: bool = False
+    needs_levels: bool = False
 
 
 NOVELTY_SCORES: Registry[NoveltySpec] = Registry("novelty_scores", NoveltySpec)
@@ -137,6 +141,7 @@ def register_novelty_score(
     name: str,
     *,
     needs_others: bool = False,
+    needs_levels: bool = False,
     summary: str = "",
     source: str = "",
     replace: bool = False,
@@ -146,6 +151,7 @@ def register_novelty_score(
     Args:
         name: The name to choose it by.
         needs_others: Whether it learns from drawn pictures of something else.
+        needs_levels: Whether it looks at earlier blocks too, by `Evidence.levels`.
         summary: One line for listings; by default the first line of the docstring.
         source: Where the method comes from.
         replace: Whether an entry of that name may be replaced.
@@ -161,7 +167,12 @@ def register_novelty_score(
         ...         return -(images.features**2).sum(axis=1)
     """
     return NOVELTY_SCORES.register(
-        name, summary=summary, source=source, replace=replace, needs_others=needs_others
+        name,
+        summary=summary,
+        source=source,
+        replace=replace,
+        needs_others=needs_others,
+        needs_levels=needs_levels,
     )
 
 
@@ -320,6 +331,7 @@ class _Drawn:
 @register_novelty_score(
     "layered",
     needs_others=True,
+    needs_levels=True,
     source="`mahalanobis` on features of several layers, as in section 2.2 of Lee et al. 2018, "
     "arXiv:1807.03888, and `drawn`",
 )
@@ -327,8 +339,8 @@ class _Layered:
     """Distance and log-odds against other pictures, both of the features of several layers.
 
     Early layers tell textures that no body has, late ones bodies that are none of the classes. Each
-    part is brought to the scale where, of images that it did not learn from, the median is 0 and
-    95 % lie under 1; the score is their sum.
+    part is brought to the scale where the median of known images is 0 and 95 % of them lie under 1;
+    the score is their sum. Every fifth image of a class is kept for that, where one has five.
     """
 
     def fit(self, known: Evidence, others: Evidence | None) -> State:
@@ -342,8 +354,11 @@ class _Layered:
         for name, scorer in self._parts.items():
             learned = scorer.fit(known.choose(~is_held), others)
             held = known.choose(is_held if is_held.any() else ~is_held)
+            middle, high = np.quantile(scorer.score(learned, held), [0.5, 0.95])
+            # Of a few images the two may be one.
+            gap = abs(float(np.median(scorer.score(learned, others))) - middle)
             state.update({f"{name}.{key}": value for key, value in learned.items()})
-            state[f"{name}.scale"] = np.quantile(scorer.score(learned, held), [0.5, 0.95])
+            state[f"{name}.scale"] = np.array([middle, max(high, middle + _MIN_STEP * gap)])
         return state
 
     def score(self, state: State, images: Evidence) -> Floats:
@@ -356,8 +371,7 @@ class _Layered:
                 if key.startswith(f"{name}.")
             }
             middle, high = learned["scale"]
-            step = max(high - middle, np.finfo(np.float64).eps * max(abs(middle), 1.0))
-            total = total + (scorer.score(learned, images) - middle) / step
+            total = total + (scorer.score(learned, images) - middle) / ((high - middle) or 1.0)
         return total
 
     @property

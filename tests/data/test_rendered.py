@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from planetvision.config import InputSpec, Stage
+from planetvision.data.loading import ImageDataset
 from planetvision.data.rendered import RenderedImages
 from planetvision.errors import SettingsError, UnknownNameError
 from planetvision.network import create_network
@@ -85,3 +86,5 @@ def test_wrong_settings_and_joining_are_refused() -> None:
     images = RenderedImages(4, input_spec=SPEC)
     with pytest.raises(SettingsError, match="write_dataset"):
         images.join(images)
+    with pytest.raises(SettingsError, match="write_dataset"):
+        ImageDataset(["file.png"], [0], input_spec=SPEC).join(images)

@@ -144,6 +144,14 @@ def build_released(*, pretrained: bool = True) -> nn.Module:
     if not pretrained:
         return model
     path = RELEASED_FOLDER / "model.safetensors"
+    if not path.is_file():
+        raise WeightsError(
+            f"This copy of planetvision has no released model in '{RELEASED_FOLDER}', and so no "
+            "weights for the backbone 'released'. Install planetvision again, train the model by "
+            "make release-model, or take backbone='efficientnet_lite0'.",
+            backbone="released",
+            tried=(str(path),),
+        )
     tensors = {
         name.removeprefix(_PREFIX): tensor
         for name, tensor in read_weights(path).items()

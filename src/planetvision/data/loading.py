@@ -18,6 +18,7 @@ from planetvision.data.cache import DecodedCache, create_cache_key, read_through
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.decoders import DECODERS
 from planetvision.data.images import ImageSource, read_image
+from planetvision.errors import SettingsError
 from planetvision.runtime import derive_seed, seeded
 
 __all__ = ["NO_CLASS", "EpochSampler", "ImageDataset", "create_datasets", "create_loader"]
@@ -45,6 +46,8 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
         hashes: The hash of each image's content, for the cache; None keeps nothing.
         cache: Where decoded images are kept.
     """
+
+    has_files = True
 
     def __init__(
         self,
@@ -97,7 +100,15 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
         """Returns a dataset with the images of another one behind its own.
 
         What it is shown, its policy, seed and cache are those of this dataset.
+
+        Raises:
+            SettingsError: If one of the two draws its images on the fly.
         """
+        if not (self.has_files and others.has_files):
+            raise SettingsError(
+                "Pictures that are drawn on the fly cannot be joined with other images. Write them "
+                "by `write_dataset`, and pass a table of both."
+            )
         return self._create(
             (*self.sources, *others.sources),
             (*self.targets, *others.targets),

@@ -1,4 +1,4 @@
-"""`RenderedImages`: training images that are drawn when they are asked for, new in every epoch."""
+"""`RenderedImages`: training images that are drawn when they are asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from planetvision.config import InputSpec
 from planetvision.data.images import ImageSource
 from planetvision.data.loading import ImageDataset
-from planetvision.errors import SettingsError
 from planetvision.render import render_body
 from planetvision.render.dataset import check_dataset
 from planetvision.runtime import derive_seed
@@ -19,11 +18,13 @@ __all__ = ["RenderedImages"]
 
 
 class RenderedImages(ImageDataset):
-    """Pictures of bodies that are drawn on the fly: no files, and no epoch sees one again.
+    """Pictures of bodies that are drawn on the fly, without files.
 
     An item is asked for by `(index, draw)`, or by `index` for draw 0: the same pair and seed give
-    the same picture, in whichever process and order they are asked for. A trainer asks for another
-    draw in each epoch; where images are validated or shown as they are, it is draw 0.
+    the same picture, in whichever process and order they are asked for. Where a stage of a trainer
+    stores no views, each epoch asks for another draw, and no picture is seen again; of stored
+    views there are as many as `Stage.views` says. What is validated or shown as it is, is draw 0:
+    give validation images another seed than training images.
 
     Convention: an item is a uint8 tensor of shape (3, image_size, image_size) and the index of its
     body in `classes`.
@@ -41,7 +42,7 @@ class RenderedImages(ImageDataset):
         UnknownNameError: If there is no such body or look.
         SettingsError: If a number is out of range, if `bodies` holds none or one twice, or if
             `maps` is no folder of maps.
-        DataError: If a map cannot be read, or is not twice as wide as high.
+        DataError: If a map cannot be read, is too large, or is not twice as wide as high.
 
     Example:
         >>> from planetvision import InputSpec
@@ -51,6 +52,8 @@ class RenderedImages(ImageDataset):
         >>> tuple(pixels.shape), images.classes[target]
         ((3, 64, 64), 'moon')
     """
+
+    has_files = False
 
     def __init__(
         self,
@@ -99,17 +102,6 @@ class RenderedImages(ImageDataset):
             maps=self.maps,
         )
         return torch.from_numpy(rendered.image).permute(2, 0, 1)
-
-    def join(self, others: ImageDataset) -> ImageDataset:
-        """Refuses, for others may be files.
-
-        Raises:
-            SettingsError: Always.
-        """
-        raise SettingsError(
-            "Pictures that are drawn on the fly cannot be joined with other images. Write them by "
-            "`write_dataset`, and pass a table of both."
-        )
 
     def _create(
         self,

@@ -184,7 +184,7 @@ def _explain_images(
     """Returns the fields of `Explanation` that the network decides, for each image."""
     if not images:
         return []
-    evidence = collect_evidence(network, images)
+    evidence = collect_evidence(network, images, levels=trust is not None and trust.needs_levels)
     probabilities, novelty = judge_evidence(evidence, trust)
     known = novelty <= threshold
     answers = probabilities.argmax(axis=1)

@@ -80,24 +80,30 @@ class ViewedImages(Dataset[Views]):
 
 
 @torch.no_grad()
-def collect_evidence(network: PlanetNet, images: Sequence[torch.Tensor]) -> Evidence:
-    """Returns features, logits and levels of each image: the mean over its views.
+def collect_evidence(
+    network: PlanetNet, images: Sequence[torch.Tensor], *, levels: bool = False
+) -> Evidence:
+    """Returns features and logits of each image: the mean over its views.
 
     The softmax of a mean of logits is the normalised geometric mean of the views' probabilities.
 
     Args:
         network: The network, in evaluation mode.
         images: The views of each image, uint8 of shape (V, 3, S, S), on the network's device.
+        levels: Whether the levels are wanted too.
     """
     passes = torch.split(torch.cat(list(images)), _VIEWS_A_PASS * len(images))
-    found = [network.forward_levels(views) for views in passes]
+    if levels:
+        found = [network.forward_levels(views) for views in passes]
+    else:
+        found = [(network.forward_features(views), []) for views in passes]
     features = torch.cat([pooled for pooled, _ in found])
     logits = network.head(features)
-    levels = [torch.cat(parts) for parts in zip(*(given for _, given in found), strict=True)]
+    given = [torch.cat(parts) for parts in zip(*(level for _, level in found), strict=True)]
     counts = [len(views) for views in images]
     means = [
         torch.stack([views.mean(dim=0) for views in values.double().split(counts)]).cpu().numpy()
-        for values in (features, logits, *levels)
+        for values in (features, logits, *given)
     ]
     return Evidence(features=means[0], logits=means[1], levels=tuple(means[2:]))
 
@@ -110,6 +116,7 @@ def iterate_evidence(
     batch_size: int = 32,
     num_workers: int | None = None,
     precision: Precision = "fp32",
+    levels: bool = False,
     task: str = "predicting",
     progress: bool = False,
 ) -> Iterator[tuple[list[Views], Evidence | None]]:
@@ -122,6 +129,7 @@ def iterate_evidence(
         batch_size: Images a forward pass.
         num_workers: Loader processes; None lets the machine decide.
         precision: The arithmetic of the network; `auto` is `fp32`.
+        levels: Whether the evidence shall have levels.
         task: What the progress bar says.
         progress: Whether to show one.
 
@@ -150,7 +158,7 @@ def iterate_evidence(
                 # Around the forward pass only: weights that are moved to a device in inference
                 # mode could never again take part in a gradient.
                 with torch.inference_mode(), autocast:
-                    evidence = collect_evidence(network, readable)
+                    evidence = collect_evidence(network, readable, levels=levels)
             yield batch, evidence
             bar.update(len(batch))
 
@@ -163,9 +171,10 @@ def collect_images(
     batch_size: int = 32,
     num_workers: int | None = None,
     precision: Precision = "fp32",
+    levels: bool = False,
     progress: bool = False,
 ) -> Evidence:
-    """Returns features, logits, levels and targets of all images.
+    """Returns features, logits and targets of all images.
 
     Args:
         network: The network; it is left in evaluation mode on `device`.
@@ -174,6 +183,7 @@ def collect_images(
         batch_size: Images a forward pass.
         num_workers: Loader processes; None lets the machine decide.
         precision: The arithmetic of the network; `auto` is `fp32`.
+        levels: Whether the evidence shall have levels.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -186,6 +196,7 @@ def collect_images(
         batch_size=batch_size,
         num_workers=num_workers,
         precision=precision,
+        levels=levels,
         task="calibrating",
         progress=progress,
     )

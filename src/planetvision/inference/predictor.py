@@ -104,6 +104,7 @@ def predict_catalog(
         batch_size=batch_size,
         num_workers=num_workers,
         precision=precision,
+        levels=trust is not None and trust.needs_levels,
         progress=progress,
     ):
         if evidence is not None:

@@ -61,6 +61,11 @@ class Trust:
     raw_novelties: npt.NDArray[np.float64]
     num_images: int
 
+    @property
+    def needs_levels(self) -> bool:
+        """Whether the evidence it is asked about must have levels."""
+        return NOVELTY_SCORES.get(self.score).needs_levels
+
     def calibrate(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Returns the probabilities of logits, both (N, C)."""
         return _softmax(logits / self.temperature)
@@ -197,6 +202,7 @@ def fit_trust(
         "batch_size": batch_size,
         "num_workers": num_workers,
         "precision": precision,
+        "levels": spec.needs_levels,
         "progress": progress,
     }
     known_rows = take_in_turn(train.targets, _MAX_KNOWN)
