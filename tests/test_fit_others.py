@@ -203,7 +203,12 @@ def test_output_in_the_others_or_around_them_is_refused_before_training(
     before = sorted(tmp_path.rglob("*"))
     inside = r"lies in the folder of others '.*others', where its pictures would be taken for"
     around = r"The others in '.*others' lie in the output folder '.*', whose files may be replaced"
-    for others in (other_folder, [str(other_folder)], other_folder / "**" / "*.png"):
+    for others in (
+        other_folder,
+        [str(other_folder)],
+        other_folder / "**" / "*.png",
+        other_folder / "*" / "*.png",
+    ):
         with pytest.raises(OutputError, match=inside):
             train_run(make(), disc_folder, other_folder / "run", others=others, overwrite=True)
         with pytest.raises(OutputError, match=around):

@@ -988,12 +988,12 @@ def _split_model(arguments: Sequence[str], *, needs: str) -> tuple[Path | None, 
 
 def _find_folder_problem(folder: Path) -> str | None:
     """Returns why a folder that is no model's is no folder of images either; None if it may be."""
+    if not folder.is_dir():
+        return None  # before imports that cost a second
     from planetvision.crossval import can_resume_cross_validation
     from planetvision.runs import is_run_folder
     from planetvision.storage import CONFIG_FILE, TRUST_FILE, WEIGHTS_FILE, is_model_folder
 
-    if not folder.is_dir():
-        return None
     for model in (folder / "model", *sorted(folder.glob("*/model"))):
         if is_model_folder(model):
             named = shlex.quote(str(model))

@@ -160,7 +160,9 @@ def check_apart_from_others(target: Path, others: Any) -> None:
         (place,) = list_input_places(one) if isinstance(one, str | os.PathLike) else (None,)
         if place is None:
             continue
-        reaches_down = Path(one).is_dir() or "**" in os.fspath(one)
+        # A pattern such as others/*/*.png matches what lies in folders of that folder.
+        deeper = len(Path(one).absolute().parts) - len(place.absolute().parts)
+        reaches_down = Path(one).is_dir() or "**" in os.fspath(one) or deeper > 1
         if reaches_down and root.is_relative_to(place.resolve()):
             raise OutputError(
                 f"The output folder '{target}' lies in the folder of others '{place}', where its "

@@ -652,3 +652,19 @@ def test_stored_features_are_not_compiled(
 ) -> None:
     run(make_recipe(STAGES["views"]), train, val, compile=True)
     assert compiled == []
+
+
+def test_data_without_any_class_is_refused() -> None:
+    class Unlabelled(torch.utils.data.Dataset[Any]):
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            return torch.zeros(3, 32, 32, dtype=torch.uint8), -1
+
+    stage = Stage(name="all", epochs=1, learning_rate=1e-2, trainable_blocks=None)
+    trainer = Trainer(
+        make_network(), make_recipe(stage, class_weights="none"), device="cpu", num_workers=0
+    )
+    with pytest.raises(DataError, match="No training image has a class"):
+        trainer.fit(Unlabelled())

@@ -422,6 +422,11 @@ class Trainer:
                     break
         if not step:
             raise DataError("The loader of training images gave no batch. Pass drop_last=False.")
+        if not total[2] and not self._is_over():
+            raise DataError(
+                "No training image has a class: the targets are all -1. Pass the class index of "
+                "each image; -1 is for what shows none of the classes."
+            )
         # The loss is that before the step, which may have ruined what it went through.
         for weight in self.network.parameters():
             if weight.requires_grad and not bool(torch.isfinite(weight).all()):
@@ -455,8 +460,8 @@ class Trainer:
             targets: The class of each.
 
         Returns:
-            The mean loss of the images that have a class, the number of right answers, and that of
-            those images, over all processes.
+            The mean loss of the images that have a class, or of all where none has; the number of
+            right answers, and that of images that have a class; over all processes.
         """
         loss, correct, count = compute_gradients(self.accelerator, run, inputs, targets)
         if self.recipe.max_gradient_norm is not None:
