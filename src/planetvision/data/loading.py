@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import importlib
 from collections.abc import Iterator, Sequence
@@ -123,15 +124,12 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
         augmentation: str | None = None,
     ) -> ImageDataset:
         """Returns a dataset of these images that is like this one in all else."""
-        return ImageDataset(
-            sources,
-            targets,
-            input_spec=self.input_spec,
-            augmentation=self.augmentation if augmentation is None else augmentation,
-            seed=self.seed,
-            hashes=hashes,
-            cache=self.cache,
-        )
+        created = copy.copy(self)
+        created.sources, created.targets = tuple(sources), tuple(targets)
+        created.hashes = tuple(hashes)
+        if augmentation is not None:
+            created.augmentation = augmentation
+        return created
 
     def read(self, index: int, draw: int = 0) -> torch.Tensor:
         """Returns the decoded image, uint8 of shape (3, H, W), not yet augmented or framed.
@@ -161,7 +159,8 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
         return self._transform
 
     def __getstate__(self) -> dict[str, Any]:
-        # Transforms may hold lambdas; a spawned worker builds its own.
+        # Transforms may hold lambdas; a spawned worker builds its own, and so does a copy, whose
+        # policy may be another.
         return {**self.__dict__, "_transform": None}
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 
 from planetvision.config import InputSpec
-from planetvision.data.images import ImageSource
 from planetvision.data.loading import ImageDataset
 from planetvision.render import render_body
 from planetvision.render.dataset import check_dataset
@@ -102,23 +101,3 @@ class RenderedImages(ImageDataset):
             maps=self.maps,
         )
         return torch.from_numpy(rendered.image).permute(2, 0, 1)
-
-    def _create(
-        self,
-        sources: Sequence[ImageSource],
-        targets: Sequence[int],
-        hashes: Sequence[str],
-        augmentation: str | None = None,
-    ) -> RenderedImages:
-        created = RenderedImages(
-            1,
-            input_spec=self.input_spec,
-            bodies=self.classes,
-            look=self.look,
-            maps=self.maps,
-            augmentation=self.augmentation if augmentation is None else augmentation,
-            seed=self.seed,
-        )
-        created.sources, created.targets = tuple(sources), tuple(targets)
-        created.hashes = tuple(hashes)
-        return created
