@@ -44,9 +44,11 @@ from planetvision.render import (
     BODIES,
     NON_PLANETS,
     OTHER_BODIES,
+    render_dataset,
     render_non_planets,
     write_dataset,
 )
+from planetvision.render.cratered import CRATERED
 from planetvision.results.sampling import take_in_turn
 from planetvision.runs import can_resume, resume_run, train_run
 from planetvision.runtime import derive_seed, seeded
@@ -57,10 +59,14 @@ Inputs = dict[str, object]
 SEED = 1
 SIZE = 224
 RENDERS_PER_BODY = 600
-OTHERS_PER_BODY = 150
-NUM_NON_PLANETS = 1300
-NUM_PICTURES = 1000
+OTHERS_PER_BODY = 120
+# There are many of them, and the Moon must stay likelier than all of them together.
+OTHERS_PER_CRATERED_BODY = 50
+NUM_NON_PLANETS = 2800
+NUM_PICTURES = 1200
 VIEWS_PER_IMAGE = 4
+# A smaller disc could be any body: it does not teach what none of the seven looks like.
+MIN_OTHER_RADIUS_PIXELS = 14
 # Every tenth render chooses nothing and trains nothing: it calibrates.
 VAL_EVERY = 10
 # Icons, flags and diagrams of classes are no pictures; the other names may be those of bodies.
@@ -91,7 +97,12 @@ def main() -> None:
     drawn = {"seed": SEED, "size": SIZE, "maps": fingerprint_folder(arguments.maps)}
     inputs: dict[str, Inputs] = {
         "renders": {**drawn, "a_body": RENDERS_PER_BODY, "bodies": list(BODIES)},
-        "other bodies": {**drawn, "a_body": OTHERS_PER_BODY, "bodies": list(OTHER_BODIES)},
+        "other bodies": {
+            **drawn,
+            "a_body": [OTHERS_PER_BODY, OTHERS_PER_CRATERED_BODY],
+            "bodies": list(OTHER_BODIES),
+            "smallest": MIN_OTHER_RADIUS_PIXELS,
+        },
         "non-planets": {
             "seed": SEED,
             "size": SIZE,
@@ -216,17 +227,19 @@ def draw_renders(folder: Path, maps: Path) -> None:
 
 
 def draw_other_bodies(folder: Path, maps: Path) -> None:
-    bodies = list(OTHER_BODIES)
-    write_dataset(
-        folder,
-        count=OTHERS_PER_BODY * len(bodies),
-        image_size=SIZE,
-        seed=SEED,
-        bodies=bodies,
-        look="photo",
-        maps=maps,
-        overwrite=True,
-    )
+    cratered = {body.name for body in CRATERED}
+    for name in OTHER_BODIES:
+        drawn = render_dataset(
+            count=OTHERS_PER_CRATERED_BODY if name in cratered else OTHERS_PER_BODY,
+            image_size=SIZE,
+            seed=SEED,
+            bodies=[name],
+            look="photo",
+            maps=maps,
+        )
+        for number, rendered in enumerate(drawn):
+            if float(rendered.parameters["radius_pixels"]) >= MIN_OTHER_RADIUS_PIXELS * SIZE / 224:
+                save_png(rendered.image, folder / name / f"{number:05d}.png")
 
 
 def draw_non_planets(folder: Path) -> None:

@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 
 from planetvision.classifier import PlanetClassifier
+from planetvision.data import read_image
+from planetvision.render import render_dataset
 
 STEPS = ("renders", "other bodies", "non-planets", "pictures", "views", "table", "training")
 SCRIPT = Path(__file__).parents[2] / "release" / "train.py"
@@ -30,8 +32,8 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     numbers = {
-        "SIZE": 32, "RENDERS_PER_BODY": 3, "OTHERS_PER_BODY": 1, "NUM_NON_PLANETS": 3,
-        "NUM_PICTURES": 4,
+        "SIZE": 32, "RENDERS_PER_BODY": 3, "OTHERS_PER_BODY": 1,
+        "OTHERS_PER_CRATERED_BODY": 1, "NUM_NON_PLANETS": 3, "NUM_PICTURES": 4,
         "VIEWS_PER_IMAGE": 1, "VAL_EVERY": 2,
     }  # fmt: skip
     for name, value in numbers.items():
@@ -209,3 +211,17 @@ def test_results_of_another_recipe_are_refused(
     start()
     with pytest.raises(SystemExit, match=r"holds 'training' made from other inputs \(settings\)"):
         start("--recipe", "probe")
+
+
+def test_other_bodies_of_a_few_pixels_teach_nothing(
+    script: ModuleType, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "OTHERS_PER_BODY", 30)
+    monkeypatch.setattr(script, "OTHER_BODIES", ("io", "dione"))
+    script.draw_other_bodies(tmp_path / "bodies", folders["maps"])
+    drawn = render_dataset(count=30, image_size=32, seed=script.SEED, bodies=["io"], look="photo")
+    large = [it.image for it in drawn if float(it.parameters["radius_pixels"]) >= 14 * 32 / 224]
+    assert 10 < len(large) < 30
+    taken = [read_image(path) for path in sorted((tmp_path / "bodies" / "io").iterdir())]
+    np.testing.assert_array_equal(taken, large)
+    assert len(list((tmp_path / "bodies").rglob("dione/*"))) <= 1

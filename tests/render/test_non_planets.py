@@ -28,6 +28,21 @@ def test_each_kind_draws_a_picture_of_that_size(kind: str, size: int) -> None:
     assert any(np.ptp(picture) > 20 for picture in pictures), "not all are plain"
 
 
+def test_stars_of_clusters_crowd_towards_a_middle() -> None:
+    def measure_spread(kind: str) -> float:
+        spreads = []
+        for seed in range(12):
+            light = render_non_planet(kind, image_size=96, seed=seed).mean(axis=-1)
+            weights = (light - np.median(light)).clip(0)
+            places = np.indices(light.shape).reshape(2, -1)
+            middle = np.average(places, axis=1, weights=weights.ravel())
+            offsets = ((places - middle[:, None]) ** 2).sum(axis=0)
+            spreads.append(np.sqrt(np.average(offsets, weights=weights.ravel())))
+        return float(np.median(spreads))
+
+    assert measure_spread("cluster") < 0.85 * measure_spread("stars")
+
+
 def test_same_seed_gives_the_same_picture() -> None:
     first, second = (list(render_non_planets(count=12, image_size=24, seed=3)) for _ in range(2))
     np.testing.assert_array_equal(first, second)

@@ -54,6 +54,15 @@ def test_sizes_go_from_a_few_pixels_to_more_than_the_frame(
     assert radii.max() > 0.7 * SIZE
 
 
+def test_one_in_twelve_is_a_few_pixels_wide() -> None:
+    body = get_body("neptune")
+    rng = np.random.default_rng(0)
+    scenes = [draw_scene(body, rng, image_size=SIZE, look="photo") for _ in range(600)]
+    radii = np.array([scene.view.radius_pixels for scene in scenes]) / SIZE
+    assert 0.05 < np.mean(radii < 0.048) < 0.13
+    assert 0.017 < radii.min() < 0.03
+
+
 def test_some_are_partly_out_of_the_frame_and_most_are_not() -> None:
     cut = 0
     for seed in SEEDS:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from planetvision.errors import SettingsError, UnknownNameError
 from planetvision.render.body import Body, Ring
+from planetvision.render.cratered import CRATERED
 from planetvision.render.others import OTHERS
 from planetvision.render.planets import PLANETS
 
@@ -15,7 +16,9 @@ __all__ = ["BODIES", "OTHER_BODIES", "Body", "Ring", "get_body"]
 BODIES: Mapping[str, Body] = MappingProxyType({body.name: body for body in PLANETS})
 """The seven bodies that the library tells apart."""
 
-OTHER_BODIES: Mapping[str, Body] = MappingProxyType({body.name: body for body in OTHERS})
+OTHER_BODIES: Mapping[str, Body] = MappingProxyType(
+    {body.name: body for body in (*OTHERS, *CRATERED)}
+)
 """Bodies that are none of the seven and look like them: what "unknown" has to be said of."""
 
 

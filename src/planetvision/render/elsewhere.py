@@ -1,4 +1,4 @@
-"""Pictures from space that show no planet: asteroids, nebulae, the ground of a moon or of Mars."""
+"""Pictures from space that show no planet, within the solar system: asteroids, the ground."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from planetvision.augment.backgrounds import draw_background
-from planetvision.augment.light import Floats
-from planetvision.render.patterns import blend, draw_cloud, draw_ramp, pick_colour
+from planetvision.augment.light import Floats, encode_srgb
+from planetvision.render.patterns import blend, draw_cloud, draw_ramp
 
-__all__ = ["draw_asteroid", "draw_ground", "draw_nebula"]
+__all__ = ["draw_asteroid", "draw_ground"]
 
 
 def draw_asteroid(size: int, rng: np.random.Generator) -> Floats:
@@ -45,28 +45,7 @@ def draw_asteroid(size: int, rng: np.random.Generator) -> Floats:
     sky = draw_background("stars" if rng.random() < 0.3 else "black", size, rng)
     edge = ((1 - share) * radius).clip(0, 1)[..., None]
     image = sky * (1 - edge) + body * edge
-    return _to_display(image)
-
-
-def draw_nebula(size: int, rng: np.random.Generator) -> Floats:
-    """Clouds that glow in a few colours, dark lanes before them, stars all over."""
-    glow = np.zeros((size, size, 3))
-    for _ in range(int(rng.integers(2, 5))):
-        cloud = draw_cloud(size, rng, rng.uniform(1.3, 2.4)) ** rng.uniform(1, 4)
-        glow += rng.uniform(0.2, 1) * cloud[..., None] * pick_colour(rng) ** 2
-    lanes = draw_cloud(size, rng, rng.uniform(1.3, 2.0))[..., None]
-    glow *= 1 - rng.uniform(0.2, 0.95) * lanes ** rng.uniform(1, 3)
-    if rng.random() < 0.5:
-        rows, columns = np.mgrid[:size, :size] / size
-        centre = rng.uniform(0.25, 0.75, 2)
-        far = np.hypot(rows - centre[0], columns - centre[1]) / rng.uniform(0.1, 0.6)
-        glow *= np.exp(-(far**2))[..., None]
-        if rng.random() < 0.4:
-            # A shell, as of a dying star.
-            wide = rng.uniform(0.15, 0.5)
-            glow += np.exp(-(((far - 1) / wide) ** 2))[..., None] * pick_colour(rng) * 0.6
-    stars = draw_background("stars", size, rng) * rng.uniform(0.5, 5)
-    return _to_display(glow * rng.uniform(0.5, 1.5) + stars)
+    return np.asarray(encode_srgb(image) / 255, np.float32)
 
 
 def draw_ground(size: int, rng: np.random.Generator) -> Floats:
@@ -132,7 +111,3 @@ def _pick_direction(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     light[2] = abs(light[2])
     unit: npt.NDArray[np.float64] = light / np.linalg.norm(light)
     return unit
-
-
-def _to_display(light: npt.NDArray[np.float64]) -> Floats:
-    return np.asarray(light.clip(0, 1) ** (1 / 2.2), np.float32)

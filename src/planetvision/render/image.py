@@ -129,8 +129,8 @@ def render_body(
 
 
 _MAX_TRIES = 8
-# About 50 pixels of 224 x 224: with fewer nobody could tell what it is.
-_MIN_LIT_SHARE = 1e-3
+# About 25 pixels of 224 x 224: with fewer there is nothing to tell it by.
+_MIN_LIT_SHARE = 5e-4
 
 
 _NO_MAPS: Mapping[str, Path] = MappingProxyType({})

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from planetvision.augment.backgrounds import draw_background
 from planetvision.augment.light import Floats
 from planetvision.errors import SettingsError, UnknownNameError
 from planetvision.files import create_output_folder, write_atomically
 from planetvision.render.checks import check_integer
-from planetvision.render.elsewhere import draw_asteroid, draw_ground, draw_nebula
+from planetvision.render.deep_sky import draw_cluster, draw_galaxy, draw_nebula, draw_stars
+from planetvision.render.elsewhere import draw_asteroid, draw_ground
 from planetvision.render.image import MIN_IMAGE_SIZE
 from planetvision.render.patterns import blend, draw_cloud, draw_ramp, pick_colour
 from planetvision.runtime import derive_seed
@@ -121,40 +121,6 @@ def _add_shape(
         cv2.line(image, (column, row), end, colour, width, cv2.LINE_AA)
 
 
-def _draw_stars(size: int, rng: np.random.Generator) -> Floats:
-    """A field of stars, with or without a nebula."""
-    sky = draw_background("stars", size, rng)
-    sky = np.asarray((sky * rng.uniform(1, 4)).clip(0, 1) ** (1 / 2.2), np.float32)
-    if rng.random() < 0.5:
-        cloud = draw_cloud(size, rng, rng.uniform(1.4, 2.2)) ** rng.uniform(1.5, 4)
-        glow = cloud[..., None] * pick_colour(rng) * rng.uniform(0.2, 1)
-        sky = np.asarray((sky + glow).clip(0, 1), np.float32)
-    return sky
-
-
-def _draw_galaxy(size: int, rng: np.random.Generator) -> Floats:
-    """A spiral or elliptical galaxy before stars."""
-    sky = draw_background("stars", size, rng).clip(0, 1) ** (1 / 2.2)
-    rows, columns = np.mgrid[:size, :size].astype(np.float32)
-    centre = size * rng.uniform(0.35, 0.65, 2)
-    angle, flat = rng.uniform(0, math.pi), rng.uniform(0.2, 1)
-    down, along = rows - centre[0], columns - centre[1]
-    x = along * math.cos(angle) + down * math.sin(angle)
-    y = (down * math.cos(angle) - along * math.sin(angle)) / flat
-    radius = np.hypot(x, y) / (size * rng.uniform(0.06, 0.2))
-    light = np.exp(-radius)
-    if rng.random() < 0.7:
-        arms = int(rng.integers(2, 5))
-        wind = rng.uniform(1, 3.5)
-        phase = arms * (np.arctan2(y, x) - wind * np.log(radius + 0.1))
-        light *= 1 + rng.uniform(0.4, 0.9) * np.cos(phase) * (1 - np.exp(-radius))
-        light *= 0.7 + 0.6 * draw_cloud(size, rng, 1.5)
-    core = np.exp(-(radius**2) * 8)[..., None] * np.array([1.0, 0.9, 0.7])
-    arms_colour = 0.5 + 0.5 * pick_colour(rng)
-    image = sky + 1.3 * light[..., None] * arms_colour + core
-    return np.asarray(image.clip(0, 1), np.float32)
-
-
 def _draw_ball(size: int, rng: np.random.Generator) -> Floats:
     """A shaded ball with a pattern and a highlight, on a ground that is seldom black."""
     ground = _GROUNDS[int(rng.integers(len(_GROUNDS)))](size, rng)
@@ -203,7 +169,7 @@ _GROUNDS: tuple[Draw, ...] = (
     _draw_texture,
     _draw_landscape,
     _draw_leaves,
-    _draw_stars,
+    draw_stars,
 )
 
 NON_PLANETS: Mapping[str, Draw] = MappingProxyType(
@@ -214,12 +180,13 @@ NON_PLANETS: Mapping[str, Draw] = MappingProxyType(
         "plain": _draw_plain,
         "leaves": _draw_leaves,
         "shapes": _draw_shapes,
-        "stars": _draw_stars,
-        "galaxy": _draw_galaxy,
+        "stars": draw_stars,
+        "galaxy": draw_galaxy,
         "ball": _draw_ball,
         "landscape": _draw_landscape,
         "asteroid": draw_asteroid,
         "nebula": draw_nebula,
+        "cluster": draw_cluster,
         "ground": draw_ground,
     }
 )

@@ -30,6 +30,7 @@ _NEAREST_COLOURS = (0, 1, 2, 2, 0, 0)
 _FAINT_RING_CLEARANCE = 1.1
 # The Earth's shadow lies opposite the Sun: a Moon within it is full to about this angle.
 _MAX_ECLIPSE_PHASE_DEGREES = 1.5
+_DISTANT_SHARE = 0.08
 _CLEAN_BACKGROUNDS = {"black": 0.4, "stars": 0.4, "gradient": 0.2}
 _PHOTO_BACKGROUNDS = {
     "black": 0.56,
@@ -270,8 +271,11 @@ def _draw_photo(
     if body.libration_degrees is not None and rng.uniform() < 0.75:
         longitude = float(rng.uniform(-body.libration_degrees, body.libration_degrees))
     position_angle = _draw_position_angle(rng, any_share=0.5)
-    if rng.uniform() < 0.7:
-        reach = 0.49 * math.exp(rng.uniform(math.log(0.1), 0))
+    framing = rng.uniform()
+    if framing < 0.7:
+        # Some are a few pixels wide, as a planet is to a spacecraft that is still far away.
+        smallest, largest = (0.035, 0.1) if framing < _DISTANT_SHARE else (0.1, 1.0)
+        reach = 0.49 * math.exp(rng.uniform(math.log(smallest), math.log(largest)))
         shift = (float(rng.triangular(-1, 0, 1)), float(rng.triangular(-1, 0, 1)))
     else:
         # A close-up, or a body that is partly out of the frame.

@@ -18,6 +18,7 @@ from planetvision.augment.light import Floats
 from planetvision.render import giants, other_surfaces, terrestrial
 from planetvision.render.bodies import get_body
 from planetvision.render.body import Body
+from planetvision.render.cratered import CRATERED
 from planetvision.render.maps import load_map
 from planetvision.render.paint import Paint, Painter
 from planetvision.render.sphere import Sphere
@@ -52,6 +53,7 @@ _PAINTERS: Mapping[str, Painter] = {
     "ceres": other_surfaces.paint_craters,
     "rhea": other_surfaces.paint_craters,
     "sun": other_surfaces.paint_sun,
+    **{body.name: other_surfaces.paint_craters for body in CRATERED},
 }
 
 
