@@ -33,7 +33,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec.loader.exec_module(module)
     numbers = {
         "SIZE": 32, "RENDERS_PER_BODY": 3, "OTHERS_PER_BODY": 1,
-        "OTHERS_PER_CRATERED_BODY": 1, "NUM_NON_PLANETS": 3, "NUM_PICTURES": 4,
+        "NUM_NON_PLANETS": 3, "NUM_PICTURES": 4,
         "VIEWS_PER_IMAGE": 1, "VAL_EVERY": 2,
     }  # fmt: skip
     for name, value in numbers.items():

@@ -171,6 +171,18 @@ def test_map_has_details_where_it_has_slopes(tmp_path: Path, name: str, has_slop
     assert (surface.details is not None) is has_slopes
 
 
+def test_map_without_tones_has_craters_and_fewer_on_dark_plains(tmp_path: Path) -> None:
+    pixels = np.full((576, 1152, 3), 200, np.uint8)
+    pixels[:, 576:] = 60
+    Image.fromarray(pixels).save(tmp_path / "moon.png")
+    surface = get_surface("moon", 0, 576, map_file=tmp_path / "moon.png")[0]
+    assert surface.details is not None
+    bright, dark = surface.details[60:-60, 60:520], surface.details[60:-60, 640:1100]
+    steep, flat = (np.abs(half[..., 1:]).max(axis=-1) for half in (bright, dark))
+    assert (steep > 0.1).mean() > 0.02
+    assert flat.mean() < 0.4 * steep.mean()
+
+
 def save_gray(file: Path, values: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> Path:
     Image.fromarray(values).save(file)
     return file

@@ -63,6 +63,14 @@ def test_one_in_twelve_is_a_few_pixels_wide() -> None:
     assert 0.017 < radii.min() < 0.03
 
 
+@pytest.mark.parametrize(("name", "nearest"), [("moon", 5.0), ("mars", 2.8)])
+def test_ground_without_air_is_seen_from_nearer(name: str, nearest: float) -> None:
+    rng = np.random.default_rng(0)
+    scenes = [draw_scene(get_body(name), rng, image_size=SIZE, look="photo") for _ in range(300)]
+    widest = max(scene.view.radius_pixels for scene in scenes) / (0.49 * SIZE)
+    assert 0.8 * nearest < widest <= nearest * 1.01
+
+
 def test_some_are_partly_out_of_the_frame_and_most_are_not() -> None:
     cut = 0
     for seed in SEEDS:

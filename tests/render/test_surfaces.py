@@ -54,6 +54,27 @@ def test_choose_height_grows_with_the_image() -> None:
     ]
 
 
+def test_choose_height_grows_with_the_radius_to_twice_what_fits() -> None:
+    heights = [choose_height(224, radius_pixels=radius) for radius in (0, 100, 102, 500)]
+    assert heights == [288, 288, 576, 576]
+    assert choose_height(64, radius_pixels=500) == 288
+
+
+def test_finer_maps_show_smaller_craters() -> None:
+    """In the Sea of Rains, where no others are left."""
+    shares = []
+    for height in (288, 576):
+        details = get_surface("moon", 0, height)[0].details
+        assert details is not None
+        scale = height / 180
+        rows, columns = (
+            slice(int(50 * scale), int(65 * scale)),
+            slice(int(155 * scale), int(172 * scale)),
+        )
+        shares.append((np.abs(details[rows, columns, 1:]).max(axis=-1) > 0.08).mean())
+    assert shares[1] > shares[0] + 0.04
+
+
 def test_sample_reads_the_texel_at_a_place_and_wraps_around() -> None:
     rows, columns = np.mgrid[0:4, 0:8].astype(np.float32)
     colour = np.stack([rows, columns, columns], axis=-1)

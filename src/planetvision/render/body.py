@@ -141,6 +141,11 @@ class Body:
     map_relief_radii: float = 0.0
 
     @property
+    def shows_ground(self) -> bool:
+        """Whether it has craters and nothing above them: sharp however near it is."""
+        return self.map_relief_radii > 0
+
+    @property
     def flattening(self) -> float:
         """How much shorter the polar radius is, as a fraction of the equatorial one."""
         return 1.0 - self.polar_radius_km / self.equatorial_radius_km

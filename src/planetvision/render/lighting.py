@@ -16,7 +16,13 @@ from planetvision.render.geometry import Globe, RingPlane
 from planetvision.render.photometry import lommel_seeliger, minnaert, smoothstep
 from planetvision.render.rings import RingProfile, get_ring_profile
 from planetvision.render.scene import Eclipse, Moon, Scene
-from planetvision.render.surfaces import Spectrum, Surface, choose_height, get_surface
+from planetvision.render.surfaces import (
+    MIN_TEXELS_A_RADIUS,
+    Spectrum,
+    Surface,
+    choose_height,
+    get_surface,
+)
 
 __all__ = ["Painted", "estimate_lit_share", "paint_scene"]
 
@@ -187,20 +193,24 @@ def _meter_all(scene: Scene, light: Floats, coverage: Floats, rings: _Rings | No
 def _choose_level(levels: tuple[Surface, ...], radius_pixels: float) -> Surface:
     """Returns the smallest map with a texel or more to a pixel, to keep it from aliasing."""
     for surface in reversed(levels):
-        if surface.colour.shape[0] >= math.pi * radius_pixels * 0.9:
+        if surface.colour.shape[0] >= MIN_TEXELS_A_RADIUS * radius_pixels:
             return surface
     return levels[0]
 
 
 def _get_surface(scene: Scene, spectrum: Spectrum) -> Surface:
+    radius = scene.view.radius_pixels
+    map_file = scene.map_file if spectrum == "visible" else None
+    # Maps cost no time to paint, and show more than those of whole discs hold.
+    is_sharp = scene.body.shows_ground or map_file is not None
     levels = get_surface(
         scene.body.name,
         scene.variant,
-        choose_height(scene.image_size),
+        choose_height(scene.image_size, radius_pixels=radius if is_sharp else 0.0),
         spectrum=spectrum,
-        map_file=scene.map_file if spectrum == "visible" else None,
+        map_file=map_file,
     )
-    return _choose_level(levels, scene.view.radius_pixels)
+    return _choose_level(levels, radius)
 
 
 def _filter(scene: Scene, visible: Floats | None, bands: Floats | None) -> Floats:

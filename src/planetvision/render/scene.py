@@ -31,6 +31,8 @@ _FAINT_RING_CLEARANCE = 1.1
 # The Earth's shadow lies opposite the Sun: a Moon within it is full to about this angle.
 _MAX_ECLIPSE_PHASE_DEGREES = 1.5
 _DISTANT_SHARE = 0.08
+# How many times larger than the frame a body is at most; telescopes show craters larger still.
+_NEAREST, _NEAREST_GROUND = 2.8, 5.0
 _CLEAN_BACKGROUNDS = {"black": 0.4, "stars": 0.4, "gradient": 0.2}
 _PHOTO_BACKGROUNDS = {
     "black": 0.56,
@@ -279,7 +281,8 @@ def _draw_photo(
         shift = (float(rng.triangular(-1, 0, 1)), float(rng.triangular(-1, 0, 1)))
     else:
         # A close-up, or a body that is partly out of the frame.
-        reach = 0.49 * math.exp(rng.uniform(0, math.log(2.8)))
+        nearest = _NEAREST_GROUND if body.shows_ground else _NEAREST
+        reach = 0.49 * math.exp(rng.uniform(0, math.log(nearest)))
         shift = (float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.8, 0.8)))
     filters = _draw_filters(body, rng)
     # Pictures that show faint rings mostly have room for them.

@@ -19,15 +19,28 @@ from planetvision.render import giants, other_surfaces, terrestrial
 from planetvision.render.bodies import get_body
 from planetvision.render.body import Body
 from planetvision.render.cratered import CRATERED
+from planetvision.render.craters import Craters
 from planetvision.render.maps import load_map
 from planetvision.render.paint import Paint, Painter
+from planetvision.render.photometry import smoothstep
 from planetvision.render.sphere import Sphere
 from planetvision.runtime import derive_seed
 
-__all__ = ["NUM_VARIANTS", "Spectrum", "Surface", "choose_height", "get_surface"]
+__all__ = [
+    "MIN_TEXELS_A_RADIUS",
+    "NUM_VARIANTS",
+    "Spectrum",
+    "Surface",
+    "choose_height",
+    "get_surface",
+]
 
 # Each takes half a second to paint, and up to 5 MB, at the size that 224-pixel images need.
 NUM_VARIANTS = 4
+
+# The rows of a map, pole to pole, for each pixel of a radius: a texel a pixel in the disc's middle,
+# but for a tenth that nobody misses.
+MIN_TEXELS_A_RADIUS = 0.9 * math.pi
 
 Spectrum = Literal["visible", "bands"]
 
@@ -89,12 +102,20 @@ class Surface:
         return np.asarray(look_up(self.colour), np.float32), details
 
 
-def choose_height(image_size: int) -> int:
-    """Returns the height of the map that images of this size need: about a texel a pixel."""
-    for height in _HEIGHTS:
-        if height >= 1.25 * image_size:
-            return height
-    return _HEIGHTS[-1]
+def choose_height(image_size: int, *, radius_pixels: float = 0.0) -> int:
+    """Returns the height of the map that images of this size need.
+
+    It has about a texel a pixel of a body that just fits in, and for one that is nearer up to about
+    twice that: larger maps take too long to paint and too much memory.
+
+    Args:
+        image_size: The height and width of the picture in pixels.
+        radius_pixels: The radius of a body that is to be sharp close up too; 0 asks for no more
+            than what fits in needs.
+    """
+    fits = 1.25 * image_size
+    needed = min(max(fits, MIN_TEXELS_A_RADIUS * radius_pixels), 2 * fits)
+    return next((height for height in _HEIGHTS if height >= needed), _HEIGHTS[-1])
 
 
 class _Shelf:
@@ -201,15 +222,20 @@ def _read_paint(sphere: Sphere, body: Body, file: Path) -> Paint:
     colour = load_map(file, sphere.height)
     if body.has_clouds_on_maps:
         return terrestrial.cover_earth(sphere, body, colour)
-    if not body.map_relief_radii:
+    if not body.shows_ground:
         return Paint(colour)
     # A photographic map holds no heights. Fine bright and dark stand for slopes, so that the
-    # terminator is not smooth.
+    # terminator is not smooth, and craters at random for those that it is too coarse to show.
     import cv2
 
     brightness = colour.mean(axis=-1)
     coarse = cv2.GaussianBlur(brightness, (0, 0), sphere.height / 60)
-    return Paint(colour, elevation=np.float32(body.map_relief_radii) * (brightness - coarse))
+    relief = np.float32(body.map_relief_radii) * (brightness - coarse)
+    craters = Craters(sphere)
+    craters.scatter("unresolved", count=6000, smallest_degrees=0.2, largest_degrees=1.6)
+    # Lava drowned those of dark plains.
+    plains = smoothstep(0.8, 0.55, coarse / max(float(coarse.mean()), 1e-3))
+    return Paint(colour, elevation=relief + craters.elevation * (1 - 0.8 * plains))
 
 
 def _find_details(sphere: Sphere, paint: Paint) -> Floats | None:
