@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from planetvision.config import InputSpec, Stage
@@ -31,6 +33,19 @@ def test_item_depends_on_its_key_and_the_seed_alone() -> None:
     assert pixels.dtype == torch.uint8
     other = RenderedImages(14, input_spec=SPEC, seed=4)
     assert not torch.equal(images[2][0], other[2][0])
+
+
+def test_maps_count_by_their_content(tmp_path: Path) -> None:
+    def describe(folder: str, gray: int) -> tuple[str, ...]:
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (64, 32), (gray, gray, gray)).save(tmp_path / folder / "mars.png")
+        images = RenderedImages(4, input_spec=SPEC, bodies=["mars", "io"], maps=tmp_path / folder)
+        assert images.hashes is not None
+        return tuple(images.hashes)
+
+    first, copy, other = describe("a", 100), describe("b", 100), describe("c", 120)
+    assert first == copy
+    assert [one == two for one, two in zip(first, other, strict=True)] == [False, True] * 2
 
 
 def test_each_draw_and_each_number_is_another_picture_of_its_body() -> None:

@@ -343,6 +343,16 @@ def test_targets_below_that_of_no_class_are_refused(train: ImageDataset, val: Im
         run(make_recipe(stage, class_weights="none"), plain, None)  # type: ignore[arg-type]
 
 
+def test_targets_that_the_network_has_no_answer_for_are_refused(
+    train: ImageDataset, val: ImageDataset
+) -> None:
+    wrong = ImageDataset(train.sources, [7, *train.targets[1:]], input_spec=SPEC)
+    message = r"below 3, the number of the network's classes, got 7\. .* num_classes=8\."
+    for parts in ((wrong, val), (train, wrong)):
+        with pytest.raises(DataError, match=message):
+            run(make_recipe(STANDSTILL), *parts)
+
+
 def test_label_smoothing_spreads_the_target_in_training_alone(train: ImageDataset) -> None:
     _, history = run(make_recipe(STANDSTILL, label_smoothing=0.3), train, train)
     logits, targets = direct_logits(train)

@@ -9,8 +9,10 @@ import torch
 
 from planetvision.config import InputSpec
 from planetvision.data.loading import ImageDataset
+from planetvision.files import hash_file
 from planetvision.render import render_body
 from planetvision.render.dataset import check_dataset
+from planetvision.render.maps import get_maps
 from planetvision.runtime import derive_seed
 
 __all__ = ["RenderedImages"]
@@ -76,9 +78,11 @@ class RenderedImages(ImageDataset):
         self.look = look
         self.maps = maps
         targets = [number % len(self.classes) for number in range(count)]
-        # What is drawn stands in place of a file's content, for checkpoints.
+        # What is drawn stands in place of a file's content, for checkpoints: of a map its content.
+        files = {} if maps is None else get_maps(maps)
+        shown = [hash_file(files[body]) if body in files else "" for body in self.classes]
         drawn = [
-            f"{self.classes[target]} {number // len(self.classes)} {look} {maps}"
+            f"{self.classes[target]} {number // len(self.classes)} {look} {shown[target]}"
             for number, target in enumerate(targets)
         ]
         super().__init__(

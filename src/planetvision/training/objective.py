@@ -10,9 +10,10 @@ from torchvision.transforms import v2
 
 from planetvision.config import Recipe, Stage
 from planetvision.data.loading import NO_CLASS
+from planetvision.errors import DataError
 from planetvision.losses import LOSSES
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "check_targets"]
 
 
 class Objective:
@@ -67,9 +68,14 @@ class Objective:
         return torch.where(targets == NO_CLASS, self.others_weight, weights)
 
     def get_losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Returns the loss of each image, (N,)."""
+        """Returns the loss of each image, (N,).
+
+        Raises:
+            DataError: If a target is no class of the logits.
+        """
         num_classes = logits.shape[1]
         if targets.ndim == 1:
+            check_targets(targets, num_classes)
             known = nn.functional.one_hot(targets.clamp(min=0), num_classes).to(logits.dtype)
             even = torch.full_like(known, 1 / num_classes)
             targets = torch.where((targets == NO_CLASS)[:, None], even, known)
@@ -78,3 +84,18 @@ class Objective:
             targets = nn.functional.pad(targets, (0, num_classes - targets.shape[1]))
         smoothing = self.label_smoothing
         return self.loss(logits, targets * (1 - smoothing) + smoothing / num_classes)
+
+
+def check_targets(targets: torch.Tensor, num_classes: int) -> None:
+    """Checks that a network with `num_classes` answers can give those that are asked for.
+
+    Raises:
+        DataError: If a target is no class of it.
+    """
+    highest = int(targets.max())
+    if highest >= num_classes:
+        raise DataError(
+            f"A target must be a class index below {num_classes}, the number of the network's "
+            f"classes, got {highest}. Number the classes from 0, or create the network with "
+            f"num_classes={highest + 1}."
+        )

@@ -53,7 +53,7 @@ from planetvision.training.inputs import (
     leave_out_uncounted,
     prepare_data,
 )
-from planetvision.training.objective import Objective
+from planetvision.training.objective import Objective, check_targets
 from planetvision.training.replay import Replay, find_frozen_part
 from planetvision.training.sharing import (
     agree_on_any,
@@ -189,7 +189,8 @@ class Trainer:
             TrainingError: If the loss is no longer a finite number, or a single image does not fit
                 into memory.
             CheckpointError: If there is no checkpoint, or it is of another training.
-            DataError: If a target is below -1, where only the batches tell.
+            DataError: If a target is no class of the network, or below -1 where only the batches
+                tell.
             SettingsError: If there is no such schedule, optimizer, loss or policy, all that are
                 wrong at once; a stage asks for what the network or the data do not have; or a
                 target is below -1.
@@ -489,6 +490,7 @@ class Trainer:
                 logits = run.module(*inputs)
             batches.append(gather_batch(self.accelerator, (logits.float(), targets)))
         logits, targets = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
+        check_targets(targets, logits.shape[1])
         answers, truth = logits.double().numpy(), targets.numpy()
         loss = get_cross_entropy(answers, truth)
         calibrated = math.nan
