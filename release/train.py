@@ -10,7 +10,8 @@ solar system: what is none of the classes. Nothing else is read: no photograph o
 
 Every step leaves its result in the work folder, with a mark that says what it was made from, and is
 skipped where it is done; a training that was cut off goes on after its last epoch, and one that is
-finished is not repeated. A work folder of other images, maps or numbers is refused.
+finished is not repeated. A work folder of other images, maps or numbers is refused, and one that
+another version of the drawing code has filled.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
+import planetvision
 from planetvision import PlanetClassifier
 from planetvision.augment import create_transform
 from planetvision.augment.instrument import draw_instrument, take_picture
@@ -95,7 +97,8 @@ def main() -> None:
     step = partial(run_step, work)
 
     renders, others, run = work / "renders", work / "others", work / "run"
-    drawn = {"seed": SEED, "size": SIZE, "maps": fingerprint_folder(arguments.maps)}
+    code = fingerprint_code()
+    drawn = {"seed": SEED, "size": SIZE, "code": code, "maps": fingerprint_folder(arguments.maps)}
     inputs: dict[str, Inputs] = {
         "renders": {**drawn, "a_body": RENDERS_PER_BODY, "bodies": list(BODIES)},
         "other bodies": {
@@ -107,6 +110,7 @@ def main() -> None:
         "non-planets": {
             "seed": SEED,
             "size": SIZE,
+            "code": code,
             "count": NUM_NON_PLANETS,
             "kinds": list(NON_PLANETS),
         },
@@ -121,6 +125,7 @@ def main() -> None:
         "views": {
             "seed": SEED,
             "size": SIZE,
+            "code": code,
             "eyes": fingerprint_folder(arguments.eyes),
             "an_image": VIEWS_PER_IMAGE,
         },
@@ -211,9 +216,15 @@ def get_mark(work: Path, name: str) -> Path:
     return work / f".{name.replace(' ', '-')}"
 
 
-def fingerprint_folder(folder: Path) -> str:
+def fingerprint_code() -> str:
+    """Returns a hash of what draws: the renderer, and the light and instruments it draws with."""
+    package = Path(planetvision.__file__).parent
+    return " ".join(fingerprint_folder(package / it, "*.py") for it in ("render", "augment"))
+
+
+def fingerprint_folder(folder: Path, pattern: str = "*") -> str:
     """Returns a hash of the names and the contents of all files in a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob(pattern) if path.is_file())
     if not files:
         raise SystemExit(f"There are no files in '{folder}'. Name a folder that holds some.")
     lines = [f"{hash_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
