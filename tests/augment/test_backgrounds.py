@@ -29,7 +29,19 @@ def test_daylight_is_blue_and_a_page_is_pale() -> None:
 
 
 def test_dark_skies_are_dark() -> None:
-    for kind in ("black", "stars", "gradient", "glow"):
+    for kind in ("black", "stars", "deep_field", "gradient", "glow"):
         for seed in range(5):
             sky = draw_background(kind, 64, np.random.default_rng(seed))
             assert np.median(sky) < 0.06
+
+
+def test_deep_field_has_brighter_and_wider_lights_than_a_field_of_stars() -> None:
+    def measure(kind: str) -> tuple[float, float]:
+        skies = [draw_background(kind, 96, np.random.default_rng(seed)) for seed in range(20)]
+        lights = np.array([[sky.max(), (sky.max(axis=-1) > 0.02).mean()] for sky in skies])
+        brightest, lit = np.median(lights, axis=0)
+        return float(brightest), float(lit)
+
+    stars, deep = measure("stars"), measure("deep_field")
+    assert deep[0] > 1.2 * stars[0]
+    assert deep[1] > 1.2 * stars[1]

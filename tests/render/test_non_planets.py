@@ -31,7 +31,7 @@ def test_each_kind_draws_a_picture_of_that_size(kind: str, size: int) -> None:
 def test_stars_of_clusters_crowd_towards_a_middle() -> None:
     def measure_spread(kind: str) -> float:
         spreads = []
-        for seed in range(12):
+        for seed in range(40):
             light = render_non_planet(kind, image_size=96, seed=seed).mean(axis=-1)
             weights = (light - np.median(light)).clip(0)
             places = np.indices(light.shape).reshape(2, -1)

@@ -98,6 +98,15 @@ def test_some_skies_moons_phases_and_eclipses_occur(
     assert max(phases) > 100
 
 
+@pytest.mark.parametrize(("name", "low", "high"), [("uranus", 0.06, 0.15), ("mars", 0, 0.03)])
+def test_faint_bodies_stand_before_deep_fields_more_often(
+    name: str, low: float, high: float
+) -> None:
+    rng = np.random.default_rng(0)
+    scenes = [draw_scene(get_body(name), rng, image_size=SIZE, look="photo") for _ in range(400)]
+    assert low <= np.mean([scene.background == "deep_field" for scene in scenes]) < high
+
+
 def test_full_moon_in_eclipse_is_red() -> None:
     seen = []
     for seed in range(400):

@@ -71,6 +71,46 @@ def _draw_stars(size: int, rng: np.random.Generator) -> Floats:
     return sky
 
 
+def _draw_deep_field(size: int, rng: np.random.Generator) -> Floats:
+    """What a large telescope shows: stars with halos and spikes, and galaxies far beyond."""
+    sky = _draw_stars(size, rng) * np.float32(rng.uniform(0.2, 1))
+    place = np.arange(size, dtype=np.float32) / size
+    spikes = int(rng.choice([0, 2, 2, 3]))
+    turn = rng.uniform(0, math.pi) if rng.uniform() < 0.5 else 0.0
+    for _ in range(int(rng.integers(1, 8))):
+        row, column = rng.uniform(0, 1, 2)
+        down, along = place[:, None] - np.float32(row), place[None] - np.float32(column)
+        strength = 0.3 * rng.uniform(0.05, 1) ** -0.7
+        far = np.hypot(down, along)
+        star = strength * np.exp(-((far / (0.004 * strength**0.5)) ** 2))
+        star += 0.02 * strength / (1 + (far / 0.01) ** 2)
+        for index in range(spikes):
+            angle = turn + math.pi * index / spikes
+            off = down * np.float32(math.cos(angle)) - along * np.float32(math.sin(angle))
+            star += strength * np.exp(-np.abs(off) / 0.002 - far / (0.03 * strength))
+        sky += star[..., None] * _pick_tint(rng)
+    for _ in range(int(rng.integers(0, 40))):
+        row, column = rng.uniform(0, 1, 2)
+        reach, angle, flat = rng.uniform(0.002, 0.008), rng.uniform(0, math.pi), rng.uniform(0.2, 1)
+        rows, columns = (_window(center, 5 * reach, size) for center in (row, column))
+        down, along = place[rows, None] - np.float32(row), place[None, columns] - np.float32(column)
+        x = along * math.cos(angle) + down * math.sin(angle)
+        across = (down * math.cos(angle) - along * math.sin(angle)) / flat
+        light = rng.uniform(0.03, 0.3) * np.exp(-np.hypot(x, across) / reach)
+        sky[rows, columns] += light[..., None] * _pick_tint(rng)
+    return np.asarray(sky, np.float32)
+
+
+def _window(center: float, reach: float, size: int) -> slice:
+    return slice(max(int((center - reach) * size), 0), int((center + reach) * size) + 2)
+
+
+def _pick_tint(rng: np.random.Generator) -> Floats:
+    """From bluish to reddish, as stars and galaxies are."""
+    warmth = rng.normal(0, 0.2)
+    return np.array([1 + warmth, 1, 1 - warmth], np.float32).clip(0.4, 1.6)
+
+
 def _draw_glow(size: int, rng: np.random.Generator) -> Floats:
     """Light that a lens or the air scatters: a gray level, brighter towards one place."""
     rows, columns = np.mgrid[:size, :size].astype(np.float32) / size
@@ -107,6 +147,7 @@ BACKGROUNDS: Mapping[str, Callable[[int, np.random.Generator], Floats]] = Mappin
     {
         "black": _draw_black,
         "stars": _draw_stars,
+        "deep_field": _draw_deep_field,
         "gradient": _draw_gradient,
         "glow": _draw_glow,
         "daylight": _draw_daylight,

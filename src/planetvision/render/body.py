@@ -101,6 +101,8 @@ class Body:
         umbra_size_radii: The radius of the shadow that may fall on it while it is full, or None.
         moon_share: The share of pictures with moons beside or before it.
         day_share: The share of pictures before a daylight sky.
+        deep_share: The share of those before bright stars and galaxies: a faint body takes a long
+            exposure, which shows what is far beyond it.
         has_seas: Whether the Sun is mirrored where its surface has gloss.
         has_clouds_on_maps: Whether clouds are painted over a map, which shows none.
         map_relief_radii: The height that fine bright and dark of a map stand for; 0 where they are
@@ -136,6 +138,7 @@ class Body:
     umbra_size_radii: float | None = None
     moon_share: float = 0.06
     day_share: float = 0.0
+    deep_share: float = 0.01
     has_seas: bool = False
     has_clouds_on_maps: bool = False
     map_relief_radii: float = 0.0

@@ -83,27 +83,9 @@ def draw_nebula(size: int, rng: np.random.Generator) -> Floats:
 
 
 def _draw_sky(size: int, rng: np.random.Generator) -> Light:
-    """Stars, some of them so bright that they have a halo, and the spikes of a telescope."""
-    light = draw_background("stars", size, rng).astype(np.float64)
-    if rng.random() < 0.5:
-        return light
-    rows, columns = np.mgrid[:size, :size].astype(np.float64) / size
-    spikes = int(rng.choice([0, 2, 2, 3]))
-    turn = rng.uniform(0, math.pi) if rng.random() < 0.5 else 0.0
-    for _ in range(int(rng.integers(1, 8))):
-        row, column = rng.uniform(0, 1, 2)
-        down, along = rows - row, columns - column
-        far = np.hypot(down, along)
-        strength = 0.3 * rng.uniform(0.05, 1) ** -0.7
-        star = strength * np.exp(-((far / (0.004 * strength**0.5)) ** 2))
-        star += 0.02 * strength / (1 + (far / 0.01) ** 2)
-        for index in range(spikes):
-            angle = turn + math.pi * index / spikes
-            off = down * math.cos(angle) - along * math.sin(angle)
-            star += strength * np.exp(-np.abs(off) / 0.002 - far / (0.03 * strength))
-        warmth = rng.normal(0, 0.2)
-        light += star[..., None] * np.array([1 + warmth, 1, 1 - warmth]).clip(0.4, 1.6)
-    return light
+    """Stars, half of the time as a large telescope shows them."""
+    kind = "stars" if rng.random() < 0.5 else "deep_field"
+    return draw_background(kind, size, rng).astype(np.float64)
 
 
 def _add_galaxy(light: Light, centre: Light, reach: float, rng: np.random.Generator) -> None:

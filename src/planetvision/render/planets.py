@@ -51,7 +51,24 @@ _SATURN_RINGS = (
 # 1991; rounded. Optical depths of the narrow rings are between 0.3 and 2 there; one each is our
 # choice. The groups stand for the rings 6, 5 and 4, alpha and beta, and eta, gamma and delta, which
 # no picture of the sizes drawn here tells apart: their depth is spread over the group.
+# Dust: between the rings Voyager 2 saw it all over (Smith et al., Science 233:43, 1986,
+# doi 10.1126/science.233.4759.43), inwards it is the ring zeta (de Pater et al., Science 312:92,
+# 2006, doi 10.1126/science.1125110). It comes first, so that the rings stand in it.
 _URANUS_RINGS = (
+    Ring(
+        name="zeta",
+        inner_radius_km=36_750,
+        outer_radius_km=39_250,
+        optical_depth=0.004,
+        brightness=0.3,
+    ),
+    Ring(
+        name="dust",
+        inner_radius_km=39_250,
+        outer_radius_km=51_090,
+        optical_depth=0.005,
+        brightness=0.3,
+    ),
     Ring(
         name="inner",
         inner_radius_km=41_800,
@@ -282,6 +299,7 @@ PLANETS = (
         filter_shares=(0.5, 0.28, 0.17, 0.05),
         single_shares=(0.18, 0.14, 0.1, 0.06, 0.24, 0.28),
         moon_share=0.25,
+        deep_share=0.1,
         minnaert_exponent=0.9,
         band_exponents=(0.85, 0.75, 0.4),
         colours={
@@ -342,6 +360,7 @@ PLANETS = (
         filter_shares=(0.5, 0.28, 0.17, 0.05),
         single_shares=(0.18, 0.14, 0.1, 0.06, 0.24, 0.28),
         moon_share=0.25,
+        deep_share=0.1,
         minnaert_exponent=0.9,
         band_exponents=(0.85, 0.8, 0.5),
         colours={

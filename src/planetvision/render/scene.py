@@ -317,7 +317,7 @@ def _draw_photo(
         map_file=maps.get(body.name) if wants_map else None,
         filters=filters,
         balance=float(rng.uniform(0.2, 1)) if len(set(filters) - set(_NATURAL)) > 1 else 0.0,
-        ring_gain=math.exp(rng.uniform(0, math.log(8))),
+        ring_gain=math.exp(rng.uniform(0, math.log(20))),
         contrast=math.exp(rng.normal(0, 0.25)),
         shading_shift=float(rng.normal(0, 0.08)),
         haze_depth=float(rng.uniform(0, 0.35)) if rng.uniform() < 0.6 else 0.0,
@@ -337,7 +337,11 @@ def _draw_position_angle(rng: np.random.Generator, *, any_share: float) -> float
 
 def _draw_background(body: Body, rng: np.random.Generator) -> str:
     kind = str(rng.choice(list(_PHOTO_BACKGROUNDS), p=list(_PHOTO_BACKGROUNDS.values())))
-    return "daylight" if rng.uniform() < body.day_share else kind
+    # One draw for both: no body has more than a few of either.
+    place = rng.uniform()
+    if place < body.day_share:
+        return "daylight"
+    return "deep_field" if place > 1 - body.deep_share else kind
 
 
 def _draw_camera(rng: np.random.Generator, image_size: int, *, is_single: bool) -> Instrument:
