@@ -74,7 +74,14 @@ def _draw_stars(size: int, rng: np.random.Generator) -> Floats:
 def _draw_deep_field(size: int, rng: np.random.Generator) -> Floats:
     """What a large telescope shows: stars with halos and spikes, and galaxies far beyond."""
     sky = _draw_stars(size, rng) * np.float32(rng.uniform(0.2, 1))
-    place = np.arange(size, dtype=np.float32) / size
+    _add_bright_stars(sky, rng)
+    _add_far_galaxies(sky, rng)
+    return np.asarray(sky, np.float32)
+
+
+def _add_bright_stars(sky: Floats, rng: np.random.Generator) -> None:
+    """Adds stars with a halo each, and with the spikes that one telescope gives to all."""
+    place = _get_places(sky)
     spikes = int(rng.choice([0, 2, 2, 3]))
     turn = rng.uniform(0, math.pi) if rng.uniform() < 0.5 else 0.0
     for _ in range(int(rng.integers(1, 8))):
@@ -89,16 +96,25 @@ def _draw_deep_field(size: int, rng: np.random.Generator) -> Floats:
             off = down * np.float32(math.cos(angle)) - along * np.float32(math.sin(angle))
             star += strength * np.exp(-np.abs(off) / 0.002 - far / (0.03 * strength))
         sky += star[..., None] * _pick_tint(rng)
+
+
+def _add_far_galaxies(sky: Floats, rng: np.random.Generator) -> None:
+    """Adds smudges of light, round or drawn out."""
+    place = _get_places(sky)
     for _ in range(int(rng.integers(0, 40))):
         row, column = rng.uniform(0, 1, 2)
         reach, angle, flat = rng.uniform(0.002, 0.008), rng.uniform(0, math.pi), rng.uniform(0.2, 1)
-        rows, columns = (_window(center, 5 * reach, size) for center in (row, column))
+        rows, columns = (_window(center, 5 * reach, len(sky)) for center in (row, column))
         down, along = place[rows, None] - np.float32(row), place[None, columns] - np.float32(column)
         x = along * math.cos(angle) + down * math.sin(angle)
         across = (down * math.cos(angle) - along * math.sin(angle)) / flat
         light = rng.uniform(0.03, 0.3) * np.exp(-np.hypot(x, across) / reach)
         sky[rows, columns] += light[..., None] * _pick_tint(rng)
-    return np.asarray(sky, np.float32)
+
+
+def _get_places(sky: Floats) -> Floats:
+    """Returns where the rows, and the columns, lie in the picture, from 0 to 1."""
+    return np.arange(len(sky), dtype=np.float32) / np.float32(len(sky))
 
 
 def _window(center: float, reach: float, size: int) -> slice:
