@@ -137,6 +137,8 @@ def main() -> None:
     }
     classifier = PlanetClassifier(
         recipe=arguments.recipe,
+        # Seen from space nothing has an upside: right more often on the validation images.
+        tta="body+rotations",
         novelty_score="layered",
         group_duplicates=False,
         cache_gigabytes=6,

@@ -67,6 +67,28 @@ def test_logits_of_several_views_are_their_mean(trained: PlanetClassifier) -> No
         np.testing.assert_allclose(values, means, rtol=1e-5, atol=1e-6)
 
 
+def test_features_are_those_of_the_views_that_stand_upright(trained: PlanetClassifier) -> None:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    with torch.no_grad():
+        features = trained.network_.forward_features(pixels).double().numpy()
+        logits = trained.network_(pixels).double().numpy()
+    found = collect_evidence(trained.network_, [pixels], tta="body+rotations")
+    np.testing.assert_allclose(found.features[0], features[[0, 4]].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(found.logits[0], logits.mean(axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_turns_change_the_answer_and_not_the_novelty(
+    trained: PlanetClassifier, disc_paths: list[str]
+) -> None:
+    plain = trained.predict(disc_paths)
+    assert plain.novelty is not None
+    for tta in ("flips", "rotations", "flips+rotations"):
+        turned = trained.predict(disc_paths, tta=tta)
+        np.testing.assert_allclose(turned.novelty, plain.novelty, rtol=1e-4, atol=1e-4)
+        assert np.abs(turned.probabilities - plain.probabilities).max() > 1e-4
+
+
 def test_prediction_with_the_body_as_a_second_view_weighs_both(
     trained: PlanetClassifier, tmp_path: Path
 ) -> None:

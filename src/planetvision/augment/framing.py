@@ -8,10 +8,10 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as pixels
 
-from planetvision.config import InputSpec, parse_tta
+from planetvision.config import InputSpec, Tta, parse_tta
 from planetvision.geometry import find_body
 
-__all__ = ["BODY_MARGIN", "crop_to_body", "frame_image", "frame_views"]
+__all__ = ["BODY_MARGIN", "count_symmetries", "crop_to_body", "frame_image", "frame_views"]
 
 # On each side, as a share of the body's longer side.
 BODY_MARGIN = 0.15
@@ -77,6 +77,11 @@ def crop_to_body(image: torch.Tensor, *, margin: float = BODY_MARGIN) -> torch.T
         return None
     top, left, bottom, right = region.expand(margin, image.shape[-2], image.shape[-1])
     return image[:, top:bottom, left:right]
+
+
+def count_symmetries(tta: Tta) -> int:
+    """Returns how many views `frame_views` gives of each square: as it is, and then the others."""
+    return len(_list_symmetries(torch.zeros(1, 1, 1), parse_tta(tta)))
 
 
 def _list_symmetries(square: torch.Tensor, names: Sequence[str]) -> list[torch.Tensor]:

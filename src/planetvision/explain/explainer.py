@@ -104,6 +104,7 @@ def explain_catalog(
                     pairs=[
                         pair for pair, views in zip(wanted, loaded, strict=True) if not views.error
                     ],
+                    tta=spec.tta,
                     trust=trust,
                     threshold=threshold,
                 )
@@ -178,13 +179,15 @@ def _explain_images(
     classes: Sequence[Label],
     *,
     pairs: Sequence[tuple[Label | None, Label | None]],
+    tta: Tta,
     trust: Trust | None,
     threshold: float,
 ) -> list[dict[str, Any]]:
     """Returns the fields of `Explanation` that the network decides, for each image."""
     if not images:
         return []
-    evidence = collect_evidence(network, images, levels=trust is not None and trust.needs_levels)
+    needs_levels = trust is not None and trust.needs_levels
+    evidence = collect_evidence(network, images, tta=tta, levels=needs_levels)
     probabilities, novelty = judge_evidence(evidence, trust)
     known = novelty <= threshold
     answers = probabilities.argmax(axis=1)

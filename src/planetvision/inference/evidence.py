@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
 
-from planetvision.augment.framing import frame_views
-from planetvision.config import Precision
+from planetvision.augment.framing import count_symmetries, frame_views
+from planetvision.config import Precision, Tta
 from planetvision.data.loading import ImageDataset, create_loader
 from planetvision.network import PlanetNet
 from planetvision.novelty import Evidence, join_evidence
@@ -81,15 +82,19 @@ class ViewedImages(Dataset[Views]):
 
 @torch.no_grad()
 def collect_evidence(
-    network: PlanetNet, images: Sequence[torch.Tensor], *, levels: bool = False
+    network: PlanetNet, images: Sequence[torch.Tensor], *, tta: Tta = "none", levels: bool = False
 ) -> Evidence:
-    """Returns features and logits of each image: the mean over its views.
+    """Returns the logits of each image, the mean over its views, and the features of it upright.
 
     The softmax of a mean of logits is the normalised geometric mean of the views' probabilities.
+    Features and levels, from which most scores of novelty learn, are means over the views that are
+    neither mirrored nor turned: whatever else an image may show has an upside, and an average over
+    its turns would hide it.
 
     Args:
         network: The network, in evaluation mode.
         images: The views of each image, uint8 of shape (V, 3, S, S), on the network's device.
+        tta: The test-time augmentation that made them.
         levels: Whether the levels are wanted too.
     """
     passes = torch.split(torch.cat(list(images)), _VIEWS_A_PASS * len(images))
@@ -101,11 +106,17 @@ def collect_evidence(
     logits = network.head(features)
     given = [torch.cat(parts) for parts in zip(*(level for _, level in found), strict=True)]
     counts = [len(views) for views in images]
-    means = [
-        torch.stack([views.mean(dim=0) for views in values.double().split(counts)]).cpu().numpy()
-        for values in (features, logits, *given)
-    ]
-    return Evidence(features=means[0], logits=means[1], levels=tuple(means[2:]))
+
+    def average(values: torch.Tensor, step: int = 1) -> npt.NDArray[np.float64]:
+        parts = torch.split(values.double(), counts)
+        return torch.stack([views[::step].mean(dim=0) for views in parts]).cpu().numpy()
+
+    symmetries = count_symmetries(tta)
+    return Evidence(
+        features=average(features, symmetries),
+        logits=average(logits),
+        levels=tuple(average(level, symmetries) for level in given),
+    )
 
 
 def iterate_evidence(
@@ -116,6 +127,7 @@ def iterate_evidence(
     batch_size: int = 32,
     num_workers: int | None = None,
     precision: Precision = "fp32",
+    tta: Tta | None = None,
     levels: bool = False,
     task: str = "predicting",
     progress: bool = False,
@@ -129,6 +141,7 @@ def iterate_evidence(
         batch_size: Images a forward pass.
         num_workers: Loader processes; None lets the machine decide.
         precision: The arithmetic of the network; `auto` is `fp32`.
+        tta: The test-time augmentation that made the views; None is the network's own.
         levels: Whether the evidence shall have levels.
         task: What the progress bar says.
         progress: Whether to show one.
@@ -143,6 +156,7 @@ def iterate_evidence(
     mixed = resolve_precision("fp32" if precision == "auto" else precision, device)
     autocast = create_autocast(mixed, device)
     network.to(device).eval()
+    shown = network.input_spec.tta if tta is None else tta
     total = len(images)  # type: ignore[arg-type] # torch's Dataset has no length
     loader = create_loader(
         images,
@@ -158,7 +172,7 @@ def iterate_evidence(
                 # Around the forward pass only: weights that are moved to a device in inference
                 # mode could never again take part in a gradient.
                 with torch.inference_mode(), autocast:
-                    evidence = collect_evidence(network, readable, levels=levels)
+                    evidence = collect_evidence(network, readable, tta=shown, levels=levels)
             yield batch, evidence
             bar.update(len(batch))
 
