@@ -85,6 +85,7 @@ def test_turns_change_the_answer_and_not_the_novelty(
     assert plain.novelty is not None
     for tta in ("flips", "rotations", "flips+rotations"):
         turned = trained.predict(disc_paths, tta=tta)
+        assert turned.novelty is not None
         np.testing.assert_allclose(turned.novelty, plain.novelty, rtol=1e-4, atol=1e-4)
         assert np.abs(turned.probabilities - plain.probabilities).max() > 1e-4
 
