@@ -44,7 +44,10 @@ def test_rings_follow_one_another_outwards() -> None:
         rings = tuple(ring for ring in BODIES[name].rings if ring.name != "dust")
         for inner, outer in itertools.pairwise(rings):
             assert inner.outer_radius_km <= outer.inner_radius_km
-    assert [ring.name for ring in BODIES["uranus"].rings[:3]] == ["zeta", "dust", "inner"]
+    zeta, dust, *others = BODIES["uranus"].rings
+    assert [ring.name for ring in (zeta, dust, others[0])] == ["zeta", "dust", "inner"]
+    assert zeta.outer_radius_km == dust.inner_radius_km
+    assert dust.outer_radius_km == others[-1].inner_radius_km
     assert BODIES["saturn"].extent == pytest.approx(136_775 / 60_268)
     assert BODIES["mars"].extent == 1
 

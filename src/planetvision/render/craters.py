@@ -34,6 +34,10 @@ class Craters:
                 float(lat), float(lon), radius_degrees=float(size), freshness=float(freshness)
             )
 
+    def scatter_small(self) -> None:
+        """Stamps those all over that are too fine for maps of whole discs, which leave them out."""
+        self.scatter("small_craters", count=8000, smallest_degrees=0.26, largest_degrees=0.5)
+
     def stamp(self, lat: float, lon: float, *, radius_degrees: float, freshness: float) -> None:
         """Stamps one crater: a bowl, a rim, and bright ejecta as far as it is fresh.
 

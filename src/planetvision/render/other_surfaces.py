@@ -41,8 +41,7 @@ def paint_craters(sphere: Sphere, body: Body) -> Paint:
     picture = picture * (1 + 0.08 * mottle)[..., None]
     craters = Craters(sphere)
     craters.scatter("craters", count=1300, smallest_degrees=0.5, largest_degrees=7)
-    # Finer than the maps of whole discs, on which they are left out.
-    craters.scatter("small_craters", count=8000, smallest_degrees=0.26, largest_degrees=0.5)
+    craters.scatter_small()
     patches = sphere.noise("patches", frequency=16, octaves=3)
     rng = sphere.generator("rays")
     for _ in range(10):

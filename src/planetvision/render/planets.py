@@ -53,7 +53,8 @@ _SATURN_RINGS = (
 # no picture of the sizes drawn here tells apart: their depth is spread over the group.
 # Dust: between the rings Voyager 2 saw it all over (Smith et al., Science 233:43, 1986,
 # doi 10.1126/science.233.4759.43), inwards it is the ring zeta (de Pater et al., Science 312:92,
-# 2006, doi 10.1126/science.1125110). It comes first, so that the rings stand in it.
+# 2006, doi 10.1126/science.1125110). Its depth is our choice. It comes first, so that the rings
+# stand in it.
 _URANUS_RINGS = (
     Ring(
         name="zeta",

@@ -337,7 +337,7 @@ def _draw_position_angle(rng: np.random.Generator, *, any_share: float) -> float
 
 def _draw_background(body: Body, rng: np.random.Generator) -> str:
     kind = str(rng.choice(list(_PHOTO_BACKGROUNDS), p=list(_PHOTO_BACKGROUNDS.values())))
-    # One draw for both: no body has more than a few of either.
+    # One draw: daylight has its lower end, deep fields the upper.
     place = rng.uniform()
     if place < body.day_share:
         return "daylight"

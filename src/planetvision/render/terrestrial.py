@@ -248,8 +248,7 @@ def paint_moon(sphere: Sphere, body: Body) -> Paint:
     craters.elevation *= 1 - 0.85 * mare
     craters.albedo *= 1 - 0.7 * mare
     craters.scatter("late_craters", count=120, smallest_degrees=0.5, largest_degrees=1.6)
-    # Finer than the maps of whole discs, on which they are left out.
-    craters.scatter("small_craters", count=8000, smallest_degrees=0.26, largest_degrees=0.5)
+    craters.scatter_small()
     patches = sphere.noise("patches", frequency=16, octaves=3)
     for lat, lon, radius, strength in RAY_CRATERS:
         craters.stamp(lat, lon, radius_degrees=radius, freshness=0.9 * strength)
