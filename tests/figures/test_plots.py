@@ -307,7 +307,7 @@ def test_history_tells_training_from_validation_without_colour() -> None:
 def test_history_marks_and_names_the_stages() -> None:
     figure = plot_history(make_history())
     names = {text.get_text(): text.get_position()[0] for text in figure.axes[0].texts}
-    assert names == {"head": 0.5, "fine": 3.5}
+    assert names == {"head": 0, "fine": pytest.approx(0.6)}
     for axes in figure.axes:
         borders = [
             line for line in axes.lines if np.asarray(line.get_xdata()).tolist() == [3.5, 3.5]
@@ -377,6 +377,19 @@ def test_history_stage_names_do_not_overlap() -> None:
     boxes = [text.get_window_extent(renderer) for text in figure.axes[0].texts]
     assert len(boxes) == 12
     assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
+def test_history_ends_the_name_of_a_short_last_stage_with_the_plot() -> None:
+    history = pd.concat([make_history()] * 8)
+    history["epoch"] = range(40)
+    history["stage"] = ["head"] * 37 + ["fine-tuning"] * 3
+    figure = plot_history(history)
+    renderer = draw(figure)
+    head, last = figure.axes[0].texts
+    assert [head.get_text(), last.get_text()] == ["head", "fine-tuning"]
+    ends = last.get_window_extent(renderer)
+    assert ends.x1 == pytest.approx(figure.axes[0].get_window_extent(renderer).x1, abs=2)
+    assert head.get_window_extent(renderer).x1 < ends.x0
 
 
 def test_history_names_no_stage_that_is_too_short_even_for_an_ellipsis() -> None:

@@ -479,7 +479,11 @@ def _draw_learning_rate(
 def _mark_stages(
     panels: Sequence[Axes], epochs: NDArray[np.float64], stages: Sequence[str], plot_inches: float
 ) -> None:
-    """Writes each stage's name over its epochs, and draws a line where the next one begins."""
+    """Writes each stage's name over its epochs, and draws a line where the next one begins.
+
+    A last stage too short for its name, as fine-tuning often is, has it end with the plot, over
+    what the name before leaves free.
+    """
     first = [0] + [row for row in range(1, len(stages)) if stages[row] != stages[row - 1]]
     borders = [epochs[0] - 0.5]
     borders += [float(epochs[row - 1] + epochs[row]) / 2 for row in first[1:]]
@@ -487,18 +491,25 @@ def _mark_stages(
     for border in borders[1:-1]:
         for axes in panels:
             axes.axvline(border, color=NEUTRAL_COLOR, linewidth=1.0, linestyle=(0, (1, 2)))
-    points, per_epoch = 8.5, plot_inches / (borders[-1] - borders[0])
+    points, gap = 8.5, 0.08
+    starts = [
+        (border - borders[0]) * plot_inches / (borders[-1] - borders[0]) for border in borders
+    ]
+    free = 0.0  # where the names so far end, in inches
     for index, row in enumerate(first):
-        room = (borders[index + 1] - borders[index]) * per_epoch - 0.08
-        name = fit_inches(stages[row], points, room)
-        if measure_inches(name, points) > room:  # not even an ellipsis fits
+        left, right, side = starts[index], starts[index + 1] - gap, "left"
+        if row == first[-1] and measure_inches(stages[row], points) > right - left:
+            left, right, side = free, plot_inches, "right"
+        name = fit_inches(stages[row], points, right - left)
+        if measure_inches(name, points) > right - left:  # not even an ellipsis fits
             continue
+        free = left + measure_inches(name, points) + 2 * gap
         panels[0].text(
-            borders[index],
+            (left if side == "left" else right) / plot_inches,
             1.03,
             name,
-            transform=panels[0].get_xaxis_transform(),
-            ha="left",
+            transform=panels[0].transAxes,
+            ha=side,
             va="bottom",
             fontsize=points,
             color=MUTED_COLOR,
