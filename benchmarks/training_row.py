@@ -259,7 +259,7 @@ def measure_input(train: ImageDataset, recipe: Recipe) -> tuple[torch.Tensor, Ro
 
 
 def measure_forward(network: PlanetNet, frames: torch.Tensor) -> Row:
-    views = frames[:, None]
+    views = frames[:, None, None]
     answer(network, views[:BATCH])
     return time_pass(lambda: answer(network, views), len(frames), frames.device)
 

@@ -47,18 +47,18 @@ def test_every_framing_gives_a_uint8_square(framing: Framing, shape: tuple[int, 
 def test_views_without_test_time_augmentation_are_the_framed_image() -> None:
     frame, spec = draw_disc(200, 300, center=(60, 100), radius=20), InputSpec(image_size=64)
     views = frame_views(frame, spec)
-    assert views.shape == (1, 3, 64, 64)
-    assert torch.equal(views[0], frame_image(frame, spec))
+    assert views.shape == (1, 1, 3, 64, 64)
+    assert torch.equal(views[0, 0], frame_image(frame, spec))
 
 
 def test_views_with_body_add_the_crop_around_it() -> None:
     frame = draw_disc(200, 300, center=(60, 100), radius=20)
     spec = InputSpec(image_size=64, tta="body")
     views = frame_views(frame, spec)
-    assert views.shape == (2, 3, 64, 64)
-    assert torch.equal(views[0], frame_image(frame, InputSpec(image_size=64)))
-    assert torch.equal(views[1], frame_image(frame, InputSpec(image_size=64, framing="body")))
-    small, large = (get_extent(view) for view in views)
+    assert views.shape == (2, 1, 3, 64, 64)
+    assert torch.equal(views[0, 0], frame_image(frame, InputSpec(image_size=64)))
+    assert torch.equal(views[1, 0], frame_image(frame, InputSpec(image_size=64, framing="body")))
+    small, large = (get_extent(square[0]) for square in views)
     assert large[1] - large[0] > 4 * (small[1] - small[0])
 
 
@@ -68,7 +68,7 @@ def test_views_follow_the_framing_after_the_crop() -> None:
     assert crop is not None
     assert crop.shape[-2] < crop.shape[-1]
     views = frame_views(frame, InputSpec(image_size=64, framing="squash", tta="body"))
-    assert torch.equal(views[1], frame_image(crop, InputSpec(image_size=64, framing="squash")))
+    assert torch.equal(views[1, 0], frame_image(crop, InputSpec(image_size=64, framing="squash")))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_views_with_symmetries_are_those_of_the_square_each_once(
     tta: str, names: tuple[str, ...]
 ) -> None:
     frame = draw_noise(size=32)
-    views = frame_views(frame, InputSpec(image_size=32, tta=tta))
+    (views,) = frame_views(frame, InputSpec(image_size=32, tta=tta))
     expected = {np.ascontiguousarray(SYMMETRIES[name](frame.numpy())).tobytes() for name in names}
     assert torch.equal(views[0], frame)
     assert len(views) == len(expected) == len(names)
@@ -132,12 +132,12 @@ def test_views_with_symmetries_are_those_of_the_square_each_once(
 def test_views_with_symmetries_are_a_group(seed: int, choice: tuple[str, int]) -> None:
     tta, number = choice
     spec = InputSpec(image_size=16, tta=tta)
-    views = frame_views(draw_noise(size=16, seed=seed), spec)
+    (views,) = frame_views(draw_noise(size=16, seed=seed), spec)
     expected = set(to_keys(views))
     assert len(expected) == number
     # One symmetry after another is one of them again, and each is undone by one of them.
     for view in views:
-        assert set(to_keys(frame_views(view, spec))) == expected
+        assert set(to_keys(frame_views(view, spec)[0])) == expected
 
 
 @pytest.mark.parametrize(
@@ -147,19 +147,19 @@ def test_views_with_body_and_symmetries_have_both_squares_in_each(tta: str, numb
     frame = draw_disc(200, 300, center=(60, 100), radius=20)
     plain = frame_views(frame, InputSpec(image_size=64, tta="body"))
     views = frame_views(frame, InputSpec(image_size=64, tta=f"body+{tta}"))
-    assert len(views) == 2 * number
+    assert views.shape[:2] == (2, number)
     # A square has the views that it has as a frame of its own.
-    parts = [frame_views(square, InputSpec(image_size=64, tta=tta)) for square in plain]
+    parts = [frame_views(square, InputSpec(image_size=64, tta=tta)) for square in plain[:, 0]]
     assert torch.equal(views, torch.cat(parts))
-    assert torch.equal(views[0], plain[0])
+    assert torch.equal(views[:, 0], plain[:, 0])
 
 
 def test_views_with_symmetries_of_a_cropped_framing_have_no_second_crop() -> None:
     frame = draw_disc(200, 300, center=(60, 100), radius=20)
     spec = InputSpec(image_size=64, framing="body", tta="body+rotations")
     views = frame_views(frame, spec)
-    assert len(views) == 4
-    assert torch.equal(views[0], frame_image(frame, spec))
+    assert views.shape[:2] == (1, 4)
+    assert torch.equal(views[0, 0], frame_image(frame, spec))
 
 
 def test_letterbox_of_a_wide_frame_pads_above_and_below_with_black() -> None:

@@ -716,7 +716,7 @@ def test_prediction_and_training_take_the_stretch_of_the_input_spec() -> None:
         assert is_stretched
         assert views is not None
         expected = stretch_image(deep, stretch)
-        np.testing.assert_array_equal(views[0, 1].numpy(), expected)
+        np.testing.assert_array_equal(views[0, 0, 1].numpy(), expected)
         image, _ = ImageDataset([deep], input_spec=spec)[0]
         np.testing.assert_array_equal(image[1].numpy(), expected)
 

@@ -44,7 +44,7 @@ def test_probabilities_are_the_softmax_of_the_framed_images(
     network = trained.network_
     views = [load_views(path, network.input_spec)[0] for path in disc_paths]
     with torch.no_grad():
-        expected = network(torch.cat([item for item in views if item is not None]))
+        expected = network(torch.cat([item[:, 0] for item in views if item is not None]))
     found = predict(trained, disc_paths)
     np.testing.assert_allclose(
         found.probabilities, expected.double().softmax(dim=1).numpy(), atol=1e-6
@@ -60,7 +60,9 @@ def test_logits_of_several_views_are_their_mean(trained: PlanetClassifier) -> No
     with torch.no_grad():
         one_by_one = trained.network_(pixels).double()
         features = trained.network_.forward_features(pixels).double()
-    found = collect_evidence(trained.network_, [pixels[:2], pixels[2:3], pixels[3:]])
+    found = collect_evidence(
+        trained.network_, [part[:, None] for part in (pixels[:2], pixels[2:3], pixels[3:])]
+    )
     for values, expected in ((found.logits, one_by_one), (found.features, features)):
         parts = (expected[:2], expected[2:3], expected[3:])
         means = torch.stack([part.mean(dim=0) for part in parts]).numpy()
@@ -73,9 +75,33 @@ def test_features_are_those_of_the_views_that_stand_upright(trained: PlanetClass
     with torch.no_grad():
         features = trained.network_.forward_features(pixels).double().numpy()
         logits = trained.network_(pixels).double().numpy()
-    found = collect_evidence(trained.network_, [pixels], tta="body+rotations")
+    found = collect_evidence(trained.network_, [pixels.view(2, 4, 3, 32, 32)])
     np.testing.assert_allclose(found.features[0], features[[0, 4]].mean(axis=0), rtol=1e-5)
+    assert found.levels == ()
     np.testing.assert_allclose(found.logits[0], logits.mean(axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_levels_are_asked_of_the_upright_views_alone(
+    trained: PlanetClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (2, 4, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    network = trained.network_
+    with torch.no_grad():
+        _, expected = network.forward_levels(pixels[:, 0])
+    asked: list[torch.Tensor] = []
+    ask = network.forward_levels
+
+    def watch(images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        asked.append(images)
+        return ask(images)
+
+    monkeypatch.setattr(network, "forward_levels", watch)
+    found = collect_evidence(network, [pixels[:1], pixels[1:]], levels=True)
+    assert torch.equal(torch.cat(asked), pixels[:, 0])
+    assert len(found.levels) == len(expected) > 0
+    for level, wanted in zip(found.levels, expected, strict=True):
+        np.testing.assert_allclose(level, wanted.double().numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_turns_change_the_answer_and_not_the_novelty(
@@ -204,8 +230,8 @@ def test_letterbox_keeps_the_whole_frame_in_view(trained: PlanetClassifier) -> N
     assert not is_stretched
     assert views is not None
     assert error == ""
-    assert views.shape == (1, 3, 32, 32)
-    framed = views[0]
+    assert views.shape == (1, 1, 3, 32, 32)
+    framed = views[0, 0]
     assert set(framed[:, 8:24].flatten().tolist()) == {200}
     assert set(framed[:, :8].flatten().tolist()) == {0}
     assert set(framed[:, 24:].flatten().tolist()) == {0}

@@ -8,10 +8,10 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as pixels
 
-from planetvision.config import InputSpec, Tta, parse_tta
+from planetvision.config import InputSpec, parse_tta
 from planetvision.geometry import find_body
 
-__all__ = ["BODY_MARGIN", "count_symmetries", "crop_to_body", "frame_image", "frame_views"]
+__all__ = ["BODY_MARGIN", "crop_to_body", "frame_image", "frame_views"]
 
 # On each side, as a share of the body's longer side.
 BODY_MARGIN = 0.15
@@ -34,7 +34,7 @@ def frame_image(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
 
 
 def frame_views(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
-    """Returns the squares that the network is shown at prediction, the framed image first.
+    """Returns the squares that the network is shown at prediction, each in all of its views.
 
     What `spec.tta` names is added. `body` adds a crop around the body where one is found with
     confidence: it keeps more of the detail of a small disc in a large frame. `rotations` shows each
@@ -43,9 +43,9 @@ def frame_views(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
     of the square. Each is there once, and no pixel is interpolated. They form groups: a square, and
     the same square mirrored or turned, have the same views in another order.
 
-    Convention: uint8, (3, H, W) in and (V, 3, image_size, image_size) out. V is 1, with `flips`
-    or `rotations` 4, with both 8; twice as many with a crop. The views of the framed image come
-    before those of the crop.
+    Convention: uint8, (3, H, W) in and (Q, V, 3, image_size, image_size) out, of Q squares V views
+    each. The squares are the framed image, and the crop if there is one; V is 1, with `flips` or
+    `rotations` 4, with both 8, and the first view is the square as it is, upright.
 
     Args:
         image: The decoded frame.
@@ -57,7 +57,7 @@ def frame_views(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
         crop = crop_to_body(image)
         if crop is not None:
             squares.append(frame_image(crop, spec))
-    return torch.stack([view for square in squares for view in _list_symmetries(square, names)])
+    return torch.stack([torch.stack(_list_symmetries(square, names)) for square in squares])
 
 
 def crop_to_body(image: torch.Tensor, *, margin: float = BODY_MARGIN) -> torch.Tensor | None:
@@ -77,11 +77,6 @@ def crop_to_body(image: torch.Tensor, *, margin: float = BODY_MARGIN) -> torch.T
         return None
     top, left, bottom, right = region.expand(margin, image.shape[-2], image.shape[-1])
     return image[:, top:bottom, left:right]
-
-
-def count_symmetries(tta: Tta) -> int:
-    """Returns how many views `frame_views` gives of each square: as it is, and then the others."""
-    return len(_list_symmetries(torch.zeros(1, 1, 1), parse_tta(tta)))
 
 
 def _list_symmetries(square: torch.Tensor, names: Sequence[str]) -> list[torch.Tensor]:

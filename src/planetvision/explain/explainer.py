@@ -104,7 +104,6 @@ def explain_catalog(
                     pairs=[
                         pair for pair, views in zip(wanted, loaded, strict=True) if not views.error
                     ],
-                    tta=spec.tta,
                     trust=trust,
                     threshold=threshold,
                 )
@@ -115,7 +114,7 @@ def explain_catalog(
                 if views.pixels is None:
                     items.append(Explanation.create_failed(name, views.error, **shared))
                 else:
-                    pixels = views.pixels[0].permute(1, 2, 0).contiguous().numpy()
+                    pixels = views.pixels[0, 0].permute(1, 2, 0).contiguous().numpy()
                     items.append(Explanation(path=name, image=pixels, **next(answers), **shared))
         checks = measure_items(items, shown, explainer, classes, checked=checked)
     warn_of_conversion(catalog, is_stretched, network.input_spec.stretch)
@@ -179,7 +178,6 @@ def _explain_images(
     classes: Sequence[Label],
     *,
     pairs: Sequence[tuple[Label | None, Label | None]],
-    tta: Tta,
     trust: Trust | None,
     threshold: float,
 ) -> list[dict[str, Any]]:
@@ -187,7 +185,7 @@ def _explain_images(
     if not images:
         return []
     needs_levels = trust is not None and trust.needs_levels
-    evidence = collect_evidence(network, images, tta=tta, levels=needs_levels)
+    evidence = collect_evidence(network, images, levels=needs_levels)
     probabilities, novelty = judge_evidence(evidence, trust)
     known = novelty <= threshold
     answers = probabilities.argmax(axis=1)
@@ -200,7 +198,7 @@ def _explain_images(
     for explained, runner_up, (_, against) in zip(wanted, second, pairs, strict=True):
         rival = None if against is None else classes.index(against)
         rivals.append(runner_up if rival is not None and rival == explained else rival)
-    framed = torch.stack([views[0] for views in images])
+    framed = torch.stack([views[0, 0] for views in images])
     maps = _draw_maps(network, framed, explainer, wanted, rivals).float().cpu()
     peaks = maps.amax(dim=(1, 2), keepdim=True)
     heatmaps = torch.where(peaks > 0, maps / peaks.clamp(min=1e-30), 0.0).numpy()

@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
 
-from planetvision.augment.framing import count_symmetries, frame_views
-from planetvision.config import Precision, Tta
+from planetvision.augment.framing import frame_views
+from planetvision.config import Precision
 from planetvision.data.loading import ImageDataset, create_loader
 from planetvision.network import PlanetNet
 from planetvision.novelty import Evidence, join_evidence
@@ -30,8 +30,8 @@ class Views(NamedTuple):
     """An image as the network is shown it.
 
     Args:
-        pixels: uint8 of shape (V, 3, image_size, image_size), the framed image first; None if it
-            could not be read.
+        pixels: uint8 of shape (Q, V, 3, image_size, image_size), of each square its views, as
+            `frame_views` gives them; None if it could not be read.
         error: Why it could not be read; empty if it could.
         is_stretched: Whether a stretch made its 8 bits.
     """
@@ -82,7 +82,7 @@ class ViewedImages(Dataset[Views]):
 
 @torch.no_grad()
 def collect_evidence(
-    network: PlanetNet, images: Sequence[torch.Tensor], *, tta: Tta = "none", levels: bool = False
+    network: PlanetNet, images: Sequence[torch.Tensor], *, levels: bool = False
 ) -> Evidence:
     """Returns the logits of each image, the mean over its views, and the features of it upright.
 
@@ -93,29 +93,28 @@ def collect_evidence(
 
     Args:
         network: The network, in evaluation mode.
-        images: The views of each image, uint8 of shape (V, 3, S, S), on the network's device.
-        tta: The test-time augmentation that made them.
+        images: The views of each image, uint8 of shape (Q, V, 3, S, S) with the upright view of
+            each square first, on the network's device.
         levels: Whether the levels are wanted too.
     """
-    passes = torch.split(torch.cat(list(images)), _VIEWS_A_PASS * len(images))
-    if levels:
-        found = [network.forward_levels(views) for views in passes]
-    else:
-        found = [(network.forward_features(views), []) for views in passes]
-    features = torch.cat([pooled for pooled, _ in found])
-    logits = network.head(features)
-    given = [torch.cat(parts) for parts in zip(*(level for _, level in found), strict=True)]
-    counts = [len(views) for views in images]
-
-    def average(values: torch.Tensor, step: int = 1) -> npt.NDArray[np.float64]:
-        parts = torch.split(values.double(), counts)
-        return torch.stack([views[::step].mean(dim=0) for views in parts]).cpu().numpy()
-
-    symmetries = count_symmetries(tta)
+    upright = torch.cat([views[:, 0] for views in images])
+    turned = torch.cat([views[:, 1:].flatten(0, 1) for views in images])
+    features, given = (
+        network.forward_levels(upright) if levels else (network.forward_features(upright), [])
+    )
+    passes = torch.split(turned, _VIEWS_A_PASS * len(images)) if len(turned) else ()
+    logits = network.head(torch.cat([features, *map(network.forward_features, passes)]))
+    squares = [len(views) for views in images]
+    turns = [len(views) * (views.shape[1] - 1) for views in images]
+    votes = zip(
+        torch.split(logits[: len(upright)], squares),
+        torch.split(logits[len(upright) :], turns),
+        strict=True,
+    )
     return Evidence(
-        features=average(features, symmetries),
-        logits=average(logits),
-        levels=tuple(average(level, symmetries) for level in given),
+        features=_average(torch.split(features, squares)),
+        logits=_average([torch.cat(parts) for parts in votes]),
+        levels=tuple(_average(torch.split(level, squares)) for level in given),
     )
 
 
@@ -127,7 +126,6 @@ def iterate_evidence(
     batch_size: int = 32,
     num_workers: int | None = None,
     precision: Precision = "fp32",
-    tta: Tta | None = None,
     levels: bool = False,
     task: str = "predicting",
     progress: bool = False,
@@ -141,7 +139,6 @@ def iterate_evidence(
         batch_size: Images a forward pass.
         num_workers: Loader processes; None lets the machine decide.
         precision: The arithmetic of the network; `auto` is `fp32`.
-        tta: The test-time augmentation that made the views; None is the network's own.
         levels: Whether the evidence shall have levels.
         task: What the progress bar says.
         progress: Whether to show one.
@@ -156,7 +153,6 @@ def iterate_evidence(
     mixed = resolve_precision("fp32" if precision == "auto" else precision, device)
     autocast = create_autocast(mixed, device)
     network.to(device).eval()
-    shown = network.input_spec.tta if tta is None else tta
     total = len(images)  # type: ignore[arg-type] # torch's Dataset has no length
     loader = create_loader(
         images,
@@ -172,7 +168,7 @@ def iterate_evidence(
                 # Around the forward pass only: weights that are moved to a device in inference
                 # mode could never again take part in a gradient.
                 with torch.inference_mode(), autocast:
-                    evidence = collect_evidence(network, readable, tta=shown, levels=levels)
+                    evidence = collect_evidence(network, readable, levels=levels)
             yield batch, evidence
             bar.update(len(batch))
 
@@ -217,3 +213,7 @@ def collect_images(
     parts = [evidence for _, evidence in batches if evidence is not None]
     targets = np.array(images.targets, dtype=np.int64)
     return replace(join_evidence(parts), targets=targets)
+
+
+def _average(parts: Sequence[torch.Tensor]) -> npt.NDArray[np.float64]:
+    return torch.stack([values.double().mean(dim=0) for values in parts]).cpu().numpy()

@@ -104,7 +104,6 @@ def predict_catalog(
         batch_size=batch_size,
         num_workers=num_workers,
         precision=precision,
-        tta=spec.tta,
         levels=trust is not None and trust.needs_levels,
         progress=progress,
     ):
