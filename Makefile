@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types pytest fuzz docs dist release-model clean
+.PHONY: demo test lint types pytest fuzz docs dist release-folders release-model clean
 
 demo: $(VENV)/.demo
 	$(BIN)/planetvision demo --out demo --overwrite
@@ -34,7 +34,11 @@ docs: $(VENV)/.test
 dist: $(VENV)/.test
 	$(BIN)/python -m build
 
-release-model: $(VENV)/.demo
+release-folders:
+	@test -d "$(EYES)" -a -d "$(MAPS)" -a -d "$(PICTURES)" \
+		|| { echo "name three folders: make release-model EYES=... MAPS=... PICTURES=..."; exit 1; }
+
+release-model: release-folders $(VENV)/.demo
 	$(BIN)/python release/train.py "$(EYES)" --maps "$(MAPS)" --pictures "$(PICTURES)"
 
 clean:

@@ -11,7 +11,7 @@ solar system: what is none of the classes. Nothing else is read: no photograph o
 Every step leaves its result in the work folder, with a mark that says what it was made from, and is
 skipped where it is done; a training that was cut off goes on after its last epoch, and one that is
 finished is not repeated. A work folder of other images, maps or numbers is refused, and one that
-another version of the drawing code has filled.
+another version of the code that draws has filled.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from planetvision.augment.light import decode_srgb
 from planetvision.config import InputSpec
 from planetvision.data import read_image, read_labelled, split_catalog
 from planetvision.data.preparation import prepare_catalog
+from planetvision.errors import PlanetVisionError
 from planetvision.files import hash_file, write_atomically, write_json
 from planetvision.render import (
     BODIES,
@@ -51,6 +52,7 @@ from planetvision.render import (
     write_dataset,
 )
 from planetvision.render.cratered import CRATERED
+from planetvision.render.maps import get_maps
 from planetvision.results.sampling import take_in_turn
 from planetvision.runs import can_resume, resume_run, train_run
 from planetvision.runtime import derive_seed, seeded
@@ -93,6 +95,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("src/planetvision/released"))
     parser.add_argument("--recipe", default="robust")
     arguments = parser.parse_args()
+    try:
+        read_labelled(arguments.eyes)
+        get_maps(arguments.maps)
+    except PlanetVisionError as error:
+        raise SystemExit(str(error)) from None
     work: Path = arguments.work
     step = partial(run_step, work)
 
@@ -219,9 +226,10 @@ def get_mark(work: Path, name: str) -> Path:
 
 
 def fingerprint_code() -> str:
-    """Returns a hash of what draws: the renderer, and the light and instruments it draws with."""
+    """Returns a hash of what draws: the renderer, light and instruments, and the disc finder."""
     package = Path(planetvision.__file__).parent
-    return " ".join(fingerprint_folder(package / it, "*.py") for it in ("render", "augment"))
+    parts = ("render", "augment", "geometry")
+    return " ".join(fingerprint_folder(package / it, "*.py") for it in parts)
 
 
 def fingerprint_folder(folder: Path, pattern: str = "*") -> str:

@@ -23,5 +23,5 @@ def test_package_without_a_model_says_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pretrained, "RELEASED_FOLDER", tmp_path / "none")
-    with pytest.raises(ModelFormatError, match=r"has no released model .* make release-model"):
+    with pytest.raises(ModelFormatError, match=r"has no released model .* release/train.py"):
         PlanetClassifier.from_pretrained()

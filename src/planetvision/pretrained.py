@@ -20,7 +20,8 @@ def get_pretrained_folder() -> Path:
     if not (RELEASED_FOLDER / CONFIG_FILE).is_file():
         raise ModelFormatError(
             f"This copy of planetvision has no released model in '{RELEASED_FOLDER}'. Name the "
-            "folder of a model of your own, or train the released one: make release-model.",
+            "folder of a model of your own, install planetvision again, or train the released one: "
+            "release/train.py of the repository says how.",
             path=str(RELEASED_FOLDER),
         )
     return RELEASED_FOLDER

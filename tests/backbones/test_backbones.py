@@ -149,6 +149,7 @@ def test_list_backbones_names_the_built_in_ones() -> None:
         ("efficientnet_lite", "efficientnet_lite0"),
         ("resnet5", "resnet50"),
         ("timm:resnet188", "resnet18"),
+        ("timm:resnet50.a9_in1k", "resnet50.a3_in1k"),
         ("torchvision:mobilenet_v3_smal", "mobilenet_v3_small"),
         ("ensemble:tiny+resnet5", "resnet50"),
     ],

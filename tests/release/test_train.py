@@ -210,6 +210,25 @@ def test_results_of_other_inputs_are_refused_before_anything_is_done(
     assert not folders["out"].exists()
 
 
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("maps", r"2:1|twice as wide"),
+        ("eyes", r"no image|folder"),
+    ],
+)
+def test_wrong_folder_leaves_no_mark(
+    named: str, message: str, start: Callable[..., None], folders: dict[str, Path]
+) -> None:
+    shutil.rmtree(folders[named])
+    folders[named].mkdir()
+    if named == "maps":
+        Image.new("RGB", (64, 64)).save(folders["maps"] / "mars.png")
+    with pytest.raises(SystemExit, match=message):
+        start()
+    assert not folders["work"].exists()
+
+
 def test_results_of_another_recipe_are_refused(
     start: Callable[..., None], folders: dict[str, Path]
 ) -> None:

@@ -54,9 +54,8 @@ def resolve_timm(name: str) -> BackboneSpec:
     """Returns the spec of timm's model `name`.
 
     Raises:
-        UnknownNameError: If timm has none of that name.
+        UnknownNameError: If timm has none of that name, or none with its tag.
     """
-    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if not timm.is_model(name):
         raise UnknownNameError.among(
             f"timm has no model {name!r}.",
@@ -65,6 +64,17 @@ def resolve_timm(name: str) -> BackboneSpec:
             family="backbones",
             name=f"timm:{name}",
         )
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # it knows the architecture, and not the tag
+        architecture, _, tag = name.partition(".")
+        raise UnknownNameError.among(
+            f"timm has no weights {tag!r} for {architecture!r}.",
+            known=timm.list_pretrained(f"{architecture}.*"),
+            remedy=f"timm.list_pretrained('{architecture}.*') names all.",
+            family="backbones",
+            name=f"timm:{name}",
+        ) from None
     spec = InputSpec()
     has_weights = False
     licence = ""
@@ -148,7 +158,7 @@ def build_released(*, pretrained: bool = True) -> nn.Module:
         raise WeightsError(
             f"This copy of planetvision has no released model in '{RELEASED_FOLDER}', and so no "
             "weights for the backbone 'released'. Install planetvision again, train the model by "
-            "make release-model, or take backbone='efficientnet_lite0'.",
+            "release/train.py of the repository, or take backbone='efficientnet_lite0'.",
             backbone="released",
             tried=(str(path),),
         )
