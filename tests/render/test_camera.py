@@ -12,6 +12,8 @@ from PIL import Image
 
 from planetvision.errors import SettingsError
 from planetvision.render import Camera, render_body
+from planetvision.render.bodies import get_body
+from planetvision.render.scene import draw_scene
 
 KEYS = (
     "sub_observer_latitude_degrees",
@@ -97,10 +99,14 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
 @pytest.mark.parametrize("distance", [1.2, 2.0, 51_210 / 25_559, 2.1, 63_100 / 24_764, 2.6, 9.0])
 def test_faint_rings_are_left_out_from_within_them(name: str, distance: float) -> None:
     """From any distance there is a picture, with rings only where they lie before the camera."""
-    camera = Camera(distance_radii=distance)
+    body, camera, shown = get_body(name), Camera(distance_radii=distance), set()
     for seed in range(40):
         rendered = render_body(name, image_size=24, seed=seed, look="photo", camera=camera)
         assert rendered.parameters["radius_over_distance"] == pytest.approx(1 / distance)
+        rng = np.random.default_rng(seed)
+        scene = draw_scene(body, rng, image_size=24, look="photo", camera=camera)
+        shown.add(scene.shows_rings)
+    assert (True in shown) == (distance > 1.1 * body.ring_extent)
 
 
 def test_camera_within_the_rings_is_refused() -> None:

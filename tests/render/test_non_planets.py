@@ -62,11 +62,23 @@ def test_kinds_come_in_turn() -> None:
         ({"count": 0}, "`count` must be a whole number of at least 1, got 0"),
         ({"count": 1, "kinds": []}, "`kinds` must name at least one kind, got none"),
         ({"count": 1, "seed": 0.5}, "`seed` must be a whole number, got 0.5"),
+        ({"count": 1, "image_size": 15}, "`image_size` must be a whole number of at least 16"),
+        ({"count": 1, "kinds": "noise"}, r"got the string 'noise'\. Pass a list such as \['noise'"),
+        ({"count": 1, "kinds": ["noise", 3]}, "must be a name, a string, got 3 of type int"),
+        ({"count": 1, "kinds": [["noise"]]}, r"a string, got \['noise'\] of type list"),
+        ({"count": 1, "kinds": ["noise", "nose"]}, "Unknown kind of non-planet 'nose'"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        list(render_non_planets(**arguments))
+    """When they are passed, and not when the first picture is asked for."""
+    with pytest.raises((SettingsError, UnknownNameError), match=message):
+        render_non_planets(**arguments)
+
+
+def test_wrong_size_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="`image_size` must be a whole number of at least 16"):
+        write_non_planets(tmp_path / "others", count=1, image_size=4)
+    assert not (tmp_path / "others").exists()
 
 
 def test_files_hold_the_pictures_and_nothing_is_replaced_unasked(tmp_path: Path) -> None:

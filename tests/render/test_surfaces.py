@@ -163,18 +163,19 @@ def test_surface_is_painted_once() -> None:
     assert get_surface("uranus", 1, HEIGHT) is get_surface("uranus", 1, HEIGHT)
 
 
-def test_mars_has_a_wide_cap_and_a_canyon_in_every_band() -> None:
+def test_mars_has_a_wide_cap_and_a_canyon_in_light_and_infrared() -> None:
     """Without colour these tell it from the Moon."""
     caps = []
     for variant in range(NUM_VARIANTS):
         for spectrum in ("visible", "bands"):
             mars = get_surface("mars", variant, HEIGHT, spectrum=spectrum)[0].colour[:, 1:-1]
-            if spectrum == "visible":
-                caps.append(max(mars[:15].mean(), mars[-15:].mean()) / mars[35:60].mean())
-                # Valles Marineris, from about 85 to 50 degrees west, against the plains beside it.
-                canyon = mars[52:55, 52:68].mean(axis=(0, 1))
-                plains = mars[44:48, 52:68].mean(axis=(0, 1))
-                assert (canyon < 0.85 * plains).all()
+            caps.append(max(mars[:15].mean(), mars[-15:].mean()) / mars[35:60].mean())
+            # Valles Marineris, from about 85 to 50 degrees west, against the plains beside it.
+            canyon = mars[52:55, 52:68].mean(axis=(0, 1))
+            plains = mars[44:48, 52:68].mean(axis=(0, 1))
+            # In the ultraviolet, the first of the other bands, the ground of Mars is hardly seen.
+            seen = slice(None) if spectrum == "visible" else slice(1, None)
+            assert (canyon < 0.85 * plains)[seen].all()
     # Ice within 28 degrees of a pole brightens it by half in some season.
     assert max(caps) > 1.5
     assert min(caps) > 0.8

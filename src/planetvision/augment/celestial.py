@@ -123,10 +123,13 @@ def _place(
 
 
 def _meter(placed: _Placed) -> float:
-    """Returns what would bring the brightest parts of the body to two thirds of full light."""
+    """Returns what would bring the brightest parts of the body to two thirds of full light.
+
+    It is 1 where nothing of the body covers half a pixel.
+    """
     brightness = placed.light.max(axis=-1)[placed.cover > 0.5]
     if not brightness.size:
-        return _METERED_LEVEL
+        return 1.0
     return find_gain(brightness, level=_METERED_LEVEL, max_gain=_MAX_GAIN)
 
 

@@ -30,7 +30,7 @@ def draw_cluster(size: int, rng: np.random.Generator) -> Floats:
     centre = size * rng.uniform(0.3, 0.7, 2)
     core = size * rng.uniform(0.02, 0.2)
     count = int(60 / rng.uniform(0.01, 1))
-    # Plummer's profile; the mean of three uniform values keeps a star from the far outskirts.
+    # Plummer's profile; 0.99 in place of 1 keeps a star from the far outskirts.
     far = core / np.sqrt(rng.uniform(0.02, 1, count) ** (-2 / 3) - 0.99)
     angle = rng.uniform(0, 2 * math.pi, count)
     places = centre + np.stack([far * np.sin(angle), far * np.cos(angle)], axis=-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +29,7 @@ __all__ = ["MIN_IMAGE_SIZE", "RenderedImage", "check_look", "render_body"]
 MIN_IMAGE_SIZE = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RenderedImage:
     """A picture, and the truth about it.
 
@@ -45,7 +45,7 @@ class RenderedImage:
     image: npt.NDArray[np.uint8]
     label: str
     mask: npt.NDArray[np.bool_]
-    parameters: Mapping[str, float | int | str | bool] = field(hash=False)
+    parameters: Mapping[str, float | int | str | bool]
 
 
 def render_body(

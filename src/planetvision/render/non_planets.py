@@ -203,21 +203,12 @@ def render_non_planet(kind: str, *, image_size: int = 224, seed: int = 0) -> npt
 
     Raises:
         UnknownNameError: If there is no such kind.
-        SettingsError: If a number is out of range.
+        SettingsError: If it is no string, or a number is out of range.
     """
     import cv2
 
-    if kind not in NON_PLANETS:
-        raise UnknownNameError.among(
-            f"Unknown kind of non-planet {kind!r}.",
-            known=list(NON_PLANETS),
-            remedy=f"Known: {', '.join(NON_PLANETS)}.",
-            family="non_planets",
-            name=kind,
-        )
-    image_size = check_integer(
-        "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
-    )
+    _check_kind(kind)
+    image_size = _check_size(image_size)
     seed = check_integer("seed", seed, at_least=None, remedy="Pass 0, for example.")
     rng = np.random.default_rng(derive_seed("non-planet", kind, seed))
     image = NON_PLANETS[kind](image_size, rng).astype(np.float64)
@@ -250,13 +241,21 @@ def render_non_planets(
 
     Raises:
         UnknownNameError: If there is no such kind.
-        SettingsError: If a number is out of range, or `kinds` is empty.
+        SettingsError: If a number is out of range, or `kinds` is empty or no list of names.
     """
     count = check_integer("count", count, at_least=1, remedy="Pass 100, for example.")
+    image_size = _check_size(image_size)
     seed = check_integer("seed", seed, at_least=None, remedy="Pass 0, for example.")
+    if isinstance(kinds, str):
+        raise SettingsError(
+            f"`kinds` must be a sequence of names, got the string {kinds!r}. Pass a list such as "
+            f"[{kinds!r}]."
+        )
     names = list(NON_PLANETS) if kinds is None else list(kinds)
     if not names:
         raise SettingsError("`kinds` must name at least one kind, got none. Pass None for all.")
+    for kind in names:
+        _check_kind(kind)
     return (
         render_non_planet(
             names[index % len(names)],
@@ -299,3 +298,25 @@ def write_non_planets(
         write_atomically(path, partial(Image.fromarray(picture).save, format="PNG"))
         paths.append(path)
     return paths
+
+
+def _check_kind(kind: object) -> None:
+    if not isinstance(kind, str):
+        raise SettingsError(
+            f"A kind of non-planet must be a name, a string, got {kind!r} of type "
+            f"{type(kind).__name__}. Known: {', '.join(NON_PLANETS)}."
+        )
+    if kind not in NON_PLANETS:
+        raise UnknownNameError.among(
+            f"Unknown kind of non-planet {kind!r}.",
+            known=list(NON_PLANETS),
+            remedy=f"Known: {', '.join(NON_PLANETS)}.",
+            family="non_planets",
+            name=kind,
+        )
+
+
+def _check_size(image_size: int) -> int:
+    return check_integer(
+        "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
+    )

@@ -9,8 +9,9 @@ __all__ = ["OTHERS"]
 # Radii: Archinal et al. 2018, tables 4 and 5, doi 10.1007/s10569-017-9805-5; of bodies with three
 # axes the mean. Obliquities and visual geometric albedos: NASA NSSDCA, "Planetary Fact Sheet" and
 # its pages by planet and satellite, https://nssdc.gsfc.nasa.gov/planetary/factsheet/; rounded,
-# since they only bound the season and set an exposure. The Sun's radius: IAU 2015 Resolution B3.
-# The colours are this library's choice.
+# since they only bound the season and set an exposure. A moon's season is that of its planet where
+# it turns about it upright; Triton, which does not, has 50 degrees. The Sun's radius: IAU 2015
+# Resolution B3. The colours are this library's choice.
 OTHERS = (
     Body(
         name="mercury",
@@ -52,7 +53,7 @@ OTHERS = (
         name="pluto",
         equatorial_radius_km=1188.3,
         polar_radius_km=1188.3,
-        obliquity_degrees=57.47,
+        obliquity_degrees=60.4,
         sub_observer_latitude_degrees=60.0,
         geometric_albedo=0.52,
         minnaert_exponent=0.7,
@@ -84,7 +85,7 @@ OTHERS = (
         name="io",
         equatorial_radius_km=1821.49,
         polar_radius_km=1821.49,
-        obliquity_degrees=0.0,
+        obliquity_degrees=3.1,
         sub_observer_latitude_degrees=30.0,
         geometric_albedo=0.62,
         minnaert_exponent=0.65,
@@ -108,7 +109,7 @@ OTHERS = (
         name="europa",
         equatorial_radius_km=1560.8,
         polar_radius_km=1560.8,
-        obliquity_degrees=0.1,
+        obliquity_degrees=3.1,
         sub_observer_latitude_degrees=40.0,
         geometric_albedo=0.68,
         minnaert_exponent=0.6,
@@ -120,7 +121,7 @@ OTHERS = (
         name="ganymede",
         equatorial_radius_km=2631.2,
         polar_radius_km=2631.2,
-        obliquity_degrees=0.3,
+        obliquity_degrees=3.1,
         sub_observer_latitude_degrees=40.0,
         geometric_albedo=0.43,
         map_relief_radii=0.02,
@@ -133,7 +134,7 @@ OTHERS = (
         name="callisto",
         equatorial_radius_km=2410.3,
         polar_radius_km=2410.3,
-        obliquity_degrees=0.0,
+        obliquity_degrees=3.1,
         sub_observer_latitude_degrees=40.0,
         geometric_albedo=0.19,
         map_relief_radii=0.02,
@@ -202,7 +203,7 @@ OTHERS = (
         name="rhea",
         equatorial_radius_km=763.5,
         polar_radius_km=763.5,
-        obliquity_degrees=0.0,
+        obliquity_degrees=26.7,
         sub_observer_latitude_degrees=50.0,
         geometric_albedo=0.95,
         map_relief_radii=0.02,
