@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from planetvision.errors import SettingsError, UnknownNameError
 from planetvision.render.body import Body, Ring
+from planetvision.render.checks import check_name
 from planetvision.render.cratered import CRATERED
 from planetvision.render.others import OTHERS
 from planetvision.render.planets import PLANETS
@@ -30,18 +30,11 @@ def get_body(name: str) -> Body:
         UnknownNameError: If there is no such body; the message suggests the nearest name.
     """
     bodies = {**BODIES, **OTHER_BODIES}
-    known = ", ".join(bodies)
-    if not isinstance(name, str):
-        raise SettingsError(
-            f"A body is chosen by its name, a string; got {name!r} of type {type(name).__name__}. "
-            f"Known: {known}."
-        )
-    if name in bodies:
-        return bodies[name]
-    raise UnknownNameError.among(
-        f"Unknown body {name!r}.",
-        known=bodies,
-        remedy=f"Known: {known}.",
+    check_name(
+        name,
+        bodies,
+        expected="A body is chosen by its name, a string;",
+        what="body",
         family="bodies",
-        name=name,
     )
+    return bodies[name]

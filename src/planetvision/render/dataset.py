@@ -14,8 +14,8 @@ from PIL import Image
 from planetvision.errors import SettingsError
 from planetvision.files import RENDERS_FILE, create_output_folder, write_atomically
 from planetvision.render.bodies import BODIES, get_body
-from planetvision.render.checks import check_integer
-from planetvision.render.image import MIN_IMAGE_SIZE, RenderedImage, check_look, render_body
+from planetvision.render.checks import check_image_size, check_integer, refuse_single_name
+from planetvision.render.image import RenderedImage, check_look, render_body
 from planetvision.render.maps import get_maps
 from planetvision.runtime import derive_seed
 
@@ -40,9 +40,7 @@ def check_dataset(
     """
     names = _check_bodies(bodies)
     check_integer("count", count, at_least=1, remedy="Pass how many images you want.")
-    check_integer(
-        "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
-    )
+    check_image_size(image_size)
     check_integer("seed", seed, at_least=None, remedy="Pass an int, such as 0.")
     check_look(look)
     if maps is not None:
@@ -179,11 +177,7 @@ def _write_png(pixels: npt.NDArray[np.uint8], path: Path, *, is_first: bool) -> 
 def _check_bodies(bodies: Sequence[str] | None) -> tuple[str, ...]:
     if bodies is None:
         return tuple(BODIES)
-    if isinstance(bodies, str):
-        raise SettingsError(
-            f"`bodies` must be a sequence of names, got the string {bodies!r}. "
-            f"Pass a list such as [{bodies!r}]."
-        )
+    refuse_single_name("bodies", bodies)
     names = tuple(get_body(name).name for name in bodies)
     if not names:
         raise SettingsError(

@@ -14,19 +14,21 @@ import numpy.typing as npt
 
 from planetvision.augment.backgrounds import draw_background
 from planetvision.augment.instrument import take_picture
-from planetvision.errors import SettingsError, UnknownNameError
+from planetvision.errors import SettingsError
 from planetvision.render.bodies import get_body
 from planetvision.render.camera import Camera
-from planetvision.render.checks import check_integer, check_phase_angle
+from planetvision.render.checks import (
+    check_image_size,
+    check_integer,
+    check_name,
+    check_phase_angle,
+)
 from planetvision.render.lighting import estimate_lit_share, paint_scene
 from planetvision.render.maps import get_maps
 from planetvision.render.scene import FILTERS, LOOKS, Scene, draw_scene
 from planetvision.runtime import derive_seed
 
-__all__ = ["MIN_IMAGE_SIZE", "RenderedImage", "check_look", "render_body"]
-
-# planetvision.config.InputSpec asks for no less.
-MIN_IMAGE_SIZE = 16
+__all__ = ["RenderedImage", "check_look", "render_body"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +97,7 @@ def render_body(
         ((64, 64, 3), 'saturn')
     """
     body = get_body(name)
-    image_size = check_integer(
-        "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
-    )
+    image_size = check_image_size(image_size)
     seed = check_integer("seed", seed, at_least=None, remedy="Pass an int, such as 0.")
     check_look(look)
     if camera is not None and not isinstance(camera, Camera):
@@ -143,19 +143,9 @@ def check_look(look: object) -> None:
         SettingsError: If it is no string.
         UnknownNameError: If there is none; the message suggests the nearest name.
     """
-    if not isinstance(look, str):
-        raise SettingsError(
-            f"`look` must be a name, a string, got {look!r} of type {type(look).__name__}. "
-            f"Known: {', '.join(LOOKS)}."
-        )
-    if look not in LOOKS:
-        raise UnknownNameError.among(
-            f"Unknown look {look!r}.",
-            known=list(LOOKS),
-            remedy=f"Known: {', '.join(LOOKS)}.",
-            family="looks",
-            name=look,
-        )
+    check_name(
+        look, LOOKS, expected="`look` must be a name, a string,", what="look", family="looks"
+    )
 
 
 def _list_parameters(scene: Scene, seed: int, look: str) -> dict[str, float | int | str | bool]:

@@ -15,12 +15,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from planetvision.augment.light import Floats
-from planetvision.errors import SettingsError, UnknownNameError
+from planetvision.errors import SettingsError
 from planetvision.files import create_output_folder, write_atomically
-from planetvision.render.checks import check_integer
+from planetvision.render.checks import (
+    check_image_size,
+    check_integer,
+    check_name,
+    refuse_single_name,
+)
 from planetvision.render.deep_sky import draw_cluster, draw_galaxy, draw_nebula, draw_stars
 from planetvision.render.elsewhere import draw_asteroid, draw_ground
-from planetvision.render.image import MIN_IMAGE_SIZE
 from planetvision.render.patterns import blend, draw_cloud, draw_ramp, pick_colour
 from planetvision.runtime import derive_seed
 
@@ -208,7 +212,7 @@ def render_non_planet(kind: str, *, image_size: int = 224, seed: int = 0) -> npt
     import cv2
 
     _check_kind(kind)
-    image_size = _check_size(image_size)
+    image_size = check_image_size(image_size)
     seed = check_integer("seed", seed, at_least=None, remedy="Pass 0, for example.")
     rng = np.random.default_rng(derive_seed("non-planet", kind, seed))
     image = NON_PLANETS[kind](image_size, rng).astype(np.float64)
@@ -244,13 +248,9 @@ def render_non_planets(
         SettingsError: If a number is out of range, or `kinds` is empty or no list of names.
     """
     count = check_integer("count", count, at_least=1, remedy="Pass 100, for example.")
-    image_size = _check_size(image_size)
+    image_size = check_image_size(image_size)
     seed = check_integer("seed", seed, at_least=None, remedy="Pass 0, for example.")
-    if isinstance(kinds, str):
-        raise SettingsError(
-            f"`kinds` must be a sequence of names, got the string {kinds!r}. Pass a list such as "
-            f"[{kinds!r}]."
-        )
+    refuse_single_name("kinds", kinds)
     names = list(NON_PLANETS) if kinds is None else list(kinds)
     if not names:
         raise SettingsError("`kinds` must name at least one kind, got none. Pass None for all.")
@@ -301,22 +301,7 @@ def write_non_planets(
 
 
 def _check_kind(kind: object) -> None:
-    if not isinstance(kind, str):
-        raise SettingsError(
-            f"A kind of non-planet must be a name, a string, got {kind!r} of type "
-            f"{type(kind).__name__}. Known: {', '.join(NON_PLANETS)}."
-        )
-    if kind not in NON_PLANETS:
-        raise UnknownNameError.among(
-            f"Unknown kind of non-planet {kind!r}.",
-            known=list(NON_PLANETS),
-            remedy=f"Known: {', '.join(NON_PLANETS)}.",
-            family="non_planets",
-            name=kind,
-        )
-
-
-def _check_size(image_size: int) -> int:
-    return check_integer(
-        "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
+    expected = "A kind of non-planet must be a name, a string,"
+    check_name(
+        kind, NON_PLANETS, expected=expected, what="kind of non-planet", family="non_planets"
     )
