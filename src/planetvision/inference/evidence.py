@@ -94,27 +94,30 @@ def collect_evidence(
     Args:
         network: The network, in evaluation mode.
         images: The views of each image, uint8 of shape (Q, V, 3, S, S) with the upright view of
-            each square first, on the network's device.
+            each square first, on the network's device; V is the same for all.
         levels: Whether the levels are wanted too.
     """
-    upright = torch.cat([views[:, 0] for views in images])
-    turned = torch.cat([views[:, 1:].flatten(0, 1) for views in images])
+    squares = torch.cat(list(images))
+    upright, turned = squares[:, 0], squares[:, 1:]
     features, given = (
         network.forward_levels(upright) if levels else (network.forward_features(upright), [])
     )
-    passes = torch.split(turned, _VIEWS_A_PASS * len(images)) if len(turned) else ()
-    logits = network.head(torch.cat([features, *map(network.forward_features, passes)]))
-    squares = [len(views) for views in images]
-    turns = [len(views) * (views.shape[1] - 1) for views in images]
-    votes = zip(
-        torch.split(logits[: len(upright)], squares),
-        torch.split(logits[len(upright) :], turns),
-        strict=True,
+    passes = torch.split(turned.flatten(0, 1), _VIEWS_A_PASS * len(images))
+    pooled = [network.forward_features(views) for views in passes if len(views)]
+    logits = network.head(torch.cat([features, *pooled]))
+    # Of each square its views, the upright one first.
+    votes = torch.cat(
+        [
+            logits[: len(squares), None],
+            logits[len(squares) :].unflatten(0, (len(squares), squares.shape[1] - 1)),
+        ],
+        dim=1,
     )
+    counts = [len(views) for views in images]
     return Evidence(
-        features=_average(torch.split(features, squares)),
-        logits=_average([torch.cat(parts) for parts in votes]),
-        levels=tuple(_average(torch.split(level, squares)) for level in given),
+        features=_average(torch.split(features, counts)),
+        logits=_average([part.flatten(0, 1) for part in torch.split(votes, counts)]),
+        levels=tuple(_average(torch.split(level, counts)) for level in given),
     )
 
 
