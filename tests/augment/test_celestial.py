@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from planetvision.augment import create_transform
-from planetvision.augment.celestial import MIN_KEPT, create_celestial
+from planetvision.augment.celestial import MIN_KEPT, _meter, _Placed, create_celestial
 from planetvision.config import InputSpec
 from planetvision.geometry import find_body
 from planetvision.render import render_body
@@ -114,3 +114,10 @@ def test_picture_without_colour_stays_so_and_a_small_coloured_body_keeps_its_col
     small[:, 60:66, 60:66] = torch.tensor([200, 120, 60], dtype=torch.uint8)[:, None, None]
     coloured = [np.ptp(apply(small, seed).astype(int), axis=-1).max() > 30 for seed in range(30)]
     assert np.mean(coloured) > 0.5
+
+
+def test_body_that_covers_no_half_pixel_keeps_its_exposure() -> None:
+    light, cover = np.full((16, 16, 3), 0.1, np.float32), np.zeros((16, 16), np.float32)
+    assert _meter(_Placed(light, cover)) == 1
+    cover[4:12, 4:12] = 1
+    assert _meter(_Placed(light, cover)) > 1

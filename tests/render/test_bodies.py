@@ -116,3 +116,20 @@ def test_get_with_a_name_like_no_other_lists_the_known() -> None:
 def test_get_with_a_number_says_that_a_name_was_expected() -> None:
     with pytest.raises(SettingsError, match=r"chosen by its name, a string; got 3 of type int"):
         get_body(cast(str, 3))
+
+
+@pytest.mark.parametrize(
+    ("planet", "moons"),
+    [
+        ("mars", ("phobos", "deimos")),
+        ("saturn", ("mimas", "enceladus", "tethys", "dione", "rhea", "titan")),
+        ("jupiter", ("io", "europa", "ganymede", "callisto")),
+        ("uranus", ("miranda", "ariel", "umbriel", "titania", "oberon")),
+        ("pluto", ("charon",)),
+    ],
+)
+def test_moons_that_turn_upright_have_the_season_of_their_planet(
+    planet: str, moons: tuple[str, ...]
+) -> None:
+    expected = pytest.approx(get_body(planet).obliquity_degrees, abs=0.1)
+    assert [get_body(moon).obliquity_degrees for moon in moons] == [expected] * len(moons)

@@ -265,3 +265,10 @@ def test_wrong_argument_says_given_expected_and_remedy(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         render_body("mars", **arguments)
+
+
+def test_rendered_images_are_each_equal_to_itself_alone() -> None:
+    first, second = (render_body("mars", image_size=16, seed=0) for _ in range(2))
+    assert first == first  # that it can be asked is the point
+    assert first != second
+    assert len({first, second, first}) == 2
