@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from planetvision.geometry import BodyRegion, Ellipse, find_body
+from planetvision.geometry import BodyRegion, Ellipse, body, find_body
 from planetvision.render import BODIES, render_body
 
 Box = tuple[int, int, int, int]
@@ -164,3 +164,31 @@ def test_expand_widens_by_the_longer_side_and_stops_at_the_frame() -> None:
     assert region.expand(0.25, 100, 100) == (20, 0, 60, 60)
     assert region.expand(0.0, 100, 100) == (30, 10, 50, 50)
     assert region.expand(5.0, 90, 80) == (0, 0, 90, 80)
+
+
+def test_same_frame_is_searched_once_and_another_one_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    body.clear_found_bodies()
+    searched: list[tuple[int, ...]] = []
+    search = body._find_body
+
+    def record(image: npt.NDArray[np.uint8]) -> BodyRegion | None:
+        searched.append(image.shape)
+        return search(image)
+
+    monkeypatch.setattr(body, "_find_body", record)
+    monkeypatch.setattr(body, "_MAX_KEPT", 3)
+    image = draw_disc(60, 80, center=(40, 30), radius=15)
+    first = find_body(image)
+    assert first is not None
+    assert find_body(image.copy()) == first
+    assert find_body(np.asfortranarray(image)) == first
+    assert len(searched) == 1
+    # The same bytes in another shape are another frame.
+    assert find_body(image.reshape(80, 60, 3)) != first
+    dimmer = image // 2
+    assert find_body(dimmer) == search(dimmer)
+    assert len(searched) == 3
+    find_body(image // 3)  # the fourth: the first is no longer kept
+    assert len(body._kept) == 3
+    assert find_body(image) == first
+    assert len(searched) == 5

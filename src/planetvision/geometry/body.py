@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import threading
 from dataclasses import dataclass, replace
 
 import cv2
@@ -15,7 +17,7 @@ from planetvision.geometry.parts import find_part
 from planetvision.geometry.region import BodyRegion, draw_body
 from planetvision.geometry.sky import measure_sky, subtract_sky
 
-__all__ = ["find_body"]
+__all__ = ["clear_found_bodies", "find_body"]
 
 Gray = npt.NDArray[np.uint8]
 
@@ -38,6 +40,11 @@ _MIN_CONFIDENCE = 0.1
 _GOOD_WORTH = 0.9
 # One worse than this makes it look again without stars.
 _FAIR_WORTH = 0.5
+# A search takes 10 to 100 times as long as a hash of the frame, and a training asks for the same
+# frames again: survey, crops of each epoch, folds, candidates of a grid search.
+_MAX_KEPT = 16_384
+_kept: dict[bytes, BodyRegion | None] = {}
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +79,36 @@ def find_body(image: npt.NDArray[np.uint8]) -> BodyRegion | None:
     of the frame; a close-up that fills the frame, or a bright background, is "not found", not a
     guess.
 
+    The regions of the last 16,384 different frames are kept: the same frame is searched once.
+
     Convention: `image` is uint8 of shape (H, W, 3), RGB.
 
     References:
         Otsu, A threshold selection method from gray-level histograms, 1979,
         doi:10.1109/TSMC.1979.4310076.
     """
+    content = np.ascontiguousarray(image)
+    key = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
+    key.update(content.data)
+    digest = key.digest()
+    with _lock:
+        if digest in _kept:
+            return _kept[digest]
+    region = _find_body(content)
+    with _lock:
+        while len(_kept) >= _MAX_KEPT:
+            del _kept[next(iter(_kept))]  # the oldest
+        _kept[digest] = region
+    return region
+
+
+def clear_found_bodies() -> None:
+    """Forgets the regions that are kept, so that each frame is searched again."""
+    with _lock:
+        _kept.clear()
+
+
+def _find_body(image: npt.NDArray[np.uint8]) -> BodyRegion | None:
     height, width = image.shape[:2]
     found = _search(image, _WORKING_SIZE)
     if found is None:
