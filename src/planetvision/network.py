@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from planetvision.backbones import BACKBONES, BackboneSpec
+from planetvision.backbones.copying import copy_structure
 from planetvision.backbones.layers import (
     find_blocks,
     find_feature_layers,
@@ -30,6 +32,8 @@ __all__ = ["PlanetNet", "Weights", "create_network"]
 
 # How many blocks before the last `forward_levels` looks at.
 _NUM_LEVELS = 5
+
+_MOVING = threading.Lock()
 
 Weights = Literal["pretrained", "none"] | str | os.PathLike[str]
 
@@ -107,18 +111,27 @@ class PlanetNet(nn.Module):
             if summary is not None and len(summary) == len(images):
                 levels.append(summary)
 
-        with ExitStack() as stack:
-            for block in self.blocks[-1 - _NUM_LEVELS : -1]:
-                for module in block:
-                    if not isinstance(module, torch.jit.ScriptModule):  # it takes no hooks
-                        stack.callback(module.register_forward_hook(keep).remove)
-            features = self.forward_features(images)
-        return features, levels
+        watched = copy_structure(self)  # on this network itself they would see other threads too
+        for block in watched.blocks[-1 - _NUM_LEVELS : -1]:
+            for module in block:
+                if not isinstance(module, torch.jit.ScriptModule):  # it takes no hooks
+                    module.register_forward_hook(keep)
+        return watched.forward_features(images), levels
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Returns the logits, (N, num_classes)."""
         logits: torch.Tensor = self.head(self.forward_features(images))
         return logits
+
+    def move_to(self, device: torch.device) -> PlanetNet:
+        """Moves what is not on the device yet, while other threads wait; returns the network.
+
+        Unlike `to`, it writes to no parameter that another thread may be reading.
+        """
+        with _MOVING:
+            if any(tensor.device != device for tensor in chain(self.parameters(), self.buffers())):
+                self.to(device)
+        return self
 
     def set_trainable(self, blocks: int | None, *, freeze_batch_norm: bool = True) -> None:
         """Chooses what learns; the head always does.

@@ -258,7 +258,7 @@ class Registry(Generic[SpecT]):
             loaded = points[0].load()
             named = isinstance(loaded, self.spec_type) and loaded.name == name
             if named and name not in self._entries:
-                self.add(loaded)
+                self.add(loaded, replace=True)  # another thread may have loaded it since
             self._compared.add(name)
         # A plugin is somebody else's code: whatever it raises must fail its own name only.
         except Exception as cause:

@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import sys
+import threading
 
 from planetvision.errors import SettingsError
 
@@ -74,12 +75,15 @@ def tune_machine(tuning: str = "auto") -> frozenset[str]:
 def get_num_workers(requested: int | None, num_images: int) -> int:
     """Returns how many loader processes to start; None lets the machine decide.
 
-    A process costs more than it saves on few images, or where the network uses every core.
+    A process costs more than it saves on few images, or where the network uses every core. A
+    thread other than the main one starts none: the process would inherit the locks that other
+    threads hold, and wait for them forever.
     """
     if requested is not None:
         return requested
     cores = get_num_cores()
-    if num_images < 256 or cores <= 2:
+    is_main = threading.current_thread() is threading.main_thread()
+    if num_images < 256 or cores <= 2 or not is_main:
         return 0
     return min(8, cores // 2)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
+from planetvision.backbones.copying import copy_structure
 from planetvision.backbones.ensemble import EnsembleBackbone
 from planetvision.backbones.shapes import pool_features, to_feature_map
 
@@ -165,13 +166,12 @@ def list_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]
 
         return hook
 
-    left_out = _attention_parts(backbone)
-    with ExitStack() as stack:
-        stack.enter_context(evaluating(backbone))
-        for name, module in backbone.named_modules():
-            if name and module not in left_out:
-                stack.callback(module.register_forward_hook(record(name)).remove)
-        backbone(_black_image(backbone, image_size))
+    watched = copy_structure(backbone).eval()
+    left_out = _attention_parts(watched)
+    for name, module in watched.named_modules():
+        if name and module not in left_out:
+            module.register_forward_hook(record(name))
+    watched(_black_image(watched, image_size))
     # A layer that is used twice counts where it finishes last.
     return tuple(reversed(dict.fromkeys(reversed(finished))))
 

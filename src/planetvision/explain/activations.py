@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from planetvision.backbones.copying import copy_structure
 from planetvision.backbones.layers import list_feature_layers
 from planetvision.backbones.shapes import to_feature_map
 from planetvision.errors import ExplanationError
@@ -45,7 +45,7 @@ def record_activations(network: PlanetNet, images: torch.Tensor) -> list[torch.T
     Raises:
         ExplanationError: If the backbone has no layer with a spatial output.
     """
-    layers = _get_layers(network)
+    network, layers = _copy_layers(network)
     outputs: dict[str, object] = {}
 
     def keep(name: str) -> _Hook:
@@ -55,10 +55,9 @@ def record_activations(network: PlanetNet, images: torch.Tensor) -> list[torch.T
 
         return hook
 
-    with ExitStack() as stack:
-        for name, layer in layers.items():
-            stack.callback(layer.register_forward_hook(keep(name)).remove)
-        network(images)
+    for name, layer in layers.items():
+        layer.register_forward_hook(keep(name))
+    network(images)
     return [_to_map(network, name, outputs.get(name), len(images)) for name in layers]
 
 
@@ -79,7 +78,7 @@ def record_slopes(
         ExplanationError: If the backbone has no layer with a spatial output, or none that the
             class score depends on.
     """
-    layers = _get_layers(network)
+    network, layers = _copy_layers(network)
     outputs: dict[str, object] = {}
 
     def make_leaf(name: str) -> _Hook:
@@ -97,10 +96,9 @@ def record_slopes(
 
         return hook
 
-    with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())  # which puts back what the hooks switch on
-        for name, layer in layers.items():
-            stack.callback(layer.register_forward_hook(make_leaf(name)).remove)
+    for name, layer in layers.items():
+        layer.register_forward_hook(make_leaf(name))
+    with torch.no_grad():  # which puts back what the hooks switch on
         logits = network(images)
         score = logits.gather(1, targets.reshape(-1, 1)).sum()
         leaves = {name: leaf for name, leaf in outputs.items() if isinstance(leaf, torch.Tensor)}
@@ -146,7 +144,8 @@ def _to_unit(maps: torch.Tensor) -> torch.Tensor:
     return maps / maps.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
 
 
-def _get_layers(network: PlanetNet) -> dict[str, nn.Module]:
+def _copy_layers(network: PlanetNet) -> tuple[PlanetNet, dict[str, nn.Module]]:
+    """Returns a copy of the network that may be given hooks, and its feature layers by name."""
     if not network.feature_layers:
         raise ExplanationError(
             "This method needs a layer with a spatial output, and the backbone "
@@ -154,15 +153,16 @@ def _get_layers(network: PlanetNet) -> dict[str, nn.Module]:
             "feature_layers=('LAYER',), or use the explainer 'occlusion'."
         )
     layers = {}
+    copied = copy_structure(network)
     for name in network.feature_layers:
         try:
-            layers[name] = network.backbone.get_submodule(name)
+            layers[name] = copied.backbone.get_submodule(name)
         except AttributeError as cause:
             raise ExplanationError(
                 f"The backbone '{network.spec.name}' has no layer '{name}'. Correct `layers`, or "
                 f"`feature_layers` where it is registered{_suggest_layers(network, name)}."
             ) from cause
-    return layers
+    return copied, layers
 
 
 def _to_map(network: PlanetNet, name: str, output: object, num_images: int) -> torch.Tensor:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
+from planetvision.backbones.copying import copy_structure
 from planetvision.backbones.layers import list_members
 from planetvision.errors import ExplanationError
 from planetvision.explain.activations import average_maps
@@ -46,14 +46,14 @@ def compute_attention_rollout(
         equation 1, doi:10.18653/v1/2020.acl-main.385.
     """
     kept: list[list[torch.Tensor]] = []
+    network = copy_structure(network)  # its attention is changed, and other threads may run it
     members = [member for _, member in list_members(network.backbone)]
-    with ExitStack() as stack:
-        for member in members:
-            weights: list[torch.Tensor] = []
-            kept.append(weights)
-            for module in member.modules():
-                _watch(module, weights.append, stack)
-        network(images)
+    for member in members:
+        weights: list[torch.Tensor] = []
+        kept.append(weights)
+        for module in member.modules():
+            _watch(module, weights.append)
+    network(images)
     maps = []
     for member, weights in zip(members, kept, strict=True):
         shapes = {tuple(one.shape) for one in weights}
@@ -63,7 +63,7 @@ def compute_attention_rollout(
     return average_maps(maps)
 
 
-def _watch(module: nn.Module, keep: _Keep, stack: ExitStack) -> None:
+def _watch(module: nn.Module, keep: _Keep) -> None:
     """Lets `keep` see the attention weights (N, L, L) of a module that has some.
 
     What is not an attention of each token to each gives an empty tensor.
@@ -74,29 +74,25 @@ def _watch(module: nn.Module, keep: _Keep, stack: ExitStack) -> None:
         keep(weights if is_global else weights.new_empty(0))
 
     if isinstance(module, nn.MultiheadAttention):
-        _watch_torch(module, check, stack)
+        _watch_torch(module, check)
     elif hasattr(module, "fused_attn") and isinstance(
         getattr(module, "attn_drop", None), nn.Module
     ):
-        _watch_timm(module, check, stack)
+        _watch_timm(module, check)
 
 
-def _watch_torch(
-    module: nn.Module, keep: Callable[[torch.Tensor, torch.Tensor], None], stack: ExitStack
-) -> None:
+def _watch_torch(module: nn.Module, keep: Callable[[torch.Tensor, torch.Tensor], None]) -> None:
     def ask(_module: nn.Module, inputs: Any, keywords: Any) -> Any:
         return inputs, {**keywords, "need_weights": True, "average_attn_weights": True}
 
     def take(_module: nn.Module, inputs: Any, output: Any) -> None:
         keep(output[1], inputs[0])
 
-    stack.callback(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
-    stack.callback(module.register_forward_hook(take).remove)
+    module.register_forward_pre_hook(ask, with_kwargs=True)
+    module.register_forward_hook(take)
 
 
-def _watch_timm(
-    module: Any, keep: Callable[[torch.Tensor, torch.Tensor], None], stack: ExitStack
-) -> None:
+def _watch_timm(module: Any, keep: Callable[[torch.Tensor, torch.Tensor], None]) -> None:
     """The weights pass through a dropout, but only where attention is not fused."""
     seen: list[torch.Tensor] = []
 
@@ -108,10 +104,9 @@ def _watch_timm(
             keep(weights.mean(dim=1), inputs[0])
         seen.clear()
 
-    stack.callback(setattr, module, "fused_attn", module.fused_attn)
     module.fused_attn = False
-    stack.callback(module.attn_drop.register_forward_hook(notice).remove)
-    stack.callback(module.register_forward_hook(take).remove)
+    module.attn_drop.register_forward_hook(notice)
+    module.register_forward_hook(take)
 
 
 def _roll_out(weights: list[torch.Tensor], member: nn.Module) -> torch.Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from planetvision.backbones.layers import evaluating
+from planetvision.backbones.copying import copy_structure
 from planetvision.config import Tta
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.survey import warn_of_conversion
@@ -52,7 +52,7 @@ def explain_catalog(
     image alone.
 
     Args:
-        network: The network; its training mode, gradients and hooks are left as they were.
+        network: The network; explainers are given a copy of it in evaluation mode, on its weights.
         catalog: The images.
         classes: The label of each logit.
         device: Where to run.
@@ -81,42 +81,46 @@ def explain_catalog(
     check_settings(explainer, classes, target=target, against=against, layers=layers)
     threshold = trust.get_threshold(rejection_rate) if trust else math.inf
     spec = network.input_spec if tta is None else replace(network.input_spec, tta=tta)
-    network.to(device)
+    network.move_to(device)
+    looked_at: tuple[str, ...] = ()
+    if explainer.uses_layers:
+        # Asked of the network itself, which remembers what it has found.
+        looked_at = network.feature_layers if layers is None else tuple(layers)
+    shown = copy_structure(network).eval()
+    if layers is not None:
+        shown = look_at_layers(shown, layers)
     names = catalog.names
     items: list[Explanation] = []
     is_stretched: list[bool] = []
-    with evaluating(network):
-        shown = look_at_layers(network, layers) if layers is not None else network
-        looked_at = shown.feature_layers if explainer.uses_layers else ()
-        for start in range(0, len(catalog), batch_size):
-            sources = catalog.sources[start : start + batch_size]
-            loaded = [load_views(source, spec) for source in sources]
-            readable = [views.pixels.to(device) for views in loaded if views.pixels is not None]
-            wanted = [(target, against)] * len(sources)
-            if pairs is not None:
-                wanted = list(pairs[start : start + batch_size])
-            answers = iter(
-                _explain_images(
-                    shown,
-                    readable,
-                    explainer,
-                    classes,
-                    pairs=[
-                        pair for pair, views in zip(wanted, loaded, strict=True) if not views.error
-                    ],
-                    trust=trust,
-                    threshold=threshold,
-                )
+    for start in range(0, len(catalog), batch_size):
+        sources = catalog.sources[start : start + batch_size]
+        loaded = [load_views(source, spec) for source in sources]
+        readable = [views.pixels.to(device) for views in loaded if views.pixels is not None]
+        wanted = [(target, against)] * len(sources)
+        if pairs is not None:
+            wanted = list(pairs[start : start + batch_size])
+        answers = iter(
+            _explain_images(
+                shown,
+                readable,
+                explainer,
+                classes,
+                pairs=[
+                    pair for pair, views in zip(wanted, loaded, strict=True) if not views.error
+                ],
+                trust=trust,
+                threshold=threshold,
             )
-            is_stretched += [views.is_stretched for views in loaded]
-            for name, views in zip(names[start:], loaded, strict=False):
-                shared: dict[str, Any] = {"method": method, "layers": looked_at}
-                if views.pixels is None:
-                    items.append(Explanation.create_failed(name, views.error, **shared))
-                else:
-                    pixels = views.pixels[0, 0].permute(1, 2, 0).contiguous().numpy()
-                    items.append(Explanation(path=name, image=pixels, **next(answers), **shared))
-        checks = measure_items(items, shown, explainer, classes, checked=checked)
+        )
+        is_stretched += [views.is_stretched for views in loaded]
+        for name, views in zip(names[start:], loaded, strict=False):
+            shared: dict[str, Any] = {"method": method, "layers": looked_at}
+            if views.pixels is None:
+                items.append(Explanation.create_failed(name, views.error, **shared))
+            else:
+                pixels = views.pixels[0, 0].permute(1, 2, 0).contiguous().numpy()
+                items.append(Explanation(path=name, image=pixels, **next(answers), **shared))
+    checks = measure_items(items, shown, explainer, classes, checked=checked)
     warn_of_conversion(catalog, is_stretched, network.input_spec.stretch)
     is_checked = checks.deletion_curves is not None
     verdict = judge_explanations(checks) if is_checked else None

@@ -24,7 +24,8 @@ class ExplainerSpec(Entry):
 
     `build(network, images, targets)` is the method itself: framed uint8 images (N, 3, S, S) and
     class indices (N,) in, maps of evidence (N, h, w) out, not negative, on any scale. The network
-    comes in evaluation mode; the method leaves modes, gradients and hooks as it found them.
+    comes in evaluation mode, as a copy for this call that shares its weights: the method may add
+    hooks to it and leaves the weights as they are.
 
     Args:
         uses_layers: Whether it looks at the network's `feature_layers`, which can then be chosen.

@@ -58,4 +58,5 @@ def contrast_classes(
 def _share(network: PlanetNet, head: nn.Module, layers: Sequence[str] | None) -> PlanetNet:
     spec = network.spec if layers is None else replace(network.spec, feature_layers=tuple(layers))
     shared = PlanetNet(network.backbone, head, input_spec=network.input_spec, spec=spec)
-    return shared.to(network.mean.device).eval()
+    shared.mean, shared.std = network.mean, network.std
+    return shared.eval()

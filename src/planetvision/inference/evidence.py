@@ -155,7 +155,7 @@ def iterate_evidence(
     """
     mixed = resolve_precision("fp32" if precision == "auto" else precision, device)
     autocast = create_autocast(mixed, device)
-    network.to(device).eval()
+    network.move_to(device).eval()
     total = len(images)  # type: ignore[arg-type] # torch's Dataset has no length
     loader = create_loader(
         images,

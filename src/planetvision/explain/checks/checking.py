@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from planetvision.backbones.layers import evaluating
+from planetvision.backbones.copying import copy_structure
 from planetvision.explain.checks.energy import measure_body_share, measure_energy
 from planetvision.explain.checks.perturbation import STEPS, measure_area, measure_curves
 from planetvision.explain.checks.randomization import MAX_IMAGES, randomize_network
@@ -63,22 +63,22 @@ def check_explanations(
     """
     checks = ExplanationChecks.create_unmeasured(len(images), STEPS)
     device = network.mean.device
-    with evaluating(network):
-        networks = shuffled or shuffle_network(network, images, seed=seed)
-        # The images of one part lie on the device together, and a picture for each of their steps.
-        for part in torch.split(torch.arange(len(images)), batch_size):
-            measured = _check_part(
-                network,
-                networks,
-                explainer,
-                images[part].to(device),
-                targets[part].to(device),
-                maps[part],
-                masks[part],
-                seed=seed,
-                batch_size=batch_size,
-            )
-            checks.put(part.tolist(), measured)
+    network = copy_structure(network).eval()
+    networks = shuffled or shuffle_network(network, images, seed=seed)
+    # The images of one part lie on the device together, and a picture for each of their steps.
+    for part in torch.split(torch.arange(len(images)), batch_size):
+        measured = _check_part(
+            network,
+            networks,
+            explainer,
+            images[part].to(device),
+            targets[part].to(device),
+            maps[part],
+            masks[part],
+            seed=seed,
+            batch_size=batch_size,
+        )
+        checks.put(part.tolist(), measured)
     return checks
 
 
