@@ -105,9 +105,7 @@ def explain_catalog(
                 readable,
                 explainer,
                 classes,
-                pairs=[
-                    pair for pair, views in zip(wanted, loaded, strict=True) if not views.error
-                ],
+                pairs=[pair for pair, views in zip(wanted, loaded, strict=True) if not views.error],
                 trust=trust,
                 threshold=threshold,
             )
