@@ -45,7 +45,12 @@ def decode_tiff(file: ImageFile) -> DecodedImage:
 def _read_layout(file: ImageFile) -> TiffLayout:
     file.stream.seek(0)
     head = file.stream.read(8)
-    if head[2:3] == b"+" or head[3:4] == b"+":  # BigTIFF, whose header is longer
+    if head.startswith(b"MM\0+"):
+        raise file.fail(
+            "it is a BigTIFF in big-endian byte order, expected little-endian. Save it as a TIFF "
+            "without the option BigTIFF"
+        )
+    if head.startswith(b"II+"):
         head += file.stream.read(8)
     tags = TiffImagePlugin.ImageFileDirectory_v2(head)
     file.stream.seek(tags.next)

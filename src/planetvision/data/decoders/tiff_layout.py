@@ -15,12 +15,9 @@ from planetvision.data.decoders.registry import ImageFile
 __all__ = ["TiffLayout", "check_layout"]
 
 # Tags of TIFF 6.0, and ImageDepth of libtiff.
-_REDUCED, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = (
-    254, 256, 257, 258, 259, 262, 266,
-)  # fmt: skip
-_SAMPLES, _PLANAR, _PREDICTOR, _SUB_IFDS, _INK_SET, _EXTRA, _FORMAT, _DEPTH = (
-    277, 284, 317, 330, 332, 338, 339, 32997,
-)  # fmt: skip
+_REDUCED, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+_FILL_ORDER, _STRIPS, _SAMPLES, _PLANAR, _PREDICTOR, _TILES = 266, 273, 277, 284, 317, 324
+_SUB_IFDS, _INK_SET, _EXTRA, _FORMAT, _DEPTH = 330, 332, 338, 339, 32997
 
 _WHITE_IS_ZERO, _GRAY, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _COLORS = {
@@ -72,8 +69,7 @@ _EXTRAS: dict[tuple[int, str], tuple[tuple[int, ...], int]] = {
 }
 _COMPRESSIONS = {
     1: "none", 2: "CCITT", 3: "CCITT", 4: "CCITT", 5: "LZW", 7: "JPEG", 8: "Deflate",
-    32771: "none", 32773: "PackBits", 32946: "Deflate", 34925: "LZMA", 50000: "Zstandard",
-    50001: "WebP",
+    32771: "CCITT", 32773: "PackBits", 32946: "Deflate", 34925: "LZMA", 50000: "Zstandard",
 }  # fmt: skip
 _PREDICTED = ("LZW", "Deflate", "LZMA", "Zstandard")
 
@@ -147,8 +143,8 @@ class TiffLayout:
                 raise file.fail(f"it is damaged or truncated (its TIFF tag {tag} is {value!r})")
             return values
 
-        if _WIDTH not in tags or _HEIGHT not in tags:
-            raise file.fail("it is damaged or truncated (its TIFF tags hold no width and height)")
+        if not ({_WIDTH, _HEIGHT} <= set(tags) and {_STRIPS, _TILES} & set(tags)):
+            raise file.fail("it is damaged or truncated (its TIFF tags hold no size or no pixels)")
         samples, photometric = get(_SAMPLES, 1)[0], get(_PHOTOMETRIC, -1)[0]
         bits, extras = get(_BITS, 1), get(_EXTRA)
         if photometric == _RGB and samples == 4 and not extras:
@@ -192,16 +188,15 @@ def _describe_types(layout: TiffLayout) -> str:
     bits = "/".join(str(item) for item in dict.fromkeys(layout.bits))
     given = " and ".join(_KIND_NAMES[kind] for kind in dict.fromkeys(layout.kinds))
     color = _COLORS[layout.photometric][0]
-    return f"whose {color} samples are {given} of {bits} bits, expected {known}"
+    return f"whose samples are {given} of {bits} bits, expected for {color}: {known}"
 
 
 def _describe_extras(layout: TiffLayout) -> str:
     color, count = _COLORS[layout.photometric]
     names = dict.fromkeys(_EXTRA_NAMES.get(item, str(item)) for item in layout.extras)
     return (
-        f"with {layout.samples} samples per pixel of {layout.bits[0]} bits, expected {count} for "
-        f"{color}; its opacity or extra samples (ExtraSamples {' and '.join(names) or 'missing'}) "
-        "cannot be interpreted"
+        f"with SamplesPerPixel {layout.samples} at {layout.bits[0]} bits, expected {count} for "
+        f"{color}; ExtraSamples ({' and '.join(names) or 'missing'}) are not read here"
     )
 
 
@@ -219,7 +214,7 @@ def _has_other_extras(layout: TiffLayout) -> bool:
 
 
 def _is_other_jpeg(layout: TiffLayout) -> bool:
-    is_jpeg = _COMPRESSIONS[layout.compression] in ("JPEG", "WebP")
+    is_jpeg = _COMPRESSIONS[layout.compression] == "JPEG"
     is_plain = layout.type == "u8" and not layout.extras and not layout.is_planar
     if layout.photometric == _YCBCR:
         return not is_jpeg or not is_plain
@@ -271,7 +266,7 @@ _REFUSED: tuple[_Rule, ...] = (
     (
         _has_other_extras,
         _describe_extras,
-        "Put the picture on black and save it without extra samples",
+        "Put the picture on black and save it without ExtraSamples",
     ),
     (
         lambda layout: layout.photometric == _CMYK and layout.ink_set != 1,
@@ -281,8 +276,9 @@ _REFUSED: tuple[_Rule, ...] = (
     (
         _is_other_jpeg,
         lambda layout: (
-            f"of {_COLORS[layout.photometric][0]} with {_COMPRESSIONS[layout.compression]} "
-            "compression; YCbCr is read with JPEG only, and JPEG holds gray, RGB or YCbCr of 8 bits"
+            f"of {_COLORS[layout.photometric][0]} with compression "
+            f"{_COMPRESSIONS[layout.compression]}, expected JPEG for YCbCr, and for JPEG gray, RGB "
+            "or YCbCr of 8 bits"
         ),
         "Save it as RGB with LZW or Deflate compression",
     ),
@@ -295,8 +291,12 @@ _REFUSED: tuple[_Rule, ...] = (
         "Save it with interleaved samples (PlanarConfiguration 1)",
     ),
     (
-        lambda layout: layout.fill_order != 1 and layout.type != "u1",
-        lambda layout: f"of {layout.bits[0]} bits with the lowest bit first (FillOrder 2)",
+        lambda layout: (
+            layout.fill_order != 1 and (layout.type != "u1" or layout.photometric == _PALETTE)
+        ),
+        lambda layout: (
+            f"of {layout.bits[0]} bits with the lowest bit first (FillOrder {layout.fill_order})"
+        ),
         "Save it with FillOrder 1",
     ),
     (
@@ -304,8 +304,8 @@ _REFUSED: tuple[_Rule, ...] = (
             layout.predictor != 1 and _COMPRESSIONS[layout.compression] not in _PREDICTED
         ),
         lambda layout: (
-            f"with a predictor for {_COMPRESSIONS[layout.compression]} compression, expected "
-            f"{', '.join(_PREDICTED)}"
+            f"with a predictor and compression {_COMPRESSIONS[layout.compression]}, expected one "
+            f"of {', '.join(_PREDICTED)}"
         ),
         "Save it with LZW or Deflate compression",
     ),
