@@ -7,7 +7,7 @@ import itertools
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -293,7 +293,7 @@ def test_bigtiff_in_big_endian_order_is_refused_by_name() -> None:
 # What tifffile does not write
 
 
-def build(tags: dict[int, tuple[int, ...]], data: bytes, order: Order = "<") -> bytes:
+def build(tags: Mapping[int, tuple[int, ...]], data: bytes, order: Order = "<") -> bytes:
     """Returns a file of one strip with these tags over the usual ones of 5 x 7 gray bytes."""
     usual = {256: (7,), 257: (5,), 258: (8,), 259: (1,), 262: (1,), 277: (1,), 278: (5,)}
     entries = {**usual, **tags, 273: (0,), 279: (len(data),)}
@@ -324,9 +324,9 @@ def test_odd_numbers_of_bits_are_read_or_refused(bits: int, order: Order) -> Non
     values = np.random.default_rng(0).integers(0, 2**bits, (5, 7))
     colormap = np.random.default_rng(1).integers(0, 65536, (3, 2 ** min(bits, 8)))
     for photometric, is_packed in itertools.product((0, 1, 3), (False, True)):
-        tags = {258: (bits,), 262: (photometric,), 259: (8 if is_packed else 1,)}
-        if photometric == 3:
-            tags[320] = tuple(colormap.ravel().tolist())
+        colors = tuple(colormap.ravel().tolist()) if photometric == 3 else ()
+        compression = 8 if is_packed else 1
+        tags = {258: (bits,), 259: (compression,), 262: (photometric,), 320: colors}
         data = zlib.compress(pack(values, bits)) if is_packed else pack(values, bits)
         file = build(tags, data, order)
         if bits not in (1, 2, 4) and (bits, photometric, order) != (12, 1, "<"):
@@ -364,8 +364,8 @@ def test_lowest_bit_first_is_read_for_one_bit_and_refused_for_more(compression: 
     strip = stream.getvalue()[start : start + count]
     mirrored = bytes(int(f"{byte:08b}"[::-1], 2) for byte in strip)
     tags = {256: (21,), 257: (9,), 258: (1,), 259: (compressed,), 262: (photometric,), 278: (9,)}
-    for file in (stream.getvalue(), build(tags, strip), build({**tags, 266: (2,)}, mirrored)):
-        np.testing.assert_array_equal(read_values(file)[..., 0], values * 255)
+    for data in (stream.getvalue(), build(tags, strip), build({**tags, 266: (2,)}, mirrored)):
+        np.testing.assert_array_equal(read_values(data)[..., 0], values * 255)
     for bits in (2, 4, 8, 16):
         with pytest.raises(ImageError, match=rf"of {bits} bits with the lowest bit .*FillOrder 2"):
             read_values(build({258: (bits,), 266: (2,)}, bytes(99)))
