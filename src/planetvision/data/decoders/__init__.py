@@ -68,7 +68,7 @@ def _decode_pnm(file: ImageFile) -> DecodedImage:
 
 
 def _decode_tiff(file: ImageFile) -> DecodedImage:
-    from planetvision.data.decoders.pillow import decode_tiff
+    from planetvision.data.decoders.tiff import decode_tiff
 
     return decode_tiff(file)
 

@@ -6,13 +6,9 @@ images are reduced on reading, notices damage, and neither writes to the error s
 
 from __future__ import annotations
 
-import ctypes
-import functools
-import importlib
 import logging
 import re
 import sys
-import threading
 from typing import Any, cast
 
 import numpy as np
@@ -21,16 +17,13 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from PIL import ImageFile as PillowFile
 
 from planetvision.data.decoders.registry import DecodedImage, ImageFacts, ImageFile
-from planetvision.errors import ImageError
+from planetvision.data.decoders.tiff_layout import TiffLayout, check_layout
 
-__all__ = ["decode_opened", "decode_pnm", "decode_tiff", "decode_with_pillow"]
+__all__ = ["decode_opened", "decode_pnm", "decode_with_pillow"]
 
 Values = npt.NDArray[Any]
 
 _ORIENTATION_TAG = 0x0112
-_PHOTOMETRIC_TAG = 262
-_SAMPLE_FORMAT_TAG = 339
-_BITS_TAG = 258
 # Pillow keeps the high byte of each value only. The same bytes read in the other order give the
 # low byte.
 _OTHER_ORDER = {
@@ -38,7 +31,8 @@ _OTHER_ORDER = {
     "16L": "16B",
     "16N": "16L" if sys.byteorder == "big" else "16B",
 }
-_LOG_LEVEL = threading.Lock()
+# libtiff gives values in the machine's order, and Pillow swaps the bytes of these once more.
+_NATIVE_ORDER = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 # Pillow logs some damage before it raises. Without any handler Python would print that.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -77,9 +71,15 @@ def decode_opened(
     """
     width, height = size or image.size
     file.check_size(height, width)
+    layout = None
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        layout = TiffLayout.from_tags(image.tag_v2, file)
+        check_layout(layout, file)
+        height, width = layout.height, layout.width
+        _set_native_order(image)
     mode, format_name = image.mode, image.format or "Pillow image"
     rawmode = _get_rawmode(image) if formats else ""
-    values, bits = _read_deep(image, rawmode, file, formats)
+    values, bits = _read_deep(image, rawmode, file, formats, layout)
     if values is None:
         image.load()
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
@@ -98,20 +98,6 @@ def decode_opened(
         pages=_count_pages(image),
     )
     return DecodedImage(_turn(values, orientation), facts)
-
-
-def decode_tiff(file: ImageFile) -> DecodedImage:
-    """Returns the first page of a TIFF file, of 8 to 64 bits, integers or floats."""
-    _silence_libtiff()
-    try:
-        return decode_with_pillow(file, "TIFF")
-    except ImageError as error:
-        if not isinstance(error.__cause__, UnidentifiedImageError):
-            raise
-        decoded = _decode_wide_tiff(file)
-        if decoded is None:
-            raise
-        return decoded
 
 
 _PNM_TOKEN = re.compile(rb"(?:\s+|#[^\r\n]*[\r\n])*([0-9]+)")
@@ -181,11 +167,15 @@ def _read_shallow(image: Image.Image) -> Values:
 
 
 def _read_deep(
-    image: Image.Image, rawmode: str, file: ImageFile, formats: tuple[str, ...]
+    image: Image.Image,
+    rawmode: str,
+    file: ImageFile,
+    formats: tuple[str, ...],
+    layout: TiffLayout | None,
 ) -> tuple[Values | None, int]:
     """Returns values of more than 8 bits and how many bits they have, or None and 8."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _read_gray(image, rawmode)
+        return _read_gray(image, rawmode, layout)
     order = rawmode.partition(";")[2]
     if order not in _OTHER_ORDER:
         return None, 8
@@ -212,15 +202,14 @@ def _read_deep(
     return values, 16
 
 
-def _read_gray(image: Image.Image, rawmode: str) -> tuple[Values, int]:
+def _read_gray(image: Image.Image, rawmode: str, layout: TiffLayout | None) -> tuple[Values, int]:
     image.load()
     values: Values = np.asarray(image)
-    tags: Any = getattr(image, "tag_v2", {})
-    stored = tags.get(_BITS_TAG, (0,))[0]
-    if values.dtype.kind == "i" and tags.get(_SAMPLE_FORMAT_TAG, (0,))[0] == 1 and stored == 32:
+    stored = 0 if layout is None else layout.bits[0]
+    if layout is not None and layout.type == "u32":  # Pillow has the signed ones only
         values = values.view(np.uint32)
-    if tags.get(_PHOTOMETRIC_TAG) == 0:  # "white is zero", which Pillow heeds for 8 bits only
-        values = (np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 0) - values
+    if layout is not None and layout.is_inverted:  # Pillow heeds it for 8 bits only
+        values = np.iinfo(values.dtype).max - values
     transparent = image.info.get("transparency")
     if isinstance(transparent, int) and values.dtype.kind in "iu":
         return _put_on_black(values, np.where(values == transparent, 0, 65535)), 16
@@ -246,6 +235,13 @@ def _set_rawmode(image: Image.Image, rawmode: str) -> None:
     cast(PillowFile.ImageFile, image).tile = tiles
 
 
+def _set_native_order(image: Image.Image) -> None:
+    tiles: Any = getattr(image, "tile", ())
+    rawmode = _get_rawmode(image)
+    if tiles and tiles[0][0] == "libtiff" and rawmode in _NATIVE_ORDER:
+        _set_rawmode(image, _NATIVE_ORDER[rawmode])
+
+
 def _turn(values: Values, orientation: object) -> Values:
     """Returns the picture as its EXIF orientation wants it seen (JEITA CP-3451, tag 274)."""
     if orientation in (5, 6, 7, 8):
@@ -255,56 +251,3 @@ def _turn(values: Values, orientation: object) -> Values:
     if orientation in (2, 3, 6, 7):
         values = values[:, ::-1]
     return values
-
-
-@functools.cache
-def _silence_libtiff() -> None:
-    """Takes from Pillow's libtiff the handlers that write damage to the error stream.
-
-    Pillow raises an error all the same. Where the library cannot be reached (one that is linked
-    statically), the lines appear and nothing else changes.
-    """
-    try:
-        library = ctypes.CDLL(importlib.import_module("PIL._imaging").__file__)
-        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-            handler = getattr(library, name)
-            handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
-            handler(None)
-    except (AttributeError, OSError, TypeError):
-        return
-
-
-def _decode_wide_tiff(file: ImageFile) -> DecodedImage | None:
-    """Returns a TIFF of 16 to 64 bits in a layout that Pillow has no mode for, or None.
-
-    Colour in floats, doubles and 32-bit integers: OpenCV reads them. It is asked for nothing that
-    Pillow can read, because it gives some damaged files of 8 bits as images without a word.
-    """
-    import cv2
-
-    file.stream.seek(0)
-    head = file.stream.read(16)
-    tags = TiffImagePlugin.ImageFileDirectory_v2(head[:8])
-    file.stream.seek(tags.next)
-    tags.load(file.stream)
-    bits = tags.get(_BITS_TAG, (1,))
-    channels = len(bits)
-    width, height = int(tags.get(256, 0)), int(tags.get(257, 0))
-    if bits[0] not in (16, 32, 64) or len(set(bits)) > 1 or channels > 4:
-        return None
-    compressed = tags.get(259, 1) != 1
-    file.check_size(height, width, 0 if compressed else height * width * channels * bits[0] // 8)
-    log = cv2.utils.logging
-    with _LOG_LEVEL:  # the level is the process's, and threads must not restore each other's
-        level = log.getLogLevel()
-        log.setLogLevel(log.LOG_LEVEL_SILENT)
-        try:
-            values = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
-        finally:
-            log.setLogLevel(level)
-    if values is None or values.dtype == np.uint8:
-        return None
-    if values.ndim == 3:
-        values = values[..., :3][..., ::-1]
-    facts = ImageFacts(height=height, width=width, bits=bits[0], channels=channels, format="TIFF")
-    return DecodedImage(_turn(values, tags.get(_ORIENTATION_TAG, 1)), facts)
