@@ -1,14 +1,18 @@
 # Two commands do everything on a fresh machine with Python and make:
 #   make demo   sets up .venv, then draws data, trains, judges, explains and predicts
 #   make test   sets up .venv, then runs lint, types, tests and the build of the docs
-# Two more take longer: make fuzz feeds 10,000 damaged files to the image reader, and
+# Three more take longer: make fuzz feeds 10,000 damaged files to the image reader, make pytest-lowest
+# runs the tests on the lowest versions that pyproject.toml allows, and
 # make release-model EYES=FOLDER MAPS=FOLDER PICTURES=FOLDER trains the model that comes with the package.
+# make check-version TAG=v0.1.0 compares a tag with the versions that the files name.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOWEST := .venv-lowest
+PYTEST_OPTIONS := --numprocesses 2 --dist loadfile
 
-.PHONY: demo test lint types pytest fuzz docs dist release-folders release-model clean
+.PHONY: demo test lint types pytest pytest-lowest fuzz docs dist check-version release-folders release-model clean
 
 demo: $(VENV)/.demo
 	$(BIN)/planetvision demo --out demo --overwrite
@@ -18,12 +22,17 @@ test: lint types pytest docs
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/pyproject-fmt --check pyproject.toml
 
 types: $(VENV)/.test
 	$(BIN)/mypy
 
 pytest: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+pytest-lowest: $(LOWEST)/.test
+	$(LOWEST)/bin/python -m pytest $(PYTEST_OPTIONS)
 
 fuzz: $(VENV)/.test
 	$(BIN)/python benchmarks/fuzz_images.py --count 10000
@@ -34,6 +43,9 @@ docs: $(VENV)/.test
 dist: $(VENV)/.test
 	$(BIN)/python -m build
 
+check-version:
+	$(PYTHON) release/check_version.py "$(TAG)"
+
 release-folders:
 	@test -d "$(EYES)" -a -d "$(MAPS)" -a -d "$(PICTURES)" \
 		|| { echo "name three folders: make release-model EYES=... MAPS=... PICTURES=..."; exit 1; }
@@ -42,12 +54,12 @@ release-model: release-folders $(VENV)/.demo
 	$(BIN)/python release/train.py "$(EYES)" --maps "$(MAPS)" --pictures "$(PICTURES)"
 
 clean:
-	rm -rf $(VENV) build dist site demo
+	rm -rf $(VENV) $(LOWEST) build dist site demo
 
-$(VENV)/.python:
+%/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "planetvision needs Python 3.10 or newer; name one: make PYTHON=python3.11 ..."; exit 1; }
-	@$(PYTHON) -m venv $(VENV) \
+	@$(PYTHON) -m venv $* \
 		|| { echo "no virtual environment could be made; on Debian: apt-get install python3-venv"; exit 1; }
 	@touch $@
 
@@ -56,5 +68,11 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.python pyproject.toml constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e ".[offline,parquet,tensorboard,fits,pds,docs,dev]"
+	$(PIP) install --quiet "pip>=25.1"  # the first with --group
+	$(PIP) install --quiet -c constraints.txt -e ".[all]" --group dev --group docs
 	@touch $@ $(VENV)/.demo
+
+$(LOWEST)/.test: $(LOWEST)/.python pyproject.toml
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[all]" --group dev
+	@touch $@

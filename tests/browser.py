@@ -216,7 +216,7 @@ def chromium() -> Iterator[Browser]:
             "(on Debian: apt-get install chromium)"
         )
     api = pytest.importorskip(
-        "playwright.sync_api", reason='pip install "planetvision[dev]" brings playwright'
+        "playwright.sync_api", reason="pip install --group dev brings playwright"
     )
     with api.sync_playwright() as playwright:
         # Root may not use the sandbox, and containers have little shared memory.
