@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with Python and make:
 #   make demo   sets up .venv, then draws data, trains, judges, explains and predicts
 #   make test   sets up .venv, then runs lint, types, tests and the build of the docs
+# make test-all adds what takes longer: the tests marked `slow`, and the pages of the docs as they are written.
 # Three more take longer: make fuzz feeds 10,000 damaged files to the image reader, make pytest-lowest
 # runs the tests on the lowest versions that pyproject.toml allows, and
 # make release-model EYES=FOLDER MAPS=FOLDER PICTURES=FOLDER trains the model that comes with the package.
@@ -10,14 +11,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOWEST := .venv-lowest
-PYTEST_OPTIONS := --numprocesses 2 --dist loadfile
+# A snippet needs those before it on its page; tests need none of the others.
+TESTS := tests src --numprocesses 2 --dist worksteal
+SNIPPETS := README.md docs --numprocesses 2 --dist loadfile
 
-.PHONY: demo test lint types pytest pytest-lowest fuzz docs dist check-version release-folders release-model clean
+.PHONY: demo test test-all lint types pytest snippets slow pytest-lowest fuzz docs dist check-version release-folders release-model clean
 
 demo: $(VENV)/.demo
 	$(BIN)/planetvision demo --out demo --overwrite
 
-test: lint types pytest docs
+# Side by side: mypy alone takes one core for longer than a minute.
+test: lint
+	$(MAKE) --jobs 2 --output-sync=target types pytest snippets docs
+
+test-all: test slow
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -29,10 +36,17 @@ types: $(VENV)/.test
 	$(BIN)/mypy
 
 pytest: $(VENV)/.test
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest $(TESTS) -m "not slow"
+
+snippets: $(VENV)/.test
+	$(BIN)/python -m pytest $(SNIPPETS)
+
+slow: $(VENV)/.test
+	$(BIN)/python -m pytest $(TESTS) -m slow
+	$(BIN)/python -m pytest $(SNIPPETS) --as-written
 
 pytest-lowest: $(LOWEST)/.test
-	$(LOWEST)/bin/python -m pytest $(PYTEST_OPTIONS)
+	$(LOWEST)/bin/python -m pytest $(TESTS)
 
 fuzz: $(VENV)/.test
 	$(BIN)/python benchmarks/fuzz_images.py --count 10000

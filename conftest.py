@@ -1,4 +1,8 @@
-"""Runs the snippets of README.md and docs/ as tests, each page in a folder of its own."""
+"""Runs the snippets of README.md and docs/ as tests, each page in a folder of its own.
+
+By default the pretrained backbones stand for small ones, so that a page takes a second and not half
+a minute. `--as-written` runs each page as its reader would.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +32,17 @@ _NOT_RUN = (
     "tensorboard ",
 )
 _PREFIX = "planetvision "
+
+
+# What stands for a small network of 64 pixels, without `--as-written`.
+_LARGE_BACKBONES = ("efficientnet_lite0", "released")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--as-written`."""
+    parser.addoption(
+        "--as-written", action="store_true", help="run the pages of the docs on their own backbones"
+    )
 
 
 def run_commands(example: Example) -> None:
@@ -78,8 +94,44 @@ def snippet_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def small_released_model(snippet_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small model of the same classes as the released one."""
+    from planetvision import PlanetClassifier
+
+    classifier = PlanetClassifier("tiny", recipe="scratch", image_size=64, device="cpu")
+    classifier.fit(snippet_data / "data" / "planets")
+    return classifier.save(tmp_path_factory.mktemp("released") / "model")
+
+
 @pytest.fixture(scope="module")
-def page_folder(snippet_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def backbones(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lets the pretrained backbones and the released model be small, without `--as-written`."""
+    if request.config.getoption("--as-written"):
+        yield
+        return
+    from planetvision import pretrained
+    from planetvision.backbones import BACKBONES
+
+    tiny = BACKBONES.get("tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _LARGE_BACKBONES:
+            spec = replace(
+                BACKBONES.get(name),
+                build=lambda pretrained=True: tiny.build(),
+                input=replace(tiny.input, image_size=64),
+                feature_size=tiny.feature_size,
+            )
+            patch.setitem(BACKBONES._entries, name, spec)
+        folder = request.getfixturevalue("small_released_model")
+        patch.setattr(pretrained, "RELEASED_FOLDER", folder)
+        yield
+
+
+@pytest.fixture(scope="module")
+def page_folder(
+    snippet_data: Path, backbones: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """A working folder with those files for one page; registrations end with the page."""
     from planetvision.augment import POLICIES
     from planetvision.backbones import BACKBONES
