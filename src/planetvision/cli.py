@@ -894,7 +894,7 @@ def list_entries(
 
 @app.command()
 def doctor() -> None:
-    """Show versions, devices, and which weights and extras can be had."""
+    """Show versions, devices, where weights are, the released model, and which extras there are."""
     from planetvision.doctor import examine
 
     for heading, facts in examine().items():

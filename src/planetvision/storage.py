@@ -43,6 +43,7 @@ __all__ = [
     "is_model_folder",
     "list_model_files",
     "load_model",
+    "read_config",
     "read_sums",
     "save_model",
 ]
@@ -212,7 +213,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
         UnknownNameError: If its backbone or head is not registered here.
     """
     root = Path(folder)
-    config = _read_config(root)
+    config = read_config(root)
     try:
         network = create_network(
             config["backbone"]["name"],
@@ -288,7 +289,12 @@ def _damaged(root: Path, what: str) -> ModelFormatError:
     )
 
 
-def _read_config(root: Path) -> dict[str, Any]:
+def read_config(root: Path) -> dict[str, Any]:
+    """Returns what `config.json` says of the model in a folder; tensors are not read.
+
+    Raises:
+        ModelFormatError: If there is no model, or it is damaged or written by a newer version.
+    """
     if not root.is_dir():
         raise ModelFormatError(
             f"There is no model folder '{root}'. Name the folder that `save` wrote, such as "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -72,6 +73,17 @@ def _build_ensemble(members: Sequence[BackboneSpec], *, pretrained: bool = True)
     return EnsembleBackbone(modules, [member.input for member in members])
 
 
+def _find_ensemble_weights(members: Sequence[BackboneSpec]) -> tuple[Path, ...] | None:
+    """Returns where the weights of each member lie; None if those of one are not there."""
+    places: list[Path] = []
+    for member in members:
+        found = member.find_weights() if member.find_weights is not None else None
+        if found is None:
+            return None
+        places += found if isinstance(found, tuple) else [found]
+    return tuple(places)
+
+
 def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> BackboneSpec:
     """Returns the spec of the ensemble of the backbones named in `rest`, joined by `+`.
 
@@ -92,6 +104,8 @@ def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> Backbo
     members = [get(name) for name in names]
 
     sizes = [member.feature_size for member in members]
+    weighted = [member for member in members if member.weights]
+    can_find = all(member.find_weights is not None for member in weighted)
     return BackboneSpec(
         name=f"ensemble:{'+'.join(names)}",
         build=functools.partial(_build_ensemble, tuple(members)),
@@ -102,7 +116,8 @@ def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> Backbo
             std=_IDENTITY_STD,
             interpolation="bicubic",
         ),
-        weights="those of its members" if any(member.weights for member in members) else "",
+        weights="those of its members" if weighted else "",
+        find_weights=functools.partial(_find_ensemble_weights, weighted) if can_find else None,
         licence=", ".join(sorted({member.licence for member in members if member.licence})),
         feature_size=None if None in sizes else sum(size for size in sizes if size),
         channels_last=all(member.channels_last for member in members),

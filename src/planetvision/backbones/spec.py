@@ -11,12 +11,15 @@ from planetvision.config import InputSpec
 from planetvision.registry import Entry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
-__all__ = ["BackboneBuilder", "BackboneSpec", "FeatureLayout"]
+__all__ = ["BackboneBuilder", "BackboneSpec", "FeatureLayout", "WeightsFinder"]
 
 FeatureLayout = Literal["NCHW", "NHWC", "NLC"]
 BackboneBuilder: TypeAlias = "Callable[..., nn.Module]"
+WeightsFinder: TypeAlias = "Callable[[], Path | tuple[Path, ...] | None]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,9 @@ class BackboneSpec(Entry):
     Args:
         input: What the backbone is shown.
         weights: Where its pretrained weights come from; empty where there are none.
+        find_weights: Returns where they lie on this machine, or None if they are not there: a path,
+            or a tuple with one for each member of an ensemble. It must not use the network. Without
+            it, nobody can tell whether they are there.
         licence: The licence of those weights.
         feature_size: C.
         feature_layers: The layers that the CAM methods look at, as dotted names.
@@ -43,6 +49,7 @@ class BackboneSpec(Entry):
     build: BackboneBuilder
     input: InputSpec = field(default_factory=InputSpec)
     weights: str = ""
+    find_weights: WeightsFinder | None = None
     licence: str = ""
     feature_size: int | None = None
     feature_layers: tuple[str, ...] | None = None

@@ -6,13 +6,14 @@ import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlparse
 
 import torch
 from torch import nn
 
 from planetvision.errors import WeightsError, itemize
 
-__all__ = ["RELEASED_FOLDER", "download", "load_weights", "read_weights"]
+__all__ = ["RELEASED_FOLDER", "download", "find_checkpoint", "load_weights", "read_weights"]
 
 RELEASED_FOLDER = Path(__file__).parents[1] / "released"
 """The released model: where `make release-model` writes it, and the wheel brings it."""
@@ -45,6 +46,12 @@ def download(backbone: str, where: str, fetch: Callable[[], T]) -> T:
             backbone=backbone,
             tried=(where,),
         ) from cause
+
+
+def find_checkpoint(url: str) -> Path | None:
+    """Returns the file that `torch.hub` has kept of an address, or None."""
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
+    return path if path.is_file() else None
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
