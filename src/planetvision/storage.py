@@ -72,7 +72,7 @@ class SavedModel:
         trust: What makes probabilities and novelty of its evidence; None in models that were saved
             before there was any (format version 1).
         settings: The classifier's arguments.
-        weights: Where the backbone's first weights came from.
+        weights: Where the backbone's first weights came from, as `weights_` of the classifier.
         metrics: What was measured in training.
         data: What it was trained on, as `card.describe_data` tells it; None in models that were
             saved before it was recorded.
@@ -86,7 +86,7 @@ class SavedModel:
     recipe: Recipe
     trust: Trust | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    weights: str = ""
+    weights: str | Mapping[str, str] = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def save_model(
         "classes": list(model.classes),
         "backbone": {
             "name": network.spec.name,
-            "weights": model.weights,
+            "weights": model.weights if isinstance(model.weights, str) else dict(model.weights),
             "licence": network.spec.licence,
         },
         "head": {"name": model.head, "options": dict(model.head_options)},

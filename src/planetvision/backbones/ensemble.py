@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from planetvision.backbones.spec import BackboneSpec
 from planetvision.config import InputSpec
 from planetvision.errors import SettingsError, WeightsWarning
 
-__all__ = ["EnsembleBackbone", "resolve_ensemble"]
+__all__ = ["EnsembleBackbone", "build_ensemble", "resolve_ensemble"]
 
 _IDENTITY_MEAN = (0.0, 0.0, 0.0)
 _IDENTITY_STD = (1.0, 1.0, 1.0)
@@ -55,9 +55,19 @@ class EnsembleBackbone(nn.Module):
         return torch.cat(features, dim=1)
 
 
-def _build_ensemble(members: Sequence[BackboneSpec], *, pretrained: bool = True) -> nn.Module:
+def build_ensemble(
+    members: Sequence[BackboneSpec], *, pretrained: bool | Collection[str] = True
+) -> EnsembleBackbone:
+    """Returns the ensemble.
+
+    Args:
+        members: The backbones.
+        pretrained: Whether they have their pretrained weights, or the names of those that do.
+    """
+    if isinstance(pretrained, bool):
+        pretrained = [member.name for member in members] if pretrained else []
     for member in members:
-        if pretrained and not member.weights:
+        if member.name in pretrained and not member.weights:
             warnings.warn(
                 f"The member '{member.name}' of the ensemble has no pretrained weights and starts "
                 "from random ones.",
@@ -66,7 +76,8 @@ def _build_ensemble(members: Sequence[BackboneSpec], *, pretrained: bool = True)
             )
     modules = [
         member.create(
-            pretrained=pretrained and bool(member.weights), image_size=member.input.image_size
+            pretrained=member.name in pretrained and bool(member.weights),
+            image_size=member.input.image_size,
         )
         for member in members
     ]
@@ -108,7 +119,7 @@ def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> Backbo
     can_find = all(member.find_weights is not None for member in weighted)
     return BackboneSpec(
         name=f"ensemble:{'+'.join(names)}",
-        build=functools.partial(_build_ensemble, tuple(members)),
+        build=functools.partial(build_ensemble, tuple(members)),
         summary="pooled features side by side: " + ", ".join(names),
         input=InputSpec(
             image_size=max(member.input.image_size for member in members),
@@ -120,5 +131,6 @@ def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> Backbo
         find_weights=functools.partial(_find_ensemble_weights, weighted) if can_find else None,
         licence=", ".join(sorted({member.licence for member in members if member.licence})),
         feature_size=None if None in sizes else sum(size for size in sizes if size),
+        members=tuple(members),
         channels_last=all(member.channels_last for member in members),
     )

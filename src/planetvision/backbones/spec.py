@@ -42,6 +42,7 @@ class BackboneSpec(Entry):
         feature_layout: How those layers' outputs are laid out.
         block_layers: The layers that are frozen and trained as one, from input to output, as
             dotted names.
+        members: The backbones of an ensemble.
         channels_last: Whether the module may be kept in PyTorch's channels-last memory format,
             which is faster on CPU and CUDA, but breaks modules that call `view`.
     """
@@ -55,6 +56,7 @@ class BackboneSpec(Entry):
     feature_layers: tuple[str, ...] | None = None
     feature_layout: FeatureLayout | None = None
     block_layers: tuple[str, ...] | None = None
+    members: tuple[BackboneSpec, ...] = ()
     channels_last: bool = False
 
     def create(self, *, pretrained: bool, image_size: int) -> nn.Module:

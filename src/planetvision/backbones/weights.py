@@ -91,13 +91,20 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return {str(name).removeprefix("module."): value for name, value in loaded.items()}
 
 
-def load_weights(module: nn.Module, path: Path, *, backbone: str) -> None:
-    """Fills the module with the tensors of a file; a classification head in the file is left out.
+def load_weights(
+    module: nn.Module, tensors: Mapping[str, torch.Tensor], *, path: Path, backbone: str
+) -> None:
+    """Fills the module with the tensors of a file; a classification head among them is left out.
+
+    Args:
+        module: The module.
+        tensors: What `read_weights` gave.
+        path: The file, for messages.
+        backbone: The backbone's name, for messages.
 
     Raises:
         WeightsError: If a tensor is missing, left over or of another shape.
     """
-    tensors = read_weights(path)
     expected = module.state_dict()
     problems = [f"'{name}' is missing" for name in expected if name not in tensors]
     problems += [
