@@ -357,6 +357,7 @@ def test_doctor_shows_the_facts() -> None:
         "machine:",
         "levers:",
         "weights:",
+        "released model:",
         "extras:",
     ]
 

@@ -19,8 +19,8 @@ from planetvision.training.recipes import RecipeSpec
 
 @pytest.fixture(autouse=True)
 def no_pretrained_weights(quick_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the extra `offline` is not installed, and with a recipe that is soon done."""
-    monkeypatch.setattr(timm_models, "find_lite0_weights", lambda: None)
+    """As on a machine without the weights, and with a recipe that is soon done."""
+    monkeypatch.setattr(timm_models, "find_efficientnet_lite0_weights", lambda: None)
     quick = RecipeSpec(name="scratch", build=lambda: quick_recipe, summary="")
     monkeypatch.setitem(RECIPES._entries, "scratch", quick)
 

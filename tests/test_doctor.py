@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from planetvision.backbones import timm_models
+from planetvision import pretrained
+from planetvision.backbones import BACKBONES, BackboneSpec
 from planetvision.doctor import examine
 from planetvision.tuning import LEVERS
 
 
 def test_examine_tells_versions_machine_weights_and_extras() -> None:
     facts = examine()
-    assert list(facts) == ["versions", "machine", "levers", "weights", "extras"]
+    assert list(facts) == ["versions", "machine", "levers", "weights", "released model", "extras"]
     assert facts["versions"]["torch"] == metadata.version("torch")
     assert facts["versions"]["planetvision"] == metadata.version("planetvision")
     assert facts["levers"]["number of threads"] == str(torch.get_num_threads())
@@ -26,21 +29,72 @@ def test_examine_tells_versions_machine_weights_and_extras() -> None:
     assert set(facts["extras"]) == {"offline", "parquet", "tensorboard", "fits", "pds"}
 
 
-def test_weights_say_where_they_are_or_where_they_come_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def add(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Registers a backbone for the test."""
+
+    def register(name: str, **fields: Any) -> None:
+        spec = BackboneSpec(name=name, build=nn.Identity, summary="", **fields)
+        monkeypatch.setitem(BACKBONES._entries, name, spec)
+
+    return register
+
+
+def refuse() -> Path:
+    raise OSError("no such drive")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "none exist: train from scratch"),
+        ({"weights": "mine"}, "unknown whether on this machine; they come from: mine"),
+        (
+            {"weights": "mine", "find_weights": lambda: None},
+            "not on this machine; they come from: mine",
+        ),
+        ({"weights": "mine", "find_weights": lambda: Path("x")}, "on this machine: x"),
+        (
+            {"weights": "mine", "find_weights": lambda: (Path("x"), Path("y"))},
+            "on this machine: x, y",
+        ),
+        (
+            {"weights": "mine", "find_weights": refuse},
+            "unknown whether on this machine (OSError: no such drive); they come from: mine",
+        ),
+    ],
+)
+def test_weights_of_a_plugin_are_where_it_says(
+    add: Callable[..., None], fields: dict[str, Any], told: str
 ) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "resnet50-11ad3fa6.pth").touch()
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(timm_models, "find_lite0_weights", lambda: None)
-    weights = examine()["weights"]
-    assert weights["resnet50"] == "cached"
-    assert weights["efficientnet_b3"] == (
-        "not on this machine; from: torchvision hub, IMAGENET1K_V1"
-    )
-    assert weights["efficientnet_lite0"].startswith("not installed; package efficientnet-lite0")
-    monkeypatch.setattr(timm_models, "find_lite0_weights", lambda: tmp_path)
-    assert examine()["weights"]["efficientnet_lite0"] == "installed as a package"
+    add("my_net", **fields)
+    assert examine()["weights"]["my_net"] == told
+
+
+def test_released_model_is_there_and_what_it_is() -> None:
+    found = examine()["released model"]
+    assert Path(found["folder"], "model.safetensors").is_file()
+    assert found["classes"] == "earth, jupiter, mars, moon, neptune, saturn, uranus"
+    assert found["backbone"] == "efficientnet_lite0, 224 pixels a side"
+    assert found["recipe"] == "robust"
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({}, "has no released model"),
+        ({"config.json": "{}"}, "model.safetensors missing"),
+        ({"config.json": "{", "model.safetensors": ""}, "config.json is not as planetvision"),
+        ({"config.json": '{"format_version": 2}', "model.safetensors": ""}, "'classes'"),
+    ],
+)
+def test_released_model_that_is_missing_or_damaged_is_told(
+    files: dict[str, str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(pretrained, "RELEASED_FOLDER", tmp_path)
+    assert told in examine()["released model"]["missing or damaged"]
 
 
 def test_missing_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

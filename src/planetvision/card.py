@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from planetvision.backbones.first_weights import format_weights
 from planetvision.data.catalog import SPLIT_NAMES, SplitName, name_origin
 from planetvision.data.manifest import fingerprint_hashes, hash_sources
 from planetvision.data.sources import list_input_places
@@ -203,10 +205,12 @@ def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, An
     elsewhere = list(metrics.get("elsewhere") or ())
     weights = backbone.get("weights") or None
     warm_start = data.get("warm_start") or {}
+    origins = list(weights.values()) if isinstance(weights, Mapping) else [weights or ""]
+    is_random = set(origins) == {"none"}
     # The licence is that of the registered weights; of a file or another model it is not known, and
     # chance has none.
-    is_registered = weights is not None and weights != "none" and not weights.startswith("file ")
-    is_registered = is_registered and not warm_start
+    is_registered = all(origins) and not any(origin.startswith("file ") for origin in origins)
+    is_registered = is_registered and not is_random and not warm_start
     licence = (backbone.get("licence") or None) if is_registered else None
     stages = recipe.get("stages") or ()
     return {
@@ -216,9 +220,9 @@ def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, An
         "has_scores": bool(test or elsewhere),
         "format_version": config.get("format_version"),
         "backbone": backbone.get("name"),
-        "weights": weights,
-        "weights_setting": _get_weights_setting(weights),
-        "licence": "none: it started from random weights" if weights == "none" else licence,
+        "weights": None if weights is None else format_weights(weights),
+        "weights_setting": json.dumps(_get_weights_setting(weights)),
+        "licence": "none: it started from random weights" if is_random else licence,
         "head": config.get("head") or {},
         "recipe": recipe.get("name"),
         "augmentation": recipe.get("augmentation"),
@@ -411,8 +415,10 @@ def _find_licence(licence: str | None) -> str | None:
     return name if name in _LICENCES else None
 
 
-def _get_weights_setting(weights: str | None) -> str:
-    """Returns what `weights` was, as a literal of Python."""
+def _get_weights_setting(weights: str | Mapping[str, str] | None) -> str | dict[str, str]:
+    """Returns what `weights` was, with FILE for files."""
+    if isinstance(weights, Mapping):
+        return {name: str(_get_weights_setting(origin)) for name, origin in weights.items()}
     if weights == "none":
         return "none"
     return "FILE" if weights is not None and weights.startswith("file ") else "pretrained"

@@ -14,6 +14,11 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from planetvision.answering import NO_TRUST, AnsweringModel
+from planetvision.backbones.first_weights import (
+    WeightsSetting,
+    format_weights,
+    make_weights_absolute,
+)
 from planetvision.config import Framing, InputSpec, Precision, Recipe, Stretch, Tta
 from planetvision.data import Catalog, Label, read_labelled, split_catalog
 from planetvision.data.cache import CACHES, DEFAULT_CACHE_GIGABYTES
@@ -50,8 +55,6 @@ __all__ = ["PlanetClassifier"]
 
 logger = logging.getLogger(__name__)
 
-# Arguments that are a path unless they are one of these words.
-_PATHS = {"weights": ("pretrained", "none"), "cache": CACHES}
 # Reading has warned of the first two, and of the last the comparison with the network says more.
 _TOLD_ELSEWHERE = ("unreadable", "bit_depth", "easy")
 
@@ -78,7 +81,9 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         stretch: How images of more than 8 bits a channel are brought to 8, in training and ever
             after: `linear`, `percentile`, `asinh` or `zscale`.
         batch_size: Images a step; None takes the recipe's.
-        weights: The backbone's first weights: `pretrained`, `none`, or a file.
+        weights: The backbone's first weights: `pretrained`, `none`, or a file; of an ensemble
+            also a mapping with one of these for each member, such as
+            `{"efficientnet_b3": "pretrained", "resnet50": FILE}`.
         val_fraction: The share of the images that choose the best epoch.
         test_fraction: The share that is kept for `evaluate()`; 0 keeps none.
         group_duplicates: Whether near-copies of an image are looked for and kept in one part.
@@ -114,7 +119,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         trust_: The `Trust` that makes probabilities and novelty of its evidence; None in models
             that were saved before there was any.
         recipe_: The recipe as it was run.
-        weights_: Where the backbone's first weights came from.
+        weights_: Where the backbone's first weights came from; a mapping where `weights` is one.
         metrics_: What was measured on the way: numbers of images, validation loss and accuracy,
             after `evaluate()` the scores on the test part (`test`), and after `evaluate(X)` those
             on other images (`elsewhere`). It is saved with the model.
@@ -132,7 +137,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
     recipe_: Recipe
     metrics_: dict[str, Any]
     data_: dict[str, Any] | None
-    weights_: str
+    weights_: str | Mapping[str, str]
 
     def __init__(
         self,
@@ -147,7 +152,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         tta: Tta | None = None,
         stretch: Stretch = "linear",
         batch_size: int | None = None,
-        weights: str | os.PathLike[str] = "pretrained",
+        weights: WeightsSetting = "pretrained",
         val_fraction: float = 0.15,
         test_fraction: float = 0.15,
         group_duplicates: bool = True,
@@ -503,11 +508,12 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         values: dict[str, Any] = self.get_params(deep=False)
         # JSON's keys are strings, and a class may be an integer.
         values["class_map"] = list(make_plain(self.class_map or {}).items()) or None
+        values["weights"] = make_weights_absolute(self.weights)
+        if isinstance(self.cache, str | os.PathLike) and self.cache not in CACHES:
+            values["cache"] = os.path.abspath(self.cache)  # noqa: PTH100 - Path.absolute keeps ".."
         for name, value in values.items():
             if isinstance(value, Recipe):
                 values[name] = value.to_dict()
-            elif isinstance(value, os.PathLike) or (name in _PATHS and value not in _PATHS[name]):
-                values[name] = os.path.abspath(value)  # noqa: PTH100 - Path.absolute keeps ".."
             elif isinstance(value, np.generic):  # as a grid search hands them over
                 values[name] = value.item()
         return values
@@ -584,7 +590,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         model = {
             "classes": ", ".join(map(str, self.classes_.tolist())),
             "backbone": network.spec.name,
-            "weights before training": self.weights_,
+            "weights before training": format_weights(self.weights_),
             "recipe": self.recipe_.name,
             "head": self.recipe_.head,
             **network.input_spec.to_dict(),

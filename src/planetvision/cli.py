@@ -52,7 +52,6 @@ _PLAIN_OPTIONS = (
     "image_size",
     "tta",
     "batch_size",
-    "weights",
     "group_duplicates",
     "cache",
     "cache_gigabytes",
@@ -178,7 +177,13 @@ TtaOption = Annotated[
     typer.Option(help="What prediction adds: none, or body, flips, rotations joined by +."),
 ]
 BatchSize = Annotated[Optional[int], typer.Option(help="Images a step.")]  # noqa: UP045
-Weights = Annotated[str, typer.Option(help="pretrained, none, or a file.")]
+Weights = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        help="pretrained, none, or a file; by default pretrained. Or one of these for each member "
+        "of an ensemble, as NAME=FILE. May be repeated."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="The seed of everything.")]
 NumWorkers = Annotated[Optional[int], typer.Option(help="Loader processes.")]  # noqa: UP045
 OnErrorOption = Annotated[OnError, typer.Option(help="What to do about files that cannot be read.")]
@@ -281,7 +286,7 @@ def train(
     tta: TtaOption = None,
     stretch: StretchOption = Stretch.linear,
     batch_size: BatchSize = None,
-    weights: Weights = "pretrained",
+    weights: Weights = None,
     warm_start: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="The folder of a trained model to begin with, instead of --weights."),
@@ -377,7 +382,7 @@ def crossval(
     tta: TtaOption = None,
     stretch: StretchOption = Stretch.linear,
     batch_size: BatchSize = None,
-    weights: Weights = "pretrained",
+    weights: Weights = None,
     seed: Seed = 0,
     device: Device = "auto",
     precision: Arithmetic = Precision.auto,
@@ -894,7 +899,7 @@ def list_entries(
 
 @app.command()
 def doctor() -> None:
-    """Show versions, devices, and which weights and extras can be had."""
+    """Show versions, devices, where weights are, the released model, and which extras there are."""
     from planetvision.doctor import examine
 
     for heading, facts in examine().items():
@@ -941,6 +946,7 @@ def _create_classifier(options: Mapping[str, Any], folder: Path) -> Any:
         **{name: options[name] for name in _PLAIN_OPTIONS},
         **{name: options[name].value for name in _CHOICES},
         augmentation=options["augment"],
+        weights=_parse_weights(options["weights"]),
         class_map=_parse_pairs(options["class_map"], "--class"),
         random_state=options["seed"],
         progress=not options["quiet"],
@@ -1161,10 +1167,24 @@ def _parse_pairs(pairs: Sequence[str] | None, option: str) -> dict[Any, Any] | N
         name, equals, value = pair.partition("=")
         if not equals or not name:
             problems.append(f"{option} takes NAME=VALUE, got {pair!r}.")
+        elif name in parsed:
+            problems.append(
+                f"{option} names {name!r} twice, with {parsed[name] or ''!r} and {value!r}. "
+                "Leave one out."
+            )
         parsed[name] = value or None
     if problems:
         raise SettingsError.from_problems(problems)
     return parsed
+
+
+def _parse_weights(given: Sequence[str] | None) -> Any:
+    """Returns the classifier's `weights`: one source, or one for each member of an ensemble."""
+    sources = given or ["pretrained"]
+    # A file may have the sign in its name.
+    if len(sources) == 1 and ("=" not in sources[0] or Path(sources[0]).exists()):
+        return sources[0]
+    return _parse_pairs(sources, "--weights")
 
 
 def _finish(failed: Sequence[Any]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from planetvision.backbones import BACKBONES
 from planetvision.classifier import PlanetClassifier
 from planetvision.files import create_output_folder
 from planetvision.render import NON_PLANETS, write_dataset, write_non_planets
@@ -55,7 +56,7 @@ def run_demo(
 ) -> DemoResult:
     """Draws images, trains on them, judges, explains and predicts; returns what it made.
 
-    With the pretrained weights of EfficientNet-Lite0 installed it is transfer learning by the
+    With the pretrained weights of EfficientNet-Lite0 on this machine it is transfer learning by the
     default recipe; without them, a small network is trained from scratch, and `say` is told so.
 
     Args:
@@ -70,15 +71,14 @@ def run_demo(
     Raises:
         OutputExistsError: If the folder is not empty and `overwrite` is false.
     """
-    from planetvision.backbones.timm_models import find_lite0_weights
-
     started = time.perf_counter()
     target = create_output_folder(folder, overwrite=overwrite)
     say(f"1/4 drawing {count} images of seven bodies -> {target / 'data'}")
     paths = write_dataset(
         target / "data", count=count, image_size=image_size, seed=seed, overwrite=overwrite
     )
-    if find_lite0_weights() is not None:
+    find_weights = BACKBONES.get("efficientnet_lite0").find_weights
+    if find_weights is not None and find_weights() is not None:
         backbone, recipe = "efficientnet_lite0", "balanced"
         say("2/4 transfer learning: EfficientNet-Lite0 with its ImageNet weights, recipe balanced")
     else:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata, util
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from planetvision.errors import ModelFormatError
 from planetvision.tuning import (
     LEVERS,
     get_num_cores,
@@ -14,6 +15,9 @@ from planetvision.tuning import (
     resolve_tuning,
     tune_machine,
 )
+
+if TYPE_CHECKING:
+    from planetvision.backbones import BackboneSpec
 
 __all__ = ["examine"]
 
@@ -47,6 +51,7 @@ def examine() -> dict[str, dict[str, str]]:
         "machine": _machine(),
         "levers": _levers(),
         "weights": _weights(),
+        "released model": _released_model(),
         "extras": {
             name: "installed"
             if util.find_spec(module)
@@ -119,23 +124,43 @@ def _has_bfloat16() -> bool | None:
 
 
 def _weights() -> dict[str, str]:
-    import torch
-
     from planetvision.backbones import BACKBONES
-    from planetvision.backbones.timm_models import find_lite0_weights
 
-    facts = {}
-    cached = {path.name for path in Path(torch.hub.get_dir(), "checkpoints").glob("*.pth")}
-    for spec in BACKBONES.specs():
-        if not spec.weights:
-            facts[spec.name] = "none exist: train from scratch"
-        elif spec.name == "efficientnet_lite0":
-            found = find_lite0_weights()
-            facts[spec.name] = (
-                "installed as a package" if found else f"not installed; {spec.weights}"
-            )
-        elif any(name.startswith(spec.name) for name in cached):
-            facts[spec.name] = "cached"
-        else:
-            facts[spec.name] = f"not on this machine; from: {spec.weights}"
-    return facts
+    return {spec.name: _locate_weights(spec) for spec in BACKBONES.specs()}
+
+
+def _locate_weights(spec: BackboneSpec) -> str:
+    """Returns where a backbone's pretrained weights are, or come from."""
+    if not spec.weights:
+        return "none exist: train from scratch"
+    origin = f"they come from: {spec.weights}"
+    if spec.find_weights is None:
+        return f"unknown whether on this machine; {origin}"
+    try:
+        found = spec.find_weights()
+    # A plugin is somebody else's code: whatever it raises must fail its own line only.
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}"
+        return f"unknown whether on this machine ({cause}); {origin}"
+    if not found:
+        return f"not on this machine; {origin}"
+    places = found if isinstance(found, tuple) else (found,)
+    return f"on this machine: {', '.join(map(str, places))}"
+
+
+def _released_model() -> dict[str, str]:
+    from planetvision.pretrained import get_pretrained_folder
+    from planetvision.storage import read_config
+
+    try:
+        folder = get_pretrained_folder()
+        config = read_config(folder)
+        return {
+            "folder": str(folder),
+            "classes": ", ".join(map(str, config["classes"])),
+            "backbone": f"{config['backbone']['name']}, "
+            f"{config['preprocessing']['image_size']} pixels a side",
+            "recipe": str(config["recipe"]["name"]),
+        }
+    except (ModelFormatError, OSError, LookupError, TypeError) as error:
+        return {"missing or damaged": str(error)}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,25 +16,31 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from planetvision.backbones import BACKBONES, BackboneSpec
 from planetvision.backbones.copying import copy_structure
+from planetvision.backbones.ensemble import build_ensemble
+from planetvision.backbones.first_weights import (
+    WeightsSetting,
+    find_weights_problems,
+    is_weights_file,
+    list_sources,
+)
 from planetvision.backbones.layers import (
     find_blocks,
     find_feature_layers,
     measure_feature_size,
 )
 from planetvision.backbones.shapes import pool_features, summarize_channels
-from planetvision.backbones.weights import load_weights
+from planetvision.backbones.weights import load_weights, read_weights
 from planetvision.config import InputSpec
+from planetvision.errors import SettingsError
 from planetvision.heads import HEADS
 from planetvision.tuning import resolve_tuning
 
-__all__ = ["PlanetNet", "Weights", "create_network"]
+__all__ = ["PlanetNet", "create_network"]
 
 # How many blocks before the last `forward_levels` looks at.
 _NUM_LEVELS = 5
 
 _MOVING = threading.Lock()
-
-Weights = Literal["pretrained", "none"] | str | os.PathLike[str]
 
 
 class PlanetNet(nn.Module):
@@ -188,7 +193,7 @@ def create_network(
     num_classes: int,
     head: str = "linear",
     head_options: Mapping[str, Any] | None = None,
-    weights: Weights = "pretrained",
+    weights: WeightsSetting = "pretrained",
     input_spec: InputSpec | None = None,
     seed: int | None = None,
     tuning: str = "auto",
@@ -200,13 +205,15 @@ def create_network(
         num_classes: The number of logits.
         head: The registered name.
         head_options: The head's keyword arguments.
-        weights: `pretrained`, `none` for random ones, or a file with the backbone's weights.
+        weights: `pretrained`, `none` for random ones, or a file with the backbone's weights; of an
+            ensemble also a mapping with one of these for each member.
         input_spec: What the backbone is shown, where it differs from its spec.
         seed: The seed of the random weights; None leaves PyTorch's generator as it is.
         tuning: The levers of the machine that are on; `channels_last` is for the network.
 
     Raises:
         UnknownNameError: If backbone or head is unknown.
+        SettingsError: If `weights` is none of these, or names other members than the ensemble has.
         WeightsError: If the weights cannot be had or do not fit.
     """
     from planetvision.runtime import derive_seed, seeded
@@ -226,12 +233,36 @@ def create_network(
     if "channels_last" not in resolve_tuning(tuning):
         spec = replace(spec, channels_last=False)
     shown = input_spec or spec.input
-    pretrained = weights == "pretrained" and bool(spec.weights)
-    module = spec.create(pretrained=pretrained, image_size=shown.image_size)
-    if weights not in ("pretrained", "none"):
-        load_weights(module, Path(weights), backbone=spec.name)
+    module = _create_backbone(spec, weights, shown.image_size)
     if spec.channels_last:
         module = module.to(memory_format=torch.channels_last)
     size = spec.feature_size or measure_feature_size(module, shown.image_size)
     built_head = HEADS.get(head).create(size, num_classes, head_options or {})
     return PlanetNet(module, built_head, input_spec=shown, spec=spec)
+
+
+def _create_backbone(spec: BackboneSpec, weights: WeightsSetting, image_size: int) -> nn.Module:
+    problems = find_weights_problems(weights, spec, with_files=False)
+    if problems:
+        raise SettingsError.from_problems(problems)
+    sources = list_sources(weights, spec)
+    # Files are read first: a wrong one costs no download.
+    tensors = {
+        name: read_weights(Path(source))
+        for name, source in sources.items()
+        if is_weights_file(source)
+    }
+    pretrained = [name for name, source in sources.items() if source == "pretrained"]
+    parts: list[tuple[BackboneSpec, nn.Module]]
+    module: nn.Module
+    if isinstance(weights, Mapping):
+        module = build_ensemble(spec.members, pretrained=pretrained)
+        parts = list(zip(spec.members, module.members, strict=True))
+    else:
+        module = spec.create(pretrained=bool(pretrained and spec.weights), image_size=image_size)
+        parts = [(spec, module)]
+    for part, its_module in parts:
+        if part.name in tensors:
+            path = Path(sources[part.name])
+            load_weights(its_module, tensors[part.name], path=path, backbone=part.name)
+    return module

@@ -43,6 +43,7 @@ __all__ = [
     "is_model_folder",
     "list_model_files",
     "load_model",
+    "read_config",
     "read_sums",
     "save_model",
 ]
@@ -71,7 +72,7 @@ class SavedModel:
         trust: What makes probabilities and novelty of its evidence; None in models that were saved
             before there was any (format version 1).
         settings: The classifier's arguments.
-        weights: Where the backbone's first weights came from.
+        weights: Where the backbone's first weights came from, as `weights_` of the classifier.
         metrics: What was measured in training.
         data: What it was trained on, as `card.describe_data` tells it; None in models that were
             saved before it was recorded.
@@ -85,7 +86,7 @@ class SavedModel:
     recipe: Recipe
     trust: Trust | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    weights: str = ""
+    weights: str | Mapping[str, str] = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -125,7 +126,7 @@ def save_model(
         "classes": list(model.classes),
         "backbone": {
             "name": network.spec.name,
-            "weights": model.weights,
+            "weights": model.weights if isinstance(model.weights, str) else dict(model.weights),
             "licence": network.spec.licence,
         },
         "head": {"name": model.head, "options": dict(model.head_options)},
@@ -212,7 +213,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
         UnknownNameError: If its backbone or head is not registered here.
     """
     root = Path(folder)
-    config = _read_config(root)
+    config = read_config(root)
     try:
         network = create_network(
             config["backbone"]["name"],
@@ -288,7 +289,12 @@ def _damaged(root: Path, what: str) -> ModelFormatError:
     )
 
 
-def _read_config(root: Path) -> dict[str, Any]:
+def read_config(root: Path) -> dict[str, Any]:
+    """Returns what `config.json` says of the model in a folder; tensors are not read.
+
+    Raises:
+        ModelFormatError: If there is no model, or it is damaged or written by a newer version.
+    """
     if not root.is_dir():
         raise ModelFormatError(
             f"There is no model folder '{root}'. Name the folder that `save` wrote, such as "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from planetvision.auditing.baselines import score_features, score_pixels
 from planetvision.auditing.findings import find_all
 from planetvision.backbones import BACKBONES
+from planetvision.backbones.first_weights import WeightsSetting, find_weights_problems
 from planetvision.config import InputSpec, Stretch
 from planetvision.data.cache import DecodedCache, create_cache
 from planetvision.data.catalog import Catalog, ClassMap, Label, SplitName
@@ -22,7 +22,13 @@ from planetvision.data.sources import read_labelled
 from planetvision.data.splits import check_fractions, split_catalog
 from planetvision.data.survey import Survey, survey_catalog
 from planetvision.data.tables import ColumnMap
-from planetvision.errors import ConversionWarning, DataError, ImageError, WeightsError
+from planetvision.errors import (
+    ConversionWarning,
+    DataError,
+    ImageError,
+    SettingsError,
+    WeightsError,
+)
 from planetvision.results.audit import Audit, Baseline, Finding
 from planetvision.runtime import create_accelerator, resolve_device
 from planetvision.tuning import tune_machine
@@ -47,7 +53,7 @@ def audit(
     columns: ColumnMap | None = None,
     class_map: ClassMap | None = None,
     backbone: str | None = "efficientnet_lite0",
-    weights: str | os.PathLike[str] = "pretrained",
+    weights: WeightsSetting = "pretrained",
     val_fraction: float = 0.15,
     test_fraction: float = 0.15,
     group_duplicates: bool = True,
@@ -70,7 +76,7 @@ def audit(
         class_map: New names of classes, as for `PlanetClassifier.fit`.
         backbone: Whose frozen features the linear baseline learns on, and whose input size says
             how images are decoded; None leaves the baseline out.
-        weights: The backbone's weights: `pretrained`, or a file.
+        weights: The backbone's weights, as for `PlanetClassifier`.
         val_fraction: The share for validation.
         test_fraction: The share for testing.
         group_duplicates: Whether the split keeps near-copies in one part.
@@ -85,9 +91,15 @@ def audit(
     """
     check_fractions(val_fraction, test_fraction)
     resolve_device(device)
-    catalog = read_labelled(data, labels, groups=groups, columns=columns, class_map=class_map)
-    spec = BACKBONES.get(backbone).input if backbone is not None else InputSpec()
+    spec = InputSpec()
+    if backbone is not None:
+        entry = BACKBONES.get(backbone)
+        problems = find_weights_problems(weights, entry)
+        if problems:
+            raise SettingsError.from_problems(problems)
+        spec = entry.input
     spec = dataclasses.replace(spec, stretch=stretch)
+    catalog = read_labelled(data, labels, groups=groups, columns=columns, class_map=class_map)
     cache = create_cache("memory")
     survey = survey_catalog(
         catalog, min_size=spec.decode_size, stretch=stretch, cache=cache, progress=progress
@@ -227,7 +239,7 @@ def _compute_features(
     catalog: Catalog,
     backbone: str,
     *,
-    weights: str | os.PathLike[str],
+    weights: WeightsSetting,
     spec: InputSpec,
     cache: DecodedCache | None,
     device: str,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -15,7 +16,7 @@ from planetvision.backbones.spec import BackboneSpec
 from planetvision.config import InputSpec
 from planetvision.errors import SettingsError, WeightsWarning
 
-__all__ = ["EnsembleBackbone", "resolve_ensemble"]
+__all__ = ["EnsembleBackbone", "build_ensemble", "resolve_ensemble"]
 
 _IDENTITY_MEAN = (0.0, 0.0, 0.0)
 _IDENTITY_STD = (1.0, 1.0, 1.0)
@@ -54,9 +55,19 @@ class EnsembleBackbone(nn.Module):
         return torch.cat(features, dim=1)
 
 
-def _build_ensemble(members: Sequence[BackboneSpec], *, pretrained: bool = True) -> nn.Module:
+def build_ensemble(
+    members: Sequence[BackboneSpec], *, pretrained: bool | Collection[str] = True
+) -> EnsembleBackbone:
+    """Returns the ensemble.
+
+    Args:
+        members: The backbones.
+        pretrained: Whether they have their pretrained weights, or the names of those that do.
+    """
+    if isinstance(pretrained, bool):
+        pretrained = [member.name for member in members] if pretrained else []
     for member in members:
-        if pretrained and not member.weights:
+        if member.name in pretrained and not member.weights:
             warnings.warn(
                 f"The member '{member.name}' of the ensemble has no pretrained weights and starts "
                 "from random ones.",
@@ -65,11 +76,23 @@ def _build_ensemble(members: Sequence[BackboneSpec], *, pretrained: bool = True)
             )
     modules = [
         member.create(
-            pretrained=pretrained and bool(member.weights), image_size=member.input.image_size
+            pretrained=member.name in pretrained and bool(member.weights),
+            image_size=member.input.image_size,
         )
         for member in members
     ]
     return EnsembleBackbone(modules, [member.input for member in members])
+
+
+def _find_ensemble_weights(members: Sequence[BackboneSpec]) -> tuple[Path, ...] | None:
+    """Returns where the weights of each member lie; None if those of one are not there."""
+    places: list[Path] = []
+    for member in members:
+        found = member.find_weights() if member.find_weights is not None else None
+        if found is None:
+            return None
+        places += found if isinstance(found, tuple) else [found]
+    return tuple(places)
 
 
 def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> BackboneSpec:
@@ -92,9 +115,11 @@ def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> Backbo
     members = [get(name) for name in names]
 
     sizes = [member.feature_size for member in members]
+    weighted = [member for member in members if member.weights]
+    can_find = all(member.find_weights is not None for member in weighted)
     return BackboneSpec(
         name=f"ensemble:{'+'.join(names)}",
-        build=functools.partial(_build_ensemble, tuple(members)),
+        build=functools.partial(build_ensemble, tuple(members)),
         summary="pooled features side by side: " + ", ".join(names),
         input=InputSpec(
             image_size=max(member.input.image_size for member in members),
@@ -102,8 +127,10 @@ def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> Backbo
             std=_IDENTITY_STD,
             interpolation="bicubic",
         ),
-        weights="those of its members" if any(member.weights for member in members) else "",
+        weights="those of its members" if weighted else "",
+        find_weights=functools.partial(_find_ensemble_weights, weighted) if can_find else None,
         licence=", ".join(sorted({member.licence for member in members if member.licence})),
         feature_size=None if None in sizes else sum(size for size in sizes if size),
+        members=tuple(members),
         channels_last=all(member.channels_last for member in members),
     )

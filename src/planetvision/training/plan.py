@@ -6,12 +6,16 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
 from planetvision.backbones import BACKBONES, BackboneSpec
+from planetvision.backbones.first_weights import (
+    WeightsSetting,
+    describe_weights,
+    find_weights_problems,
+)
 from planetvision.config import Framing, InputSpec, Precision, Recipe, Stretch, Tta
 from planetvision.data.cache import check_cache
 from planetvision.data.catalog import ClassMap
@@ -43,7 +47,7 @@ class Settings(Protocol):
     tta: Tta | None
     stretch: Stretch
     batch_size: int | None
-    weights: str | os.PathLike[str]
+    weights: WeightsSetting
     val_fraction: float
     test_fraction: float
     group_duplicates: bool
@@ -70,29 +74,29 @@ class Plan:
         recipe: The recipe with the settings that replace parts of it.
         input_spec: What the network is shown.
         backbone: The backbone's registry entry.
-        weights: The backbone's first weights: `pretrained`, `none`, or a file.
+        weights: The backbone's first weights, as given.
     """
 
     recipe: Recipe
     input_spec: InputSpec
     backbone: BackboneSpec
-    weights: str | os.PathLike[str]
+    weights: WeightsSetting
 
     @property
-    def weights_used(self) -> str:
-        """Where the first weights come from; of a file its name, as paths are local."""
-        if self.weights == "pretrained":
-            return self.backbone.weights or "none"
-        return "none" if self.weights == "none" else f"file {Path(self.weights).name}"
+    def weights_used(self) -> str | dict[str, str]:
+        """Where the first weights come from, by member where the setting is."""
+        return describe_weights(self.weights, self.backbone)
 
     def warn_of_random_features(self) -> None:
         """Warns where a backbone without pretrained weights is never trained as a whole."""
-        from_scratch = self.weights == "none" or (
-            self.weights == "pretrained" and not self.backbone.weights
-        )
-        if from_scratch and all(stage.trainable_blocks is not None for stage in self.recipe.stages):
+        used = self.weights_used
+        origins = used if isinstance(used, dict) else {self.backbone.name: used}
+        random = [name for name, origin in origins.items() if origin == "none"]
+        if any(stage.trainable_blocks is None for stage in self.recipe.stages):
+            return
+        for name in random:
             warnings.warn(
-                f"The backbone '{self.backbone.name}' starts without pretrained weights, and the "
+                f"The backbone '{name}' starts without pretrained weights, and the "
                 f"recipe '{self.recipe.name}' never trains all of it. Use recipe='scratch', or say "
                 "where its weights come from: register_backbone(weights=...).",
                 WeightsWarning,
@@ -157,14 +161,7 @@ def create_plan(settings: Settings) -> Plan:
     attempt(lambda: check_rejection_rate(settings.rejection_rate))
     attempt(lambda: check_fractions(settings.val_fraction, settings.test_fraction))
     attempt(lambda: check_cache(settings.cache, settings.cache_gigabytes))
-    named = isinstance(settings.weights, str | os.PathLike)
-    if not named or (
-        settings.weights not in ("pretrained", "none") and not Path(settings.weights).is_file()
-    ):
-        problems.append(
-            "`weights` must be 'pretrained', 'none' or a file, and there is no file "
-            f"{settings.weights!r}. Check the path."
-        )
+    problems += find_weights_problems(settings.weights, backbone)
     if settings.class_map is not None and not isinstance(settings.class_map, Mapping):
         problems.append(
             "`class_map` must map names of classes to new ones, or to None to drop them, got "
