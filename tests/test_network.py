@@ -219,6 +219,19 @@ def test_levels_leave_out_what_has_no_row_an_image_or_takes_no_hooks(images: tor
     assert levels == []
 
 
+def test_move_to_moves_what_is_elsewhere_and_leaves_the_rest_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = build()
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "_apply", None)  # each way of moving a module goes through it
+        assert network.move_to(torch.device("cpu")) is network
+    network.head.to("meta")
+    network.move_to(torch.device("meta"))
+    assert {weight.device.type for weight in network.parameters()} == {"meta"}
+    assert network.mean.device.type == "meta"
+
+
 def test_deep_copy_and_pickle_give_the_same_logits(images: torch.Tensor) -> None:
     network = build().eval()
     network.set_trainable(0)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, dataclass
 from pathlib import Path
 
@@ -245,6 +247,21 @@ def test_plugin_that_gives_nothing_says_what_was_expected(
         r"'empty-plugin' gave no gadget called 'gizmo'\. It must name an instance of Entry",
     ):
         gadgets.get("gizmo")
+
+
+def test_plugin_that_two_threads_load_at_once_is_the_same_for_both(install: Install) -> None:
+    install("fast-plugin", GADGET.format(name="gizmo"), points="gizmo = {module}:GADGET")
+    ready = threading.Barrier(2)
+
+    class Slow(Registry[Entry]):
+        def add(self, spec: Entry, *, replace: bool = False) -> Entry:
+            ready.wait(timeout=30)
+            return super().add(spec, replace=replace)
+
+    gadgets = Slow("gadgets", Entry)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(gadgets.get, ["gizmo", "gizmo"])
+    assert first is second is gadgets.get("gizmo")
 
 
 @pytest.mark.parametrize("given", ["mlp", "other", "Not Snake Case"])

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -54,6 +56,21 @@ def test_most_fresh_renders_are_right_and_most_other_pictures_unknown(
     assert sum(right) >= 38
     pictures = list(render_non_planets(count=20, seed=SEED))
     assert sum(answer.label == "unknown" for answer in classifier.predict(pictures)) >= 16
+
+
+def test_four_threads_get_the_answers_of_one(classifier: PlanetClassifier) -> None:
+    drawn = [one.image for one in render_dataset(count=4, seed=SEED, look="clean", image_size=128)]
+
+    def answer(image: Any) -> list[Any]:
+        found = classifier.predict(image)
+        shown = classifier.explain(image, checks=False)
+        assert found.novelty is not None
+        return [found.probabilities.tolist(), found.novelty.tolist(), shown[0].heatmap.tolist()]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(answer, [*drawn, *drawn]))
+    alone = [answer(image) for image in drawn]
+    assert answers == [*alone, *alone]
 
 
 def test_backbone_has_the_weights_of_the_released_model(classifier: PlanetClassifier) -> None:

@@ -49,7 +49,7 @@ def create_transformer(kind: str) -> PlanetNet:
         )
     else:
         backbone = TorchvisionTransformer(32, 8, 3, 2, 8, 16)
-        backbone.heads = nn.Identity()  # type: ignore[assignment]
+        backbone.heads = nn.Identity()
     spec = BackboneSpec(name=kind, build=nn.Identity, summary="", input=SPEC)
     network = PlanetNet(backbone, nn.Linear(8, 3), input_spec=SPEC, spec=spec)
     generator = torch.Generator().manual_seed(0)

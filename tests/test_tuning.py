@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import joblib
 import pytest
 import torch
@@ -126,3 +128,10 @@ def test_get_num_workers_follows_request_images_and_cores(
 ) -> None:
     monkeypatch.setattr(joblib, "cpu_count", lambda: cores)
     assert get_num_workers(requested, num_images) == expected
+
+
+def test_thread_starts_no_loader_processes_unless_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(get_num_workers, None, 10_000).result() == 0
+        assert pool.submit(get_num_workers, 3, 10_000).result() == 3

@@ -66,6 +66,10 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
     `fit` learns ends in an underscore, and `clone`, `cross_val_score` and `GridSearchCV` work over
     lists of paths.
 
+    Several threads may call `predict`, `predict_proba` and `explain` of one classifier at once, and
+    each gets the result that it would get alone. `fit`, `evaluate` and changes of settings are not
+    safe beside other calls.
+
     Args:
         backbone: A registered backbone; `timm:NAME`, `torchvision:NAME` and `ensemble:A+B` too.
         recipe: A registered recipe, or a `Recipe`.

@@ -44,7 +44,8 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
 
     The models may have different backbones, sizes and recipes, and know the same classes. An image
     is unknown if the mean of the models' novelty is over the mean of their thresholds; how many
-    images of known bodies that loses is near the rejection rate, and no more bounded by it.
+    images of known bodies that loses is near the rejection rate, and no more bounded by it. Threads
+    may share it as they may a `PlanetClassifier`.
 
     Args:
         classifiers: Two trained classifiers or more, or the folders of saved ones.
