@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from planetvision import pretrained
 from planetvision.classifier import PlanetClassifier
@@ -116,6 +119,26 @@ def trained(disc_folder: Path, quick_recipe: Recipe) -> PlanetClassifier:
 def model_folder(trained: PlanetClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`trained` on disk. Do not write to it."""
     return trained.save(tmp_path_factory.mktemp("saved") / "model")
+
+
+@pytest.fixture(scope="session")
+def rewrite_config() -> Callable[..., None]:
+    """Returns a function that changes a model's config as if it had been saved like this.
+
+    The folder then has no hashes, as those that the first versions wrote.
+    """
+
+    def rewrite(folder: Path, **changes: Any) -> None:
+        path = folder / "config.json"
+        config = {**json.loads(path.read_text()), "fingerprint": None, **changes}
+        kept = {name: value for name, value in config.items() if value is not None}
+        path.write_text(json.dumps(kept))
+        for name in ("model.safetensors", "trust.safetensors"):
+            if (folder / name).is_file():
+                save_file(load_file(folder / name), folder / name)
+        (folder / "SHA256SUMS").unlink(missing_ok=True)
+
+    return rewrite
 
 
 @pytest.fixture

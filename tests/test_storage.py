@@ -46,12 +46,6 @@ def folder(model_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(model_folder, tmp_path / "model"))
 
 
-def change_config(folder: Path, **changes: Any) -> None:
-    path = folder / "config.json"
-    config = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
-
-
 @pytest.fixture
 def custom() -> Iterator[str]:
     name = "custom_for_a_test"
@@ -216,8 +210,8 @@ def test_missing_part_is_named(folder: Path, part: str) -> None:
     assert caught.value.path == str(folder)
 
 
-def test_newer_format_says_to_update(folder: Path) -> None:
-    change_config(folder, format_version=FORMAT_VERSION + 1, versions={"planetvision": "9.9"})
+def test_newer_format_says_to_update(folder: Path, rewrite_config: Any) -> None:
+    rewrite_config(folder, format_version=FORMAT_VERSION + 1, versions={"planetvision": "9.9"})
     with pytest.raises(ModelFormatError, match=r"format version 3, written by planetvision 9\.9"):
         load_model(folder)
 
@@ -248,8 +242,10 @@ def test_damaged_json_is_refused(folder: Path, text: str) -> None:
     ],
     ids=lambda changes: "-".join(f"{key}={value}"[:40] for key, value in changes.items()),
 )
-def test_json_with_wrong_parts_is_refused(folder: Path, changes: dict[str, Any]) -> None:
-    change_config(folder, **changes)
+def test_json_with_wrong_parts_is_refused(
+    folder: Path, changes: dict[str, Any], rewrite_config: Any
+) -> None:
+    rewrite_config(folder, **changes)
     with pytest.raises(ModelFormatError, match=r"can be loaded: config\.json (lacks|is not)"):
         load_model(folder)
 
@@ -262,7 +258,8 @@ def test_damaged_tensors_are_refused(folder: Path, content: bytes | None) -> Non
         load_model(folder)
 
 
-def test_other_tensors_are_named(folder: Path) -> None:
+def test_other_tensors_are_named(folder: Path, rewrite_config: Any) -> None:
+    rewrite_config(folder)
     tensors = load_file(folder / "model.safetensors")
     del tensors["head.bias"]
     tensors["head.weight"] = torch.zeros(3, 7)
@@ -277,10 +274,10 @@ def test_other_tensors_are_named(folder: Path) -> None:
 
 @pytest.mark.parametrize(("part", "name"), [("backbone", "gone_backbone"), ("head", "gone_head")])
 def test_unregistered_name_says_to_import_what_registers_it(
-    folder: Path, part: str, name: str
+    folder: Path, part: str, name: str, rewrite_config: Any
 ) -> None:
     config = json.loads((folder / "config.json").read_text())
-    change_config(folder, **{part: {**config[part], "name": name}})
+    rewrite_config(folder, **{part: {**config[part], "name": name}})
     with pytest.raises(UnknownNameError, match="import or install what registers it") as caught:
         load_model(folder)
     assert f"'{name}'" in str(caught.value)
@@ -306,12 +303,14 @@ def test_sums_are_read_by_sha256sum(folder: Path) -> None:
     assert subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 1
 
 
-def test_data_go_through_the_disk(trained: PlanetClassifier, folder: Path) -> None:
+def test_data_go_through_the_disk(
+    trained: PlanetClassifier, folder: Path, rewrite_config: Any
+) -> None:
     assert trained.data_ is not None
     assert trained.data_["num_images"] == 24
     loaded = PlanetClassifier.load(folder, device="cpu")
     assert loaded.data_ == json.loads(json.dumps(trained.data_))
-    change_config(folder, data="24 images")
+    rewrite_config(folder, data="24 images")
     with pytest.raises(ModelFormatError, match=r"config\.json is not as planetvision writes it"):
         load_model(folder)
 
@@ -385,7 +384,7 @@ def test_saving_that_is_killed_leaves_a_model_or_a_refusal(
         try:
             loaded = load_model(folder)
         except ModelFormatError as error:
-            is_told = "are of two models, as if saving was cut off" in str(error)
+            is_told = "belong to two models, as if saving was interrupted" in str(error)
             outcomes.append("refused" if is_told else str(error))
         else:
             is_new = loaded.classes == ("blue", "green", "red")

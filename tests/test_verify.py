@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file, save_file
 
 from planetvision import verify
 from planetvision.classifier import PlanetClassifier
 from planetvision.data import save_manifest
 from planetvision.errors import ModelFormatError, SettingsError, SourceNotFoundError
+from planetvision.files import hash_file
 from planetvision.storage import SUMS_FILE
 
 FILES = ["MODEL_CARD.md", "config.json", "model.safetensors", "trust.safetensors"]
@@ -38,32 +38,16 @@ def folder(scored: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(scored, tmp_path / "model"))
 
 
-def change_config(folder: Path, **changes: Any) -> None:
-    """Changes the model's config as if it had been saved like this."""
-    path = folder / "config.json"
-    config = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
-    sums = folder / SUMS_FILE
-    lines = [line for line in sums.read_text().splitlines() if not line.endswith("config.json")]
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    sums.write_text("\n".join([*lines, f"{digest}  config.json", ""]))
+@pytest.fixture
+def change_config(rewrite_config: Any) -> Callable[..., None]:
+    """Returns a function that changes the config as if the model had been saved like this."""
 
+    def change(folder: Path, **changes: Any) -> None:
+        rewrite_config(folder, **changes)
+        sums = [f"{hash_file(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+        (folder / SUMS_FILE).write_text("".join(sums))
 
-def make_old(folder: Path, version: int) -> None:
-    """Makes the folder one that a version before the hashes wrote."""
-    change_config(
-        folder,
-        format_version=version,
-        fingerprint=None,
-        data=None,
-        **({"trust": None} if version == 1 else {}),
-    )
-    weights = load_file(folder / "model.safetensors")
-    save_file(weights, folder / "model.safetensors")
-    if version == 1:
-        (folder / "trust.safetensors").unlink()
-    (folder / SUMS_FILE).unlink()
-    (folder / "MODEL_CARD.md").unlink()
+    return change
 
 
 def get_results(verification: Any) -> dict[str, str]:
@@ -141,9 +125,14 @@ def test_other_files_are_only_noted(folder: Path) -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_model_of_an_earlier_version_says_how_to_get_sums(
-    folder: Path, tmp_path: Path, version: int
+    folder: Path, tmp_path: Path, version: int, rewrite_config: Any
 ) -> None:
-    make_old(folder, version)
+    rewrite_config(
+        folder, format_version=version, data=None, **({"trust": None} if version == 1 else {})
+    )
+    (folder / "MODEL_CARD.md").unlink()
+    if version == 1:
+        (folder / "trust.safetensors").unlink()
     result = verify(folder)
     assert result.is_intact
     assert "Saving it again writes them." in result.notes[0]
@@ -157,7 +146,7 @@ def test_model_of_an_earlier_version_says_how_to_get_sums(
     assert "What it was trained on: not recorded." in card
 
 
-def test_versions_that_differ_are_noted(folder: Path) -> None:
+def test_versions_that_differ_are_noted(folder: Path, change_config: Any) -> None:
     saved = json.loads((folder / "config.json").read_text())["versions"]
     change_config(folder, versions={**saved, "torch": "1.0", "gone": "2.0"})
     result = verify(folder)
@@ -169,7 +158,9 @@ def test_versions_that_differ_are_noted(folder: Path) -> None:
     assert "It was saved with torch 1.0" in result.notes[0]
 
 
-def test_backbone_that_is_not_registered_here_is_a_problem(folder: Path) -> None:
+def test_backbone_that_is_not_registered_here_is_a_problem(
+    folder: Path, change_config: Any
+) -> None:
     change_config(folder, backbone={"name": "gone", "weights": "none", "licence": ""})
     result = verify(folder)
     assert get_results(result)["loads"] == "no"
@@ -185,7 +176,7 @@ def test_same_images_give_the_same_answers(scored: Path) -> None:
 
 
 def test_other_number_of_right_answers_on_the_same_images_is_a_problem(
-    folder: Path, scored: Path
+    folder: Path, scored: Path, change_config: Any
 ) -> None:
     stored = json.loads((folder / "config.json").read_text())["metrics"]
     test = {**stored["test"], "accuracy": 2 / 3}
@@ -219,7 +210,9 @@ def test_other_images_are_not_compared(scored: Path, disc_folder: Path) -> None:
     assert found["saved, of the test part"].startswith("accuracy 100% (3 of 3;")
 
 
-def test_scores_without_a_fingerprint_are_not_compared(folder: Path, disc_folder: Path) -> None:
+def test_scores_without_a_fingerprint_are_not_compared(
+    folder: Path, disc_folder: Path, change_config: Any
+) -> None:
     test = {"accuracy": 0.5, "n": 2, "accuracy_ci95": [0.1, 0.9], "macro_f1": 0.5}
     change_config(folder, metrics={"test": test})
     result = verify(folder, disc_folder, device="cpu")

@@ -23,6 +23,7 @@ __all__ = [
     "check_output_file",
     "create_output_folder",
     "create_table",
+    "format_json",
     "hash_file",
     "write_atomically",
     "write_bytes",
@@ -193,7 +194,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Writes what JSON can hold, indented for people; errors and warnings as in `write_text`."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, format_json(value))
+
+
+def format_json(value: object) -> str:
+    """Returns what JSON can hold as text, indented for people."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def create_table(columns: Mapping[str, Sequence[object]]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +21,7 @@ from planetvision.data.catalog import Label
 from planetvision.errors import ModelFormatError, SettingsError, itemize
 from planetvision.files import (
     create_output_folder,
+    format_json,
     hash_file,
     write_atomically,
     write_json,
@@ -57,6 +58,16 @@ SUMS_FILE = "SHA256SUMS"
 MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, TRUST_FILE, CARD_FILE, SUMS_FILE)
 # What names the models in a folder of several that vote.
 VOTING_FILE = "voting.json"
+# The fields of the config that the fingerprint covers, in the order in which they are hashed.
+_COVERED = ("classes", "backbone", "head", "preprocessing", "trust")
+_COPY = (
+    f"Save the model again, or copy the whole folder ({CONFIG_FILE}, {WEIGHTS_FILE} and "
+    f"{TRUST_FILE})."
+)
+_RESTORE = (
+    "Restore the file. To change a setting, load the model, change it with set_params() and save "
+    "the model."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +103,13 @@ class SavedModel:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
+class _Part(NamedTuple):
+    """A file of tensors, and what its header says."""
+
+    tensors: Mapping[str, torch.Tensor]
+    header: Mapping[str, str]
+
+
 def save_model(
     model: SavedModel,
     folder: str | os.PathLike[str],
@@ -103,8 +121,10 @@ def save_model(
 
     Beside the tensors and `config.json` it holds `MODEL_CARD.md`, which tells a person what the
     model is, and `SHA256SUMS`, which is written last: `sha256sum -c SHA256SUMS` reads it, and
-    `planetvision verify`. Where a process is killed while it writes over another model,
-    `load_model` reads what is there or says that it does not belong together.
+    `planetvision verify`. The header of the weights holds a copy of the config, and the headers of
+    both tensor files the fingerprint, by which loading notices an edit. Where a process is killed
+    while it writes over another model, `load_model` reads what is there or says that it does not
+    belong together.
 
     Args:
         model: The model.
@@ -143,13 +163,15 @@ def save_model(
         for name, value in network.state_dict().items()
     }
     trusted = model.trust.to_tensors() if model.trust else {}
-    # In both files: they belong together, whatever was there before and whenever writing ends.
+    # In all three files: they belong together, whatever was there before and whenever writing ends.
     fingerprint = _fingerprint(config, tensors, trusted)
-    config["fingerprint"] = fingerprint
     header = {"format": "pt", "fingerprint": fingerprint}
-    write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path, header))
+    # The copy by which loading names the field of `config.json` that was edited.
+    told = {**header, "config": json.dumps(config)}
+    config["fingerprint"] = fingerprint
+    write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path, told))
     if trusted:
-        write_atomically(target / TRUST_FILE, lambda path: save_file(trusted, path))
+        write_atomically(target / TRUST_FILE, lambda path: save_file(trusted, path, header))
     write_json(target / CONFIG_FILE, config)
     if not trusted:
         (target / TRUST_FILE).unlink(missing_ok=True)  # of the model that was there before
@@ -203,17 +225,24 @@ def read_sums(folder: str | os.PathLike[str]) -> tuple[dict[str, str], list[int]
 def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> SavedModel:
     """Returns the model in a folder; needs no network and no pretrained weights.
 
+    The settings and the tensors are compared with what was recorded of them when the model was
+    saved. A model that was saved before anything was recorded is loaded as it is.
+
     Args:
         folder: The folder.
         tuning: As for `create_network`.
 
     Raises:
-        ModelFormatError: If a part is missing or damaged, or the folder was written by a newer
-            version.
+        ModelFormatError: If a part is missing, damaged or edited, the parts belong to different
+            models, or the folder was written by a newer version.
         UnknownNameError: If its backbone or head is not registered here.
     """
     root = Path(folder)
     config = read_config(root)
+    parts = {WEIGHTS_FILE: _read_tensors(root, WEIGHTS_FILE)}
+    if config.get("trust") is not None:
+        parts[TRUST_FILE] = _read_tensors(root, TRUST_FILE)
+    _check_integrity(root, config, parts)
     try:
         network = create_network(
             config["backbone"]["name"],
@@ -231,7 +260,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
             head=config["head"]["name"],
             head_options=config["head"]["options"],
             recipe=Recipe.from_dict(config["recipe"]),
-            trust=_read_trust(config.get("trust"), root),
+            trust=_create_trust(config.get("trust"), parts, root),
             settings=config["settings"],
             weights=config["backbone"]["weights"],
             metrics=config["metrics"],
@@ -247,7 +276,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
         raise _damaged(root, f"{CONFIG_FILE} lacks {cause}") from cause
     except (TypeError, AttributeError, SettingsError) as cause:
         raise _damaged(root, f"{CONFIG_FILE} is not as planetvision writes it ({cause})") from cause
-    _fill(network, root, fingerprint=config.get("fingerprint"))
+    _fill(network, parts[WEIGHTS_FILE].tensors, root)
     network.eval()
     return model
 
@@ -258,8 +287,7 @@ def _fingerprint(
     trusted: Mapping[str, torch.Tensor],
 ) -> str:
     """Returns the SHA-256 of all that the model's answers depend on, in hexadecimal."""
-    parts = ("classes", "backbone", "head", "preprocessing", "trust")
-    digest = hashlib.sha256(json.dumps([config[name] for name in parts]).encode())
+    digest = hashlib.sha256(json.dumps([config.get(name) for name in _COVERED]).encode())
     for group in (tensors, trusted):
         for name, value in sorted(group.items()):
             digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
@@ -281,11 +309,9 @@ def _get_threshold(model: SavedModel) -> float | None:
         return None
 
 
-def _damaged(root: Path, what: str) -> ModelFormatError:
+def _damaged(root: Path, what: str, remedy: str = _COPY) -> ModelFormatError:
     return ModelFormatError(
-        f"'{root}' does not hold a model that can be loaded: {what}. Save the model again, or copy "
-        f"the whole folder ({CONFIG_FILE}, {WEIGHTS_FILE} and {TRUST_FILE}).",
-        path=str(root),
+        f"'{root}' does not hold a model that can be loaded: {what}. {remedy}", path=str(root)
     )
 
 
@@ -326,15 +352,109 @@ def _check_data(data: object) -> Mapping[str, Any] | None:
     return data
 
 
-def _read_trust(fields: Mapping[str, Any] | None, root: Path) -> Trust | None:
+def _read_tensors(root: Path, name: str) -> _Part:
+    try:
+        with safe_open(root / name, framework="pt") as file:
+            header = file.metadata() or {}
+        return _Part(load_file(root / name), header)
+    except (SafetensorError, OSError) as cause:
+        raise _damaged(root, f"{name} cannot be read ({cause})") from cause
+
+
+def _check_integrity(root: Path, config: Mapping[str, Any], parts: Mapping[str, _Part]) -> None:
+    """Checks that the config and the tensors are those that were saved together.
+
+    The tensors and the fields `_COVERED` are covered by the fingerprint. The other fields are
+    compared with their copy in the weights' header or, in models that were saved before there was
+    one, with the hash in `SHA256SUMS`.
+    """
+    fingerprint = config.get("fingerprint")
+    for name, part in parts.items():
+        if part.header.get("fingerprint", fingerprint) != fingerprint:
+            what = (
+                f"{CONFIG_FILE} has the `fingerprint` {fingerprint}, {name} has "
+                f"{part.header['fingerprint']}: they belong to two models, as if saving was "
+                "interrupted"
+            )
+            raise _damaged(root, what)
+    weights = parts[WEIGHTS_FILE]
+    trusted = parts[TRUST_FILE].tensors if TRUST_FILE in parts else {}
+    try:
+        text = weights.header.get("config")
+        copy = None if text is None else dict(json.loads(text))
+    except (ValueError, TypeError) as cause:
+        raise _damaged(root, f"the header of {WEIGHTS_FILE} is damaged ({cause})") from cause
+    problems = [] if copy is None else _list_edits(config, copy)
+    if problems:
+        raise _damaged(root, itemize(f"{CONFIG_FILE} was edited:", problems, limit=5), _RESTORE)
+    # The copy has the fields in the order in which they were hashed.
+    found = _fingerprint(config if copy is None else copy, weights.tensors, trusted)
+    fits = fingerprint in (None, found)
+    sums = _read_sums_if_any(root)
+    covered = ", ".join(f"`{name}`" for name in _COVERED)
+    listed = sums.get(CONFIG_FILE)
+    if copy is None and listed and listed not in (given := _hash_config(root, config)):
+        what = (
+            f"{CONFIG_FILE} was edited, in {'another field than' if fits else 'one of'} {covered}: "
+            f"its SHA-256 is {given[0]}, {SUMS_FILE} lists {listed}"
+        )
+        raise _damaged(root, what, _RESTORE)
+    if not fits:
+        changed = [name for name in parts if sums.get(name) not in (None, hash_file(root / name))]
+        what = (
+            f"the tensors in {' and '.join(changed or parts)} or the fields {covered} of "
+            f"{CONFIG_FILE} were changed: their fingerprint is {found}, {CONFIG_FILE} has "
+            f"{fingerprint}"
+        )
+        raise _damaged(root, what, _RESTORE)
+
+
+def _list_edits(given: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
+    here, there = (
+        _flatten({name: value for name, value in config.items() if name != "fingerprint"})
+        for config in (given, saved)
+    )
+    return [
+        f"`{field}` is {here.get(field, 'missing')}, expected {there.get(field, 'none')}"
+        for field in {**there, **here}
+        if here.get(field) != there.get(field)
+    ]
+
+
+def _flatten(value: Any, field: str = "") -> dict[str, str]:
+    """Returns the JSON of each value by its field, such as `recipe.stages[0].epochs`."""
+    if not value or not isinstance(value, dict | list):
+        return {field: json.dumps(value, ensure_ascii=False)}
+    parts = (
+        {f"{field}.{name}" if field else name: part for name, part in value.items()}
+        if isinstance(value, dict)
+        else {f"{field}[{place}]": part for place, part in enumerate(value)}
+    )
+    return {key: text for name, part in parts.items() for key, text in _flatten(part, name).items()}
+
+
+def _hash_config(root: Path, config: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the SHA-256 of `config.json` as it is, and laid out as `save_model` does it."""
+    text = format_json(config).encode(errors="backslashreplace")
+    return hash_file(root / CONFIG_FILE), hashlib.sha256(text).hexdigest()
+
+
+def _read_sums_if_any(root: Path) -> dict[str, str]:
+    try:
+        return read_sums(root)[0]
+    except FileNotFoundError:
+        return {}
+    except OSError as cause:
+        raise _damaged(root, f"{SUMS_FILE} cannot be read ({cause.strerror or cause})") from cause
+
+
+def _create_trust(
+    fields: Mapping[str, Any] | None, parts: Mapping[str, _Part], root: Path
+) -> Trust | None:
     if fields is None:
         return None
     try:
-        tensors = load_file(root / TRUST_FILE)
-    except (SafetensorError, OSError) as cause:
-        raise _damaged(root, f"{TRUST_FILE} cannot be read ({cause})") from cause
-    try:
-        return Trust.from_parts(fields, tensors)
+        return Trust.from_parts(fields, parts[TRUST_FILE].tensors)
     except (KeyError, ValueError, TypeError) as cause:
         if isinstance(cause, SettingsError):
             raise  # its score is not registered here
@@ -342,16 +462,7 @@ def _read_trust(fields: Mapping[str, Any] | None, root: Path) -> Trust | None:
         raise _damaged(root, what) from cause
 
 
-def _fill(network: PlanetNet, root: Path, *, fingerprint: str | None) -> None:
-    try:
-        tensors = load_file(root / WEIGHTS_FILE)
-        with safe_open(root / WEIGHTS_FILE, framework="pt") as file:
-            told = (file.metadata() or {}).get("fingerprint", fingerprint)
-    except (SafetensorError, OSError) as cause:
-        raise _damaged(root, f"{WEIGHTS_FILE} cannot be read ({cause})") from cause
-    if told != fingerprint:
-        what = f"{WEIGHTS_FILE} and {CONFIG_FILE} are of two models, as if saving was cut off"
-        raise _damaged(root, what)
+def _fill(network: PlanetNet, tensors: Mapping[str, torch.Tensor], root: Path) -> None:
     expected = network.state_dict()
     problems = _compare(tensors, expected)
     if problems:

@@ -214,16 +214,11 @@ def test_each_score_goes_through_training_and_disk(
     assert loaded.novelty_score == name
 
 
-def change_config(folder: Path, **changes: Any) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
 def test_model_of_an_earlier_version_answers_without_unknown(
-    model_folder: Path, tmp_path: Path, strange: list[Any]
+    model_folder: Path, tmp_path: Path, strange: list[Any], rewrite_config: Any
 ) -> None:
     folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
-    change_config(folder, format_version=1, trust=None)
+    rewrite_config(folder, format_version=1, trust=None)
     (folder / "trust.safetensors").unlink()
     loaded = PlanetClassifier.load(folder, device="cpu")
     predictions = loaded.predict(strange)
@@ -383,9 +378,11 @@ def test_class_called_unknown_is_told_of(
     assert UNKNOWN in classifier.classes_
 
 
-def test_trust_that_does_not_fit_its_file_is_refused(model_folder: Path, tmp_path: Path) -> None:
+def test_trust_that_does_not_fit_its_file_is_refused(
+    model_folder: Path, tmp_path: Path, rewrite_config: Any
+) -> None:
     folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
     config = json.loads((folder / "config.json").read_text())
-    change_config(folder, trust={**config["trust"], "temperature": "warm"})
+    rewrite_config(folder, trust={**config["trust"], "temperature": "warm"})
     with pytest.raises(ModelFormatError, match=r"'trust' in config.json and trust.safetensors do"):
         PlanetClassifier.load(folder)
