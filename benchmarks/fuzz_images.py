@@ -226,7 +226,7 @@ def _create_fits(
             fits.PrimaryHDU(), fits.ImageHDU(picture[..., 0], name="SCI"), fits.ImageHDU(gray)
         ),
     }
-    for kind in ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1"):
+    for kind in ("RICE_1", "GZIP_1", "GZIP_2"):  # damage to the others can end the process
         packed = fits.CompImageHDU((gray // 2).astype(np.int16), compression_type=kind)
         seeds[f"fits_{kind.lower()}"] = save(fits.PrimaryHDU(), packed)
     files = {kind: {"a.fits": data} for kind, data in seeds.items()}

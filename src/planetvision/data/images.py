@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,7 @@ def read_image(
     stretch: Stretch | None = None,
     min_size: int | None = None,
     hdu: int | str | None = None,
+    allow_unsafe: bool = False,
 ) -> ImageArray:
     """Returns the image as an RGB array.
 
@@ -78,6 +79,8 @@ def read_image(
             both sides keep this many pixels; a JPEG is then decoded faster. None keeps all of it.
         hdu: The part of a FITS file, by index or name; None takes the first image. Other formats
             have no parts.
+        allow_unsafe: Whether FITS images packed by HCOMPRESS or PLIO are read. Their decoder ends
+            the whole process on damaged data, so by default they are refused.
 
     Raises:
         ImageError: If it cannot be read; the message names the source and the cause.
@@ -86,7 +89,8 @@ def read_image(
     Warns:
         ConversionWarning: If values of more than 8 bits were reduced and no stretch was named.
     """
-    return cast(ImageArray, _decode(source, stretch=stretch, min_size=min_size, hdu=hdu).array)
+    options = _Options(min_size=min_size, hdu=hdu, allow_unsafe=allow_unsafe)
+    return cast(ImageArray, _decode(source, stretch, options).array)
 
 
 def read_values(source: ImageSource) -> npt.NDArray[Any]:
@@ -96,7 +100,7 @@ def read_values(source: ImageSource) -> npt.NDArray[Any]:
         ImageError: If it cannot be read.
     """
     with _ignoring_decoders():
-        return _read_values(source, describe_source(source), None, None).array
+        return _read_values(source, describe_source(source), _Options()).array
 
 
 def decode_image(
@@ -105,6 +109,7 @@ def decode_image(
     stretch: Stretch | None = None,
     min_size: int | None = None,
     hdu: int | str | None = None,
+    allow_unsafe: bool = False,
 ) -> DecodedImage:
     """Returns the image as `read_image` does, with what its file says of it.
 
@@ -113,6 +118,7 @@ def decode_image(
         stretch: As for `read_image`.
         min_size: As for `read_image`.
         hdu: As for `read_image`.
+        allow_unsafe: As for `read_image`.
 
     Raises:
         ImageError: If it cannot be read; the message names the source and the cause.
@@ -128,12 +134,20 @@ def decode_image(
         >>> decoded.array[..., 0].tolist(), decoded.facts.bits
         ([[0, 255]], 16)
     """
-    return _decode(source, stretch=stretch, min_size=min_size, hdu=hdu)
+    options = _Options(min_size=min_size, hdu=hdu, allow_unsafe=allow_unsafe)
+    return _decode(source, stretch, options)
 
 
-def _decode(
-    source: ImageSource, *, stretch: Stretch | None, min_size: int | None, hdu: int | str | None
-) -> DecodedImage:
+class _Options(TypedDict, total=False):
+    """What an `ImageFile` says of how it is to be decoded."""
+
+    min_size: int | None
+    hdu: int | str | None
+    allow_unsafe: bool
+
+
+def _decode(source: ImageSource, stretch: Stretch | None, options: _Options) -> DecodedImage:
+    hdu, min_size = options.get("hdu"), options.get("min_size")
     if stretch is not None:
         check_stretch(stretch)
     if hdu is not None and (not isinstance(hdu, int | str) or isinstance(hdu, bool)):
@@ -143,7 +157,7 @@ def _decode(
     name = describe_source(source)
     load_plugins()
     with _ignoring_decoders():
-        raw = _read_values(source, name, min_size, hdu)
+        raw = _read_values(source, name, options)
         try:
             array = _reduce(stretch_image(raw.array, stretch or "linear"), min_size)
         except MemoryError as cause:
@@ -179,9 +193,7 @@ def _reduce(array: ImageArray, min_size: int | None) -> ImageArray:
     return np.asarray(reduced, np.uint8)
 
 
-def _read_values(
-    source: ImageSource, name: str, min_size: int | None, hdu: int | str | None
-) -> DecodedImage:
+def _read_values(source: ImageSource, name: str, options: _Options) -> DecodedImage:
     """Returns the values as they are stored."""
     decoder = ""
     try:
@@ -193,7 +205,7 @@ def _read_values(
             from planetvision.data.decoders.pillow import decode_opened
 
             return decode_opened(source, ImageFile.from_bytes(b"", name))
-        with _open(source, name, min_size, hdu) as file:
+        with _open(source, name, options) as file:
             spec = find_decoder(file.head, "" if file.path is None else file.path.name)
             if spec is None:
                 raise file.fail(
@@ -261,13 +273,11 @@ def _ignoring_decoders() -> Iterator[None]:
 
 
 @contextmanager
-def _open(
-    source: object, name: str, min_size: int | None, hdu: int | str | None
-) -> Iterator[ImageFile]:
+def _open(source: object, name: str, options: _Options) -> Iterator[ImageFile]:
     if isinstance(source, bytes):
         if not source:
             raise _fail(name, "it is empty (0 bytes)")
-        yield ImageFile.from_bytes(source, name, min_size=min_size, hdu=hdu)
+        yield ImageFile.from_bytes(source, name, **options)
         return
     if not isinstance(source, str | os.PathLike):
         raise _fail(
@@ -276,7 +286,7 @@ def _open(
     path = Path(source)
     size = _measure_file(path, name)
     with path.open("rb") as stream:
-        yield ImageFile(name=name, stream=stream, size=size, path=path, min_size=min_size, hdu=hdu)
+        yield ImageFile(name=name, stream=stream, size=size, path=path, **options)
 
 
 def _measure_file(path: Path, name: str) -> int:

@@ -101,6 +101,7 @@ class ImageFile:
         path: Where it lies; None if it was given as bytes.
         min_size: The image may come reduced, as long as both sides keep this many pixels.
         hdu: The part of a FITS file that was asked for.
+        allow_unsafe: Whether compressions whose decoder may end the process are read.
     """
 
     name: str
@@ -109,6 +110,7 @@ class ImageFile:
     path: Path | None = None
     min_size: int | None = None
     hdu: int | str | None = None
+    allow_unsafe: bool = False
 
     @classmethod
     def from_bytes(
@@ -118,10 +120,17 @@ class ImageFile:
         *,
         min_size: int | None = None,
         hdu: int | str | None = None,
+        allow_unsafe: bool = False,
     ) -> ImageFile:
         """Returns the file that holds these bytes."""
-        stream = io.BytesIO(data)
-        return cls(name=name, stream=stream, size=len(data), min_size=min_size, hdu=hdu)
+        return cls(
+            name=name,
+            stream=io.BytesIO(data),
+            size=len(data),
+            min_size=min_size,
+            hdu=hdu,
+            allow_unsafe=allow_unsafe,
+        )
 
     @property
     def head(self) -> bytes:
