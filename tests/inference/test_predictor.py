@@ -208,7 +208,7 @@ def test_network_that_is_moved_to_predict_can_be_explained_afterwards(
                 setattr(part, name, nn.Parameter(weight.detach().clone().to(device)))
         return network
 
-    monkeypatch.setattr(network, "to", move)
+    monkeypatch.setattr(network, "move_to", move)
     old = network.head.get_parameter("weight")
     catalog = Catalog(sources=tuple(disc_paths[:2]))
     found = predict_catalog(network, catalog, classes=("a", "b", "c"), device=CPU)
