@@ -158,12 +158,20 @@ def brief(quick_recipe: Recipe) -> Recipe:
     return replace(quick_recipe, name="brief", stages=(replace(quick_recipe.stages[0], epochs=1),))
 
 
+@pytest.fixture(scope="session")
+def released_model(
+    disc_folder: Path, quick_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[PlanetClassifier, Path]:
+    """A small model and its folder, written as the released one is. Do not change either."""
+    classifier = PlanetClassifier("tiny", recipe=quick_recipe, device="cpu").fit(disc_folder)
+    return classifier, classifier.save(tmp_path_factory.mktemp("released") / "model", half=True)
+
+
 @pytest.fixture
 def released(
-    make: Any, disc_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    released_model: tuple[PlanetClassifier, Path], monkeypatch: pytest.MonkeyPatch
 ) -> PlanetClassifier:
-    """A small model where the package looks for its own."""
-    classifier: PlanetClassifier = make().fit(disc_folder)
-    folder = classifier.save(tmp_path / "released", half=True)
+    """`released_model` where the package looks for its own."""
+    classifier, folder = released_model
     monkeypatch.setattr(pretrained, "RELEASED_FOLDER", folder)
     return classifier

@@ -875,12 +875,14 @@ def test_explain_and_evaluate_without_a_model_ask_it_too(
     assert (tmp_path / "report" / "metrics.json").is_file()
 
 
-@pytest.fixture
-def own(make: Any, disc_folder: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def own(
+    quick_recipe: Recipe, disc_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A model that calls the classes by other names than the released one."""
     names = {name: f"own_{name}" for name in ("blue", "green", "red")}
-    folder: Path = make(class_map=names).fit(disc_folder).save(tmp_path / "own")
-    return folder
+    classifier = PlanetClassifier("tiny", recipe=quick_recipe, device="cpu", class_map=names)
+    return classifier.fit(disc_folder).save(tmp_path_factory.mktemp("own") / "model")
 
 
 def test_model_of_ones_own_before_the_images_is_asked(
