@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,3 +126,40 @@ def test_training_benchmark_compares_a_recipe_with_a_shortened_classic(
     assert ratio is not None, told
     expected = classic["seconds_total"] / rows["probe"]["seconds_total"]
     assert float(ratio[1]) == pytest.approx(expected, abs=0.06)
+
+
+def test_cuda_benchmark_without_cuda_compares_the_cpu_with_itself(tmp_path: Path) -> None:
+    options = ("--device", "cpu", "--count", "7", "--only", "grad-cam")
+    told = run_script("benchmarks/cuda.py", *options, "--out", "cuda.json", folder=tmp_path)
+    assert re.search(r"^grad-cam +ok +maps differ by 0\.0e\+00", told, flags=re.MULTILINE)
+    found = json.loads((tmp_path / "cuda.json").read_text(encoding="utf-8"))
+    assert found["device"] == "cpu"
+    assert found["checks"] == {"grad-cam": "ok"}
+
+
+def test_cuda_benchmark_ends_with_1_after_a_check_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location("cuda", ROOT / "benchmarks" / "cuda.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "cuda", script)  # dataclasses look their module up
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(script, "write_dataset", lambda *_, **__: None)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+
+    def fail(arguments: argparse.Namespace, report: Any, folder: Path) -> None:
+        assert list(script.list_precisions(arguments, report, "resume")) == ["fp32", "bf16"]
+        report.check("resume fp32", False, "other bits")
+
+    monkeypatch.setitem(script.CHECKS, "resume", fail)
+    out = tmp_path / "cuda.json"
+    options = ["--device", "cpu", "--only", "resume", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["cuda.py", *options])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert ended.value.code == 1
+    assert re.search(r"^resume fp16 +not on this device: ", capsys.readouterr().out, re.MULTILINE)
+    checks = {"resume fp16": "not on this device", "resume fp32": "FAILED"}
+    assert json.loads(out.read_text(encoding="utf-8"))["checks"] == checks

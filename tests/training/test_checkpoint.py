@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from planetvision.config import InputSpec, Recipe, Stage
 from planetvision.data.loading import ImageDataset
@@ -26,6 +28,7 @@ from planetvision.errors import (
 from planetvision.files import write_atomically
 from planetvision.network import PlanetNet
 from planetvision.results import EpochRecord
+from planetvision.runtime import MixedPrecision, create_accelerator
 from planetvision.training.callbacks import Callback, CSVLogger
 from planetvision.training.checkpoint import Checkpoints
 from planetvision.training.trainer import Trainer
@@ -180,6 +183,50 @@ def test_training_that_is_cut_off_twice_goes_on_too(
     finished = make(create, callbacks=[Cut(1)])
     finished.fit(train, val, resume=tmp_path)  # there is nothing left to do
     check_same(finished, whole[0])
+
+
+def test_training_with_a_scaler_goes_on_to_the_same_bits_wherever_it_is_cut_off(
+    create: Create,
+    train: ImageDataset,
+    val: ImageDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head = Stage(name="head", epochs=2, learning_rate=1e-2, views=1, monitor="none")
+    stages = (head, replace(head, name="all", trainable_blocks=None, views=0))
+    recipe = replace(RECIPE, batch_size=9, stages=stages, max_gradient_norm=None)
+
+    def overflow(slope: torch.Tensor) -> torch.Tensor:
+        return slope.masked_fill(slope.abs() > 65504, math.inf)
+
+    def make_half(**options: Any) -> Trainer:
+        """A training whose gradients are infinite where half precision cannot hold them."""
+        trainer = make(create, recipe, **options)
+        for weight in trainer.network.parameters():
+            weight.register_hook(overflow)  # type: ignore[no-untyped-call]
+        return trainer
+
+    @contextmanager
+    def scale(precision: MixedPrecision, device: torch.device) -> Iterator[Accelerator]:
+        # Accelerate scales for fp16 on CUDA alone. A power of 2 leaves the bits of a step alone.
+        with create_accelerator(precision, device) as accelerator:
+            accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20, growth_interval=2)
+            yield accelerator
+
+    plain = make_half()
+    plain.fit(train, val)
+    monkeypatch.setattr("planetvision.training.trainer.create_accelerator", scale)
+    counter = Cut(-1)
+    expected = make_half(callbacks=[counter])
+    expected.fit(train, val)
+    assert expected.val_loss != plain.val_loss  # steps were left out
+    for moment in range(1, counter.count + 1, 3):
+        folder = tmp_path / str(moment)
+        with pytest.raises(CutOff):
+            make_half(checkpoints=folder, callbacks=[Cut(moment)]).fit(train, val)
+        again = make_half()
+        again.fit(train, val, resume=folder)
+        check_same(again, expected)
 
 
 def test_checkpoint_of_other_settings_is_refused_with_the_differences(

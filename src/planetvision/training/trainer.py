@@ -206,7 +206,7 @@ class Trainer:
         self.history = TrainingHistory()
         counts = count_classes(train, self.recipe)
         self._class_counts = None if counts is None else counts.to(self.device)
-        first, epoch_state = 0, None
+        first, state, epoch_state = 0, None, None
         self.is_resumed = resume is not None
         if resume is not None:
             self.checkpoints = Checkpoints(resume)
@@ -228,6 +228,7 @@ class Trainer:
                 self._call("on_fit_begin")
                 if self.checkpoints and not self.is_resumed and self.is_main_process:
                     self.checkpoints.start(settings)
+                self._load_scaler(epoch_state or state or {})
                 for index, stage in enumerate(self.recipe.stages[first:], start=first):
                     if self._is_over():
                         logger.warning("stage %s is left out: the time is over", stage.name)
@@ -268,7 +269,6 @@ class Trainer:
         run = self.prepare_stage(stage, train, val, first_epoch=first_epoch)
         if resume is not None:
             run.load_state_dict(resume["run"])
-            self._load_scaler(resume)
         try:
             self._call("on_stage_begin", stage)
             if resume is None:
@@ -573,11 +573,14 @@ class Trainer:
         )
 
     def _get_progress(self, stage: int) -> dict[str, Any]:
+        scaler = self.accelerator.scaler
         return {
             "stage": stage,
             "history": [dataclasses.asdict(record) for record in self.history],
             "val_loss": self.val_loss,
             "val_accuracy": self.val_accuracy,
+            # A stage begins with the scale of the one before: another may overflow, and skip steps.
+            "scaler": None if scaler is None else scaler.state_dict(),
         }
 
     def _load_progress(self, state: Mapping[str, Any]) -> None:
@@ -592,19 +595,17 @@ class Trainer:
     def _save_epoch(self, run: StageRun) -> None:
         if self.checkpoints is None or not self.is_main_process:
             return
-        scaler = self.accelerator.scaler
         self.checkpoints.save_epoch(
             {
                 **self._get_progress(self.recipe.stages.index(run.stage)),
                 "learned": copy_learned(self.network),
                 "run": run.state_dict(),
-                "scaler": None if scaler is None else scaler.state_dict(),
             }
         )
 
     def _load_scaler(self, state: Mapping[str, Any]) -> None:
-        if self.accelerator.scaler is not None and state["scaler"]:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
+        if self.accelerator.scaler is not None and (saved := state.get("scaler")):
+            self.accelerator.scaler.load_state_dict(saved)
 
     def _check_finite(
         self, what: str, value: float, run: StageRun, epoch: int, step: int, rate: float
