@@ -60,7 +60,7 @@ def compare(base: Any, here: Any, place: str = "") -> Iterator[tuple[str, float]
         elif not np.array_equal(base, here, equal_nan=True):
             # Places at which one alone is no number must not pass as NaN differences do.
             gap = np.where(np.isnan(base) & np.isnan(here), 0, np.abs(base - here))
-            yield f"{place} at most", float(np.nan_to_num(gap, nan=np.inf).max())
+            yield f"{place} by at most this", float(np.nan_to_num(gap, nan=np.inf).max())
     elif _is_number(base) and _is_number(here):
         yield from compare(np.array([base], float), np.array([here], float), place)
     elif base != here:
@@ -96,7 +96,7 @@ def report(base: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
         verdict = "equal" if is_equal else "DIFFERS"
         print(f"{verdict:8} {largest:8.1e}  {name}")
         for place, _ in told[:20]:
-            print(f"{'':19} - {place}")
+            print(f"{'':19} - {place.strip(' :')}")
     return are_equal
 
 
