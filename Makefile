@@ -35,6 +35,8 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
+# Two processes for two cores: more threads in each cost more than they save.
+pytest snippets slow pytest-lowest: export OMP_NUM_THREADS := 1
 pytest: $(VENV)/.test
 	$(BIN)/python -m pytest $(TESTS) -m "not slow"
 

@@ -72,6 +72,7 @@ def test_parameters_are_stored_as_given_and_cloned(make: Any, trained: PlanetCla
         check_is_fitted(twin)
 
 
+@pytest.mark.slow
 def test_cross_val_score_and_predict_work_on_lists_of_paths(
     make: Any, disc_paths: list[str], disc_labels: list[str]
 ) -> None:
@@ -82,6 +83,7 @@ def test_cross_val_score_and_predict_work_on_lists_of_paths(
     assert accuracy_score(disc_labels, answers) == pytest.approx(scores.mean())
 
 
+@pytest.mark.slow
 def test_grid_search_finds_the_recipe_that_learns(
     make: Any, quick_recipe: Recipe, disc_paths: list[str], disc_labels: list[str]
 ) -> None:

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -507,6 +506,7 @@ def damaged(disc_folder: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_train_that_is_interrupted_says_how_to_go_on_and_does(
     disc_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -564,6 +564,7 @@ def test_train_on_unreadable_files_names_them_all_and_ends_with_2(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_train_that_skips_unreadable_files_names_them_and_ends_with_1(
     damaged: Path, tmp_path: Path
 ) -> None:
@@ -592,6 +593,7 @@ def test_warnings_of_ours_are_lines_whatever_the_filters(
     assert result.code == 1
 
 
+@pytest.mark.slow
 def test_warning_that_leaves_nothing_out_ends_with_0(disc_folder: Path, tmp_path: Path) -> None:
     arguments = train_arguments(disc_folder, tmp_path / "run")
     result = call(*(FROZEN if argument == QUICK else argument for argument in arguments))
@@ -599,6 +601,7 @@ def test_warning_that_leaves_nothing_out_ends_with_0(disc_folder: Path, tmp_path
     assert result.code == 0
 
 
+@pytest.mark.slow
 def test_evaluate_with_a_class_that_the_model_does_not_know_judges_the_rest_and_ends_with_1(
     run: TrainedRun, disc_folder: Path, disc_paths: list[str], tmp_path: Path
 ) -> None:
@@ -740,6 +743,7 @@ def test_help_runs_as_a_module() -> None:
         assert f"  {command} " in done.stdout
 
 
+@pytest.mark.slow
 def test_data_check_prints_findings_and_writes_the_page(
     rendered_folder: Path, tmp_path: Path
 ) -> None:
@@ -810,6 +814,7 @@ def test_blind_score_with_the_wrong_mapping_ends_with_2(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_train_takes_a_table_class_names_and_a_cache(disc_folder: Path, tmp_path: Path) -> None:
     rows = [(path, path.parent.name) for path in sorted(disc_folder.glob("*/*.png"))]
     pd.DataFrame(rows, columns=["where", "what"]).to_csv(tmp_path / "table.csv", index=False)
@@ -857,6 +862,7 @@ def test_predict_with_a_folder_to_write_to_writes_there(
     assert "2 predicted" in result.out
 
 
+@pytest.mark.slow
 def test_explain_and_evaluate_without_a_model_ask_it_too(
     released: PlanetClassifier, disc_folder: Path, disc_paths: list[str], tmp_path: Path
 ) -> None:
@@ -876,15 +882,14 @@ def test_explain_and_evaluate_without_a_model_ask_it_too(
 
 
 @pytest.fixture(scope="session")
-def own(
-    quick_recipe: Recipe, disc_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def own(quick_recipe: Recipe, disc_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that calls the classes by other names than the released one."""
     names = {name: f"own_{name}" for name in ("blue", "green", "red")}
     classifier = PlanetClassifier("tiny", recipe=quick_recipe, device="cpu", class_map=names)
     return classifier.fit(disc_folder).save(tmp_path_factory.mktemp("own") / "model")
 
 
+@pytest.mark.slow
 def test_model_of_ones_own_before_the_images_is_asked(
     released: PlanetClassifier, own: Path, disc_folder: Path, tmp_path: Path
 ) -> None:

@@ -111,6 +111,7 @@ def whole(
     return folder, result
 
 
+@pytest.mark.slow
 def test_each_image_is_tested_once_by_a_model_that_was_not_trained_on_it(
     whole: tuple[Path, CrossValidation], disc_paths: list[str]
 ) -> None:
@@ -191,6 +192,7 @@ def test_folder_holds_what_it_says(whole: tuple[Path, CrossValidation]) -> None:
     assert "is no standard error" in page
 
 
+@pytest.mark.slow
 def test_one_that_is_cut_off_in_a_training_goes_on_to_the_same_answers(
     whole: tuple[Path, CrossValidation],
     settings: dict[str, Any],

@@ -55,6 +55,7 @@ def test_demo_without_pretrained_weights_says_so_and_writes_everything(tmp_path:
         run_demo(result.folder, count=35)
 
 
+@pytest.mark.slow
 def test_demo_over_a_larger_one_uses_the_images_it_has_drawn_alone(tmp_path: Path) -> None:
     earlier = write_dataset(tmp_path / "demo" / "data", count=42, image_size=32, seed=5)
     result = run_demo(tmp_path / "demo", count=28, image_size=64, seed=1, overwrite=True)

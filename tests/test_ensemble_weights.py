@@ -142,6 +142,7 @@ def test_frozen_random_member_is_warned_of_by_name(
         make_both(recipe=frozen, weights=weights).fit(disc_folder)
 
 
+@pytest.mark.slow
 def test_run_that_was_cut_off_goes_on_with_the_weights_of_each_member(
     make_both: Make, quick_recipe: Recipe, disc_folder: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +157,7 @@ def test_run_that_was_cut_off_goes_on_with_the_weights_of_each_member(
     assert run.classifier.weights_ == {"tiny": "file own.pth", OTHER: "made up"}
 
 
+@pytest.mark.slow
 def test_cross_validation_goes_on_with_the_same_weights_and_no_others(
     make_both: Make, quick_recipe: Recipe, disc_folder: Path, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def splits_of(classifier: PlanetClassifier) -> dict[str, str]:
     return dict(zip(names, classifier.split_.splits or (), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["memory", "disk", "off", "folder"])
 def test_cache_changes_nothing_but_the_time(
     cache: str,
@@ -134,6 +135,7 @@ def write_table(folder: Path, path: Path, columns: Sequence[str] = ("path", "lab
     return path
 
 
+@pytest.mark.slow
 def test_table_trains_like_its_folder(
     make: Any, brief: Recipe, planets: Path, tmp_path: Path
 ) -> None:
@@ -172,6 +174,7 @@ def test_manifest_repeats_the_split_and_notices_a_changed_file(
         make(recipe=brief).fit(manifest)
 
 
+@pytest.mark.slow
 def test_classes_are_mapped_merged_and_dropped_in_fit_and_afterwards(
     make: Any, quick_recipe: Recipe, disc_folder: Path, tmp_path: Path
 ) -> None:

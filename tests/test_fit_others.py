@@ -53,6 +53,7 @@ def get_confidence(classifier: PlanetClassifier, images: Any) -> float:
     return float(np.mean(classifier.predict_proba(images).max(axis=1)))
 
 
+@pytest.mark.slow
 def test_network_grows_unsure_of_others_and_stays_sure_of_its_classes(
     make: Any, brief: Recipe, disc_folder: Path, disc_paths: list[str], unlike: list[Any]
 ) -> None:
@@ -66,6 +67,7 @@ def test_network_grows_unsure_of_others_and_stays_sure_of_its_classes(
     assert taught.score(disc_paths, [Path(path).parent.name for path in disc_paths]) > 0.9
 
 
+@pytest.mark.slow
 def test_weight_of_nothing_leaves_the_network_as_it_was(
     make: Any, brief: Recipe, disc_folder: Path, unlike: list[Any]
 ) -> None:
@@ -88,6 +90,7 @@ def test_mixing_stages_take_others_that_count_nothing(
     assert make(recipe=recipe).fit(disc_folder, others=unlike).metrics_["num_others"] == 24
 
 
+@pytest.mark.slow
 def test_folder_of_others_is_read_as_for_predict(
     make: Any, disc_folder: Path, other_folder: Path
 ) -> None:
@@ -95,6 +98,7 @@ def test_folder_of_others_is_read_as_for_predict(
     assert make().fit(disc_folder, others=[str(other_folder)]).metrics_["num_others"] == 24
 
 
+@pytest.mark.slow
 def test_score_of_novelty_learns_from_the_others_given_too(
     make: Any, disc_folder: Path, unlike: list[Any]
 ) -> None:
@@ -139,6 +143,7 @@ def test_mixing_stages_cannot_take_others(
         make(recipe=replace(brief, stages=(stage,))).fit(disc_folder, others=unlike)
 
 
+@pytest.mark.slow
 def test_run_that_is_cut_off_goes_on_with_its_others(
     make: Any, brief: Recipe, disc_folder: Path, other_folder: Path, tmp_path: Path
 ) -> None:
@@ -164,6 +169,7 @@ def test_run_that_is_cut_off_goes_on_with_its_others(
         np.testing.assert_array_equal(first.numpy(), second.numpy())
 
 
+@pytest.mark.slow
 def test_run_with_others_or_a_start_in_memory_says_what_to_pass_again(
     make: Any, brief: Recipe, disc_folder: Path, unlike: list[Any], tmp_path: Path
 ) -> None:
@@ -231,6 +237,7 @@ def test_output_below_the_files_that_a_pattern_matches_is_taken(
     assert run.classifier.metrics_["num_others"] == 24
 
 
+@pytest.mark.slow
 def test_card_tells_of_the_others(
     make: Any, brief: Recipe, disc_folder: Path, other_folder: Path, unlike: list[Any]
 ) -> None:

@@ -128,6 +128,7 @@ def find_unnoticed(folder: Path, fields: Collection[str]) -> list[str]:
     return unnoticed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_sums", [True, False])
 def test_every_edit_of_the_config_is_found(folder: Path, has_sums: bool) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

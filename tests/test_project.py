@@ -114,8 +114,10 @@ def test_workflow_calls_make_targets_that_exist(path: Path) -> None:
     assert {word for words in made for word in words if "=" not in word} <= targets
     others = [line for line in commands if not line.startswith("make ")]
     if path.stem == "tests":  # Windows has no make
-        options = re.findall(r"^PYTEST_OPTIONS := (.+)$", read("Makefile"), flags=re.MULTILINE)
-        assert f"python -m pytest {options[0]}" in others
+        pattern = r"^(?:TESTS|SNIPPETS) := (.+)$"
+        options = re.findall(pattern, read("Makefile"), flags=re.MULTILINE)
+        assert len(options) == 2
+        assert {f"python -m pytest {one}" for one in options} <= set(others)
         others = [line for line in others if not line.startswith("python -m ")]
     assert others == []
 

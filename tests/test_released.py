@@ -46,6 +46,7 @@ def test_folder_is_whole_small_and_tells_where_it_is_from() -> None:
     assert "stellarium-data" in (RELEASED_FOLDER / "PROVENANCE.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_most_fresh_renders_are_right_and_most_other_pictures_unknown(
     classifier: PlanetClassifier,
 ) -> None:
@@ -58,6 +59,7 @@ def test_most_fresh_renders_are_right_and_most_other_pictures_unknown(
     assert sum(answer.label == "unknown" for answer in classifier.predict(pictures)) >= 16
 
 
+@pytest.mark.slow
 def test_four_threads_get_the_answers_of_one(classifier: PlanetClassifier) -> None:
     drawn = [one.image for one in render_dataset(count=4, seed=SEED, look="clean", image_size=128)]
 

@@ -62,6 +62,7 @@ def test_run_without_a_test_part_has_no_report(
     assert (run.folder / "model" / "config.json").is_file()
 
 
+@pytest.mark.slow
 def test_callback_may_write_into_the_run(
     classifier: PlanetClassifier, disc_folder: Path, tmp_path: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_evaluation_that_fails_leaves_the_model(
     assert (tmp_path / "run" / "history.csv").is_file()
 
 
+@pytest.mark.slow
 def test_run_without_a_test_part_over_another_removes_its_report(
     classifier: PlanetClassifier, brief: Recipe, disc_folder: Path, tmp_path: Path
 ) -> None:
@@ -147,6 +149,7 @@ class Interrupt(Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_run_that_is_cut_off_goes_on_to_the_same_model(
     quick_recipe: Recipe, disc_folder: Path, tmp_path: Path
 ) -> None:
@@ -191,6 +194,7 @@ def test_run_with_changed_data_does_not_go_on(
         resume_run(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_run_of_a_list_goes_on_with_the_same_list(
     brief: Recipe, disc_paths: list[str], disc_labels: list[str], tmp_path: Path
 ) -> None:

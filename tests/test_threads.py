@@ -163,6 +163,7 @@ def test_every_score_from_threads_is_that_of_one(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kind"), list_explained())
 def test_every_explainer_from_threads_is_that_of_one(
     method: str, kind: str, network: PlanetNet, images: Images
@@ -203,6 +204,7 @@ def test_explaining_from_threads_leaves_the_modes_of_a_network_in_training(
     assert all(torch.equal(value, tensors[name]) for name, value in network.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kind"), list_explained())
 def test_neither_prediction_nor_explanation_changes_a_shared_module(
     method: str,

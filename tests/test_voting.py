@@ -59,6 +59,7 @@ def test_rate_of_0_calls_nothing_unknown_and_a_broken_file_is_a_row(
     assert [row.error == "" for row in predictions] == [True, False]
 
 
+@pytest.mark.slow
 def test_evaluation_has_the_numbers_of_the_mean(
     voting: VotingPlanetClassifier, disc_folder: Path, disc_paths: list[str], disc_labels: list[str]
 ) -> None:

@@ -38,6 +38,7 @@ def are_close(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_training_begins_with_the_weights_of_the_model(
     make: Any, standstill: Recipe, disc_folder: Path, tmp_path: Path
 ) -> None:
@@ -112,6 +113,7 @@ def test_backbone_of_other_shapes_is_refused_with_the_size_that_fits(
         BACKBONES.remove("sized_for_a_test")
 
 
+@pytest.mark.slow
 def test_card_tells_of_the_model_it_began_with(
     make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path
 ) -> None:
@@ -136,6 +138,7 @@ def test_what_is_no_model_is_refused(make: Any, disc_folder: Path, tmp_path: Pat
         make().fit(disc_folder, warm_start_from=make())
 
 
+@pytest.mark.slow
 def test_run_writes_down_what_it_began_with(make: Any, disc_folder: Path, tmp_path: Path) -> None:
     folder = make().fit(disc_folder).save(tmp_path / "first")
     train_run(make(), disc_folder, tmp_path / "run", warm_start_from=folder)

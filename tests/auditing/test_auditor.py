@@ -224,6 +224,7 @@ def test_data_that_cannot_be_split_are_audited_all_the_same(tmp_path: Path) -> N
     assert find(result, "imbalance")
 
 
+@pytest.mark.slow
 def test_split_is_the_one_that_fit_makes(rendered_folder: Path) -> None:
     from planetvision.classifier import PlanetClassifier
 
@@ -236,6 +237,7 @@ def test_split_is_the_one_that_fit_makes(rendered_folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_split_is_the_one_that_fit_makes_of_large_images_without_groups_too(
     tmp_path: Path,
 ) -> None:

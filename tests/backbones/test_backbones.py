@@ -117,6 +117,7 @@ def test_feature_layers_give_square_maps_that_grad_cam_can_use(
     assert cams.min() >= 0
 
 
+@pytest.mark.slow
 def test_one_seed_builds_equal_weights_and_another_does_not(network: PlanetNet) -> None:
     again, other = build(network.spec.name), build(network.spec.name, seed=1)
     pairs = list(zip(network.parameters(), again.parameters(), strict=True))
@@ -124,6 +125,7 @@ def test_one_seed_builds_equal_weights_and_another_does_not(network: PlanetNet) 
     assert not torch.equal(next(network.parameters()), next(other.parameters()))
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_gives_equal_logits(
     network: PlanetNet, images: torch.Tensor, quick_recipe: Recipe, tmp_path: Path
 ) -> None:

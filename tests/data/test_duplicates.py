@@ -68,6 +68,7 @@ CHANGES: dict[str, Callable[[Image], Image]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_copies_are_found_and_others_are_not(images: list[Image], change: str) -> None:
     number = len(images)

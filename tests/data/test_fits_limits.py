@@ -248,6 +248,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, st
     return {name: (given[name], cause) for name, (_, cause) in cases.items()}
 
 
+@pytest.mark.slow
 def test_no_header_and_no_tile_ends_the_process_or_takes_long(
     answers: dict[str, tuple[str, str]],
 ) -> None:

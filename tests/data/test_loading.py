@@ -203,6 +203,7 @@ def test_datasets_of_a_split_have_their_parts_targets_and_hashes(rendered_paths:
     assert train.seed == val.seed == 7
 
 
+@pytest.mark.slow
 def test_spawned_worker_knows_the_decoders_of_imported_modules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def test_installed_plugin_is_listed_without_being_imported(run: Run) -> None:
     assert run(LIST) == "listed"
 
 
+@pytest.mark.slow
 def test_installed_plugin_trains_saves_and_loads_by_its_name(run: Run) -> None:
     assert float(run(TRAIN)) >= 0.75
     labels = run(LOAD).split(",")

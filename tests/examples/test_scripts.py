@@ -24,6 +24,7 @@ def run_script(path: str, *arguments: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_train_on_a_folder_quickly_judges_and_predicts(tmp_path: Path) -> None:
     out = tmp_path / "run"
     told = run_script(
@@ -42,6 +43,7 @@ def test_train_on_a_folder_quickly_judges_and_predicts(tmp_path: Path) -> None:
         assert (out / name).is_file()
 
 
+@pytest.mark.slow
 def test_custom_backbone_learns_more_than_chance(tmp_path: Path) -> None:
     told = run_script("examples/custom_backbone.py", folder=tmp_path)
     found = re.search(r"accuracy (?:100|\d+\.\d)% \((\d+) of 14;", told)
@@ -50,6 +52,7 @@ def test_custom_backbone_learns_more_than_chance(tmp_path: Path) -> None:
     assert "Grad-CAM looked at blocks" in told
 
 
+@pytest.mark.slow
 def test_runtime_benchmark_prints_the_rates_of_each_lever_and_their_ratios(
     tmp_path: Path,
 ) -> None:
@@ -74,6 +77,7 @@ def test_disc_benchmark_prints_a_row_a_body_and_band(tmp_path: Path) -> None:
     assert float(next(row[3] for row in rows if row[:3] == ("all", "0", "90"))) > 0.9
 
 
+@pytest.mark.slow
 def test_duplicate_benchmark_prints_recall_and_unrelated_pairs(tmp_path: Path) -> None:
     told = run_script("benchmarks/near_duplicates.py", "--count", "7", folder=tmp_path)
     recall = re.search(r"^all +([\d.]+)% +[\d.]+% +56$", told, flags=re.MULTILINE)
@@ -82,6 +86,7 @@ def test_duplicate_benchmark_prints_recall_and_unrelated_pairs(tmp_path: Path) -
     assert "unrelated pairs joined: 0.00% as pairs" in told
 
 
+@pytest.mark.slow
 def test_memory_benchmark_predicts_and_prints_the_growth(tmp_path: Path) -> None:
     options = ("--count", "30", "--every", "10")
     told = run_script("benchmarks/prediction_memory.py", *options, folder=tmp_path)
@@ -89,6 +94,7 @@ def test_memory_benchmark_predicts_and_prints_the_growth(tmp_path: Path) -> None
     assert re.search(r"^growth over the second half: -?\d+\.\d %$", told, flags=re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_cache_benchmark_prints_a_ratio_of_each_kind(rendered_folder: Path, tmp_path: Path) -> None:
     options = (str(rendered_folder), "--rounds", "1", "--weights", "none")
     told = run_script("benchmarks/decoded_cache.py", *options, folder=tmp_path)
@@ -98,6 +104,7 @@ def test_cache_benchmark_prints_a_ratio_of_each_kind(rendered_folder: Path, tmp_
     ]
 
 
+@pytest.mark.slow
 def test_training_benchmark_compares_a_recipe_with_a_shortened_classic(
     rendered_folder: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +135,7 @@ def test_training_benchmark_compares_a_recipe_with_a_shortened_classic(
     assert float(ratio[1]) == pytest.approx(expected, abs=0.06)
 
 
+@pytest.mark.slow
 def test_cuda_benchmark_without_cuda_compares_the_cpu_with_itself(tmp_path: Path) -> None:
     options = ("--device", "cpu", "--count", "7", "--only", "grad-cam")
     told = run_script("benchmarks/cuda.py", *options, "--out", "cuda.json", folder=tmp_path)

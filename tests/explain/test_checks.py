@@ -299,6 +299,7 @@ def list_values(network: PlanetNet) -> list[torch.Tensor]:
     return [weights.detach().flatten().sort().values for weights in network.parameters()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny", "timm:resnet10t", "timm:vit_tiny_patch16_224"])
 def test_shuffled_weights_keep_the_values_of_each_tensor_and_not_their_order(name: str) -> None:
     network = build(name, num_classes=3)

@@ -60,6 +60,7 @@ def test_draw_tile_letterboxes_a_wide_picture_on_black() -> None:
     assert (inside[75:] == 0).all()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(48, 260), st.text(max_size=80))
 def test_draw_tile_of_any_picture_and_text_has_the_size_asked_for(

@@ -124,6 +124,7 @@ def test_confusion_matrix_numbers_are_readable_on_every_share() -> None:
     assert texts[2].get_color() == FAINT_COLOR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_classes", "normalize"),
     [(1, False), (2, False), (2, True), (7, True), (12, False), (13, True), (40, False)],

@@ -38,6 +38,7 @@ def paint_sphere(
     return np.repeat((230 * light * inside)[..., None], 3, axis=2).astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BODIES)
 def test_disc_overlaps_the_true_mask_from_full_to_quarter(name: str) -> None:
     overlaps = []

@@ -159,6 +159,7 @@ def test_score_and_accuracy_do_not_depend_on_the_rate(
     assert any("answered with a class" in remark for remark in strict.remarks)
 
 
+@pytest.mark.slow
 def test_evaluation_counts_what_is_something_else(
     trained: PlanetClassifier, disc_folder: Path, strange: list[Any], tmp_path: Path
 ) -> None:
@@ -201,6 +202,7 @@ def test_loaded_model_gives_the_same_answers(
         assert before.labels == after.labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NOVELTY_SCORES.names())
 def test_each_score_goes_through_training_and_disk(
     make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path, strange: list[Any], name: str

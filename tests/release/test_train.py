@@ -104,6 +104,7 @@ def start(
     return run
 
 
+@pytest.mark.slow
 def test_finished_training_is_not_repeated_and_its_model_is_written_again(
     start: Callable[..., None],
     folders: dict[str, Path],
@@ -181,6 +182,7 @@ def change_mark(script: ModuleType, folders: dict[str, Path]) -> None:
     (folders["work"] / ".table").write_text("")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "name", "what"),
     [

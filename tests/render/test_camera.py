@@ -95,6 +95,7 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
     assert len(caught.value.problems) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["uranus", "neptune"])
 @pytest.mark.parametrize("distance", [1.2, 2.0, 51_210 / 25_559, 2.1, 63_100 / 24_764, 2.6, 9.0])
 def test_faint_rings_are_left_out_from_within_them(name: str, distance: float) -> None:

@@ -26,6 +26,7 @@ def drawn() -> list[dict[str, float | int | str | bool]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*BODIES, *OTHER_BODIES])
 def test_every_body_can_be_drawn_in_every_look(name: str) -> None:
     for look in LOOKS:
@@ -119,6 +120,7 @@ def test_full_moon_in_eclipse_is_red() -> None:
     assert max(seen) > 1.5
 
 
+@pytest.mark.slow
 def test_neptune_is_dark_in_the_methane_band_beside_its_clouds() -> None:
     """Its clouds stand out from a disc that methane darkens, more than in blue light."""
     contrasts: dict[str, list[float]] = {"methane+methane+methane": [], "blue+blue+blue": []}

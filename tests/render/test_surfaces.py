@@ -60,6 +60,7 @@ def test_choose_height_grows_with_the_radius_to_twice_what_fits() -> None:
     assert choose_height(64, radius_pixels=500) == 288
 
 
+@pytest.mark.slow
 def test_finer_maps_show_smaller_craters() -> None:
     """In the Sea of Rains, where no others are left."""
     shares = []

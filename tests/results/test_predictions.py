@@ -225,6 +225,7 @@ def test_name_pictures_gives_names_that_files_may_have_and_none_twice() -> None:
     assert len(set(many)) == 101
 
 
+@pytest.mark.slow
 def test_results_of_files_with_names_that_are_no_text_are_saved(
     odd_folder: Path, trained: PlanetClassifier, tmp_path: Path
 ) -> None:

@@ -148,6 +148,7 @@ def whole(train: ImageDataset, val: ImageDataset) -> tuple[Trainer, int]:
     return trainer, counter.count
 
 
+@pytest.mark.slow
 def test_training_that_is_cut_off_anywhere_goes_on_to_the_same_bits(
     whole: tuple[Trainer, int],
     create: Create,
@@ -359,6 +360,7 @@ def test_hook_that_refuses_a_new_training_leaves_the_checkpoints_of_the_earlier(
     assert (tmp_path / "c" / "epoch.pt").read_bytes() == kept
 
 
+@pytest.mark.slow
 def test_log_of_a_training_that_was_cut_off_before_its_first_checkpoint_is_replaced(
     create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ def check(network: PlanetNet) -> int:
     return len(recorded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "blocks", "kept"),
     [

@@ -82,6 +82,7 @@ class Tight(nn.Module):
         return self.network(images)
 
 
+@pytest.mark.slow
 def test_batch_that_does_not_fit_goes_through_in_parts_with_the_same_result(
     create: Create, train: ImageDataset, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -216,6 +217,7 @@ def test_time_that_is_over_ends_the_stage_and_begins_no_other(
     assert "stage more is left out: the time is over" in caplog.text
 
 
+@pytest.mark.slow
 def test_layers_and_options_of_the_optimizer_change_the_result(
     create: Create, train: ImageDataset
 ) -> None:

@@ -99,6 +99,7 @@ def reference(
     return run(make_recipe(stage, augmentation="light"), train, val, dropout=DROPOUT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 1, 2])
 def test_one_seed_gives_identical_runs_whatever_the_workers(
     stage: Stage,
@@ -114,6 +115,7 @@ def test_one_seed_gives_identical_runs_whatever_the_workers(
     assert without_seconds(history) == without_seconds(reference[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [0, 2])
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_stored_features_change_nothing(
@@ -148,6 +150,7 @@ def test_backbone_that_cannot_be_stored_is_run_in_each_step_with_a_warning(
     assert same_weights(network, plain)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_run(
     stage: Stage,
     reference: tuple[PlanetNet, TrainingHistory],
@@ -182,6 +185,7 @@ def test_training_learns_the_discs(train: ImageDataset, val: ImageDataset) -> No
     assert history[-1].val_accuracy == 1.0
 
 
+@pytest.mark.slow
 def test_precisions_live_side_by_side_in_one_process(
     train: ImageDataset, val: ImageDataset
 ) -> None:
@@ -423,6 +427,7 @@ class Recorder(Callback):
         self.calls.append("fit end")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("losses", "patience", "epochs", "best"),
     [
@@ -523,6 +528,7 @@ class Poison(Callback):
             nn.init.constant_(trainer.network.get_parameter("head.bias"), math.nan)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["views", "frozen"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_loss_that_is_not_finite_names_stage_and_epoch(
@@ -642,6 +648,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[nn.Module]]:
     torch.compiler.reset()
 
 
+@pytest.mark.slow
 def test_compiled_steps_learn_the_same_and_leave_a_plain_network(
     train: ImageDataset, val: ImageDataset, compiled: list[nn.Module]
 ) -> None:
