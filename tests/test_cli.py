@@ -20,6 +20,7 @@ import pytest
 from planetvision import cli
 from planetvision.classifier import PlanetClassifier
 from planetvision.config import Recipe
+from planetvision.data import ClassMap
 from planetvision.demo import DemoResult
 from planetvision.results import EpochRecord
 from planetvision.training import RECIPES
@@ -884,7 +885,7 @@ def test_explain_and_evaluate_without_a_model_ask_it_too(
 @pytest.fixture(scope="session")
 def own(quick_recipe: Recipe, disc_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that calls the classes by other names than the released one."""
-    names = {name: f"own_{name}" for name in ("blue", "green", "red")}
+    names: ClassMap = {name: f"own_{name}" for name in ("blue", "green", "red")}
     classifier = PlanetClassifier("tiny", recipe=quick_recipe, device="cpu", class_map=names)
     return classifier.fit(disc_folder).save(tmp_path_factory.mktemp("own") / "model")
 
