@@ -276,6 +276,7 @@ def test_card_and_config_name_no_path_of_the_machine(
         assert str(tmp_path) not in text
 
 
+@pytest.mark.slow
 def test_scores_elsewhere_are_told_with_what_was_learned_from(
     trained: PlanetClassifier, disc_folder: Path, tmp_path: Path
 ) -> None:

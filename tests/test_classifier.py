@@ -199,6 +199,7 @@ def test_split_folders_are_used_as_they_are(
     assert classifier.metrics_["test"]["n"] == 6
 
 
+@pytest.mark.slow
 def test_settings_of_the_classifier_replace_those_of_the_recipe(
     make: Any, brief: Recipe, disc_folder: Path
 ) -> None:
@@ -220,6 +221,7 @@ def test_settings_of_the_classifier_replace_those_of_the_recipe(
     assert type(classifier.network_.head).__name__ == "Sequential"
 
 
+@pytest.mark.slow
 def test_test_time_augmentation_is_that_of_the_recipe_and_is_saved(
     make: Any, brief: Recipe, disc_folder: Path, disc_paths: list[str], tmp_path: Path
 ) -> None:
@@ -315,6 +317,7 @@ def test_settings_of_wrong_types_are_reported_together(make: Any, disc_folder: P
     assert "`num_workers` must be 0 or more, got '2'" in message
 
 
+@pytest.mark.slow
 def test_numbers_of_numpy_train_as_plain_ones_and_are_saved(
     make: Any, brief: Recipe, disc_folder: Path, disc_paths: list[str], tmp_path: Path
 ) -> None:
@@ -613,6 +616,7 @@ def test_custom_backbone_and_head_train_save_load_and_explain(
     assert loaded.explain(disc_paths[0])[0].heatmap.shape == (4, 4)
 
 
+@pytest.mark.slow
 def test_frozen_random_backbone_is_warned_of(make: Any, brief: Recipe, disc_folder: Path) -> None:
     frozen = replace(brief, stages=(replace(brief.stages[0], trainable_blocks=0, views=1),))
     with pytest.warns(WeightsWarning, match="'tiny' starts without pretrained weights"):
@@ -687,6 +691,7 @@ def test_explaining_an_image_that_says_nothing_measures_nothing(trained: PlanetC
     assert trained.explain([np.zeros((40, 40, 3), np.uint8)], checks=False).verdict is None
 
 
+@pytest.mark.slow
 def test_integer_classes_are_found_under_their_names_as_text(
     make: Any, brief: Recipe, disc_paths: list[str], disc_labels: list[str], tmp_path: Path
 ) -> None:

@@ -244,6 +244,7 @@ def test_verify_of_no_model_ends_with_2(tmp_path: Path) -> None:
     assert "There is no model in" in result.err
 
 
+@pytest.mark.slow
 def test_evaluate_with_a_broken_file_ends_with_1(
     run: TrainedRun, disc_folder: Path, tmp_path: Path
 ) -> None:
@@ -577,6 +578,7 @@ def test_train_that_skips_unreadable_files_names_them_and_ends_with_1(
     assert (tmp_path / "run" / "model" / "config.json").is_file()
 
 
+@pytest.mark.slow
 def test_warnings_of_ours_are_lines_whatever_the_filters(
     run: TrainedRun, disc_folder: Path, disc_paths: list[str], tmp_path: Path
 ) -> None:
@@ -854,6 +856,7 @@ def test_predict_without_a_model_asks_the_released_one_and_prints(
     assert str(expected.label) in result.out
 
 
+@pytest.mark.slow
 def test_predict_with_a_folder_to_write_to_writes_there(
     released: PlanetClassifier, disc_paths: list[str], tmp_path: Path
 ) -> None:
@@ -925,6 +928,7 @@ def test_predict_without_a_folder_to_write_to_prints_every_answer(
     assert f"... and 4 more: {tmp_path / 'out' / 'predictions.csv'}" in written.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["predict", "explain", "evaluate"])
 def test_run_instead_of_its_model_is_refused_and_the_model_is_named(
     command: str,
@@ -943,6 +947,7 @@ def test_run_instead_of_its_model_is_refused_and_the_model_is_named(
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -974,12 +979,14 @@ def test_help_of_predict_says_who_answers_without_a_model() -> None:
     assert "by the released model where no MODEL is named" in " ".join(result.out.split())
 
 
+@pytest.mark.slow
 def test_model_without_images_says_what_is_missing(own: Path) -> None:
     result = call("predict", own)
     assert result.code != 0
     assert "is a model, and there are no images for it. Name them after" in result.err
 
 
+@pytest.mark.slow
 def test_evaluate_of_two_data_sets_is_refused(
     released: PlanetClassifier, disc_folder: Path, tmp_path: Path
 ) -> None:

@@ -354,6 +354,7 @@ def test_wrong_calls_fail_before_any_training(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_overwriting_leaves_no_fold_of_an_earlier_one_and_a_lost_fold_is_trained_again(
     make: Make, fake_run: FakeRun, disc_folder: Path, tmp_path: Path
 ) -> None:

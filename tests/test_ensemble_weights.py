@@ -91,6 +91,7 @@ def test_setting_is_cloned_as_given_and_comes_back_from_json_with_absolute_paths
     assert json.loads(json.dumps(again.to_settings())) == stored
 
 
+@pytest.mark.slow
 def test_model_its_card_and_its_evaluation_say_where_each_member_started(
     make_both: Make, disc_folder: Path, tmp_path: Path
 ) -> None:

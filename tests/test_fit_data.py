@@ -70,6 +70,7 @@ def test_cache_changes_nothing_but_the_time(
     }
 
 
+@pytest.mark.slow
 def test_cache_that_is_too_small_changes_nothing_either(
     make: Any, brief: Recipe, disc_folder: Path, disc_paths: list[str]
 ) -> None:
@@ -96,6 +97,7 @@ def test_wrong_cache_is_reported_with_the_other_settings(make: Any, disc_folder:
         assert f"`{name}`" in text
 
 
+@pytest.mark.slow
 def test_copies_stay_in_one_part_unless_told_otherwise(
     make: Any, brief: Recipe, planets: Path
 ) -> None:
@@ -147,6 +149,7 @@ def test_table_trains_like_its_folder(
     assert by_table.evaluate(table).metrics["n"] == 16
 
 
+@pytest.mark.slow
 def test_columns_that_cannot_be_guessed_are_named(
     make: Any, brief: Recipe, planets: Path, tmp_path: Path
 ) -> None:
@@ -202,6 +205,7 @@ def test_class_map_with_integer_classes_is_saved_as_it_is(
     assert PlanetClassifier.load(classifier.save(tmp_path / "model")).class_map == {2: 1}
 
 
+@pytest.mark.slow
 def test_class_map_spelt_as_text_or_in_numpy_holds_after_fit_too(
     make: Any, brief: Recipe, disc_paths: list[str], tmp_path: Path
 ) -> None:
@@ -214,6 +218,7 @@ def test_class_map_spelt_as_text_or_in_numpy_holds_after_fit_too(
     assert in_numpy.score(disc_paths, labels) == as_text.score(disc_paths, labels)
 
 
+@pytest.mark.slow
 def test_class_map_of_evaluate_goes_before_the_own_and_is_not_mapped_again(
     make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path
 ) -> None:
@@ -255,6 +260,7 @@ def test_class_map_with_a_misspelt_class_is_refused(make: Any, disc_folder: Path
         make(class_map={"gren": "cold"}).fit(disc_folder)
 
 
+@pytest.mark.slow
 def test_deep_images_train_and_predict_by_the_saved_stretch(
     make: Any, brief: Recipe, tmp_path: Path
 ) -> None:
@@ -295,6 +301,7 @@ def test_trivial_answer_as_good_as_the_network_is_told_in_one_line(
     assert "nearest neighbour on the mean colour 100%" in lines[0]
 
 
+@pytest.mark.slow
 def test_head_on_frozen_features_counts_as_a_trivial_answer(
     make: Any, quick_recipe: Recipe, disc_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

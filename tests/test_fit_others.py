@@ -124,6 +124,7 @@ def test_score_of_novelty_learns_from_the_others_given_too(
     assert seen[1] == seen[0] + 24
 
 
+@pytest.mark.slow
 def test_others_that_cannot_be_read_are_named_before_training(
     make: Any, disc_folder: Path, other_folder: Path
 ) -> None:

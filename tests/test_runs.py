@@ -52,6 +52,7 @@ def test_run_writes_what_it_says(
     assert config["metrics"]["test"]["accuracy"] == metrics["accuracy"]
 
 
+@pytest.mark.slow
 def test_run_without_a_test_part_has_no_report(
     classifier: PlanetClassifier, disc_folder: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_output_into_the_data_folder_is_refused_before_training(
     assert sorted(data.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_output_beside_the_data_folder_is_taken(
     classifier: PlanetClassifier, disc_folder: Path, tmp_path: Path, brief: Recipe
 ) -> None:
@@ -104,6 +106,7 @@ def test_output_beside_the_data_folder_is_taken(
     assert train_run(classifier, data, tmp_path / "data_run").folder.is_dir()
 
 
+@pytest.mark.slow
 def test_evaluation_that_fails_leaves_the_model(
     classifier: PlanetClassifier,
     brief: Recipe,
@@ -180,6 +183,7 @@ def test_run_that_is_cut_off_goes_on_to_the_same_model(
         resume_run(run.folder)
 
 
+@pytest.mark.slow
 def test_run_with_changed_data_does_not_go_on(
     brief: Recipe, disc_folder: Path, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ def voting(trained: PlanetClassifier, second: PlanetClassifier) -> VotingPlanetC
     return VotingPlanetClassifier([trained, second])
 
 
+@pytest.mark.slow
 def test_probabilities_and_novelty_are_the_means_of_the_models(
     voting: VotingPlanetClassifier,
     trained: PlanetClassifier,

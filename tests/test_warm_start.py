@@ -55,6 +55,7 @@ def test_training_begins_with_the_weights_of_the_model(
     assert warm.weights_ == "the model 'eyes/model'"
 
 
+@pytest.mark.slow
 def test_other_classes_keep_the_backbone_and_get_a_head_of_their_own(
     make: Any, standstill: Recipe, disc_folder: Path
 ) -> None:
@@ -73,6 +74,7 @@ def test_other_classes_keep_the_backbone_and_get_a_head_of_their_own(
     )
 
 
+@pytest.mark.slow
 def test_another_backbone_is_refused(make: Any, disc_folder: Path) -> None:
     trained = make().fit(disc_folder)
     message = (
@@ -147,6 +149,7 @@ def test_run_writes_down_what_it_began_with(make: Any, disc_folder: Path, tmp_pa
     assert written["data"] == str(disc_folder.absolute())
 
 
+@pytest.mark.slow
 def test_model_in_half_precision_is_half_as_large_and_answers_alike(
     make: Any, disc_folder: Path, disc_paths: list[str], tmp_path: Path
 ) -> None:

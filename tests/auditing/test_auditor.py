@@ -62,6 +62,7 @@ def copy(clean: Path, tmp_path: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_clean_data_have_no_error_and_three_pixel_baselines(clean: Path) -> None:
     result = audit(clean, backbone=None)
     assert {finding.severity for finding in result.findings} <= {"note", "warning"}

@@ -82,6 +82,7 @@ def test_copies_are_found_and_others_are_not(images: list[Image], change: str) -
     assert len(set(groups[:number])) >= 19
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.floats(0, 360), st.floats(0.6, 1.2), st.booleans())
 def test_turned_mirrored_and_exposed_copy_is_a_near_copy(

@@ -69,6 +69,7 @@ def test_runtime_benchmark_prints_the_rates_of_each_lever_and_their_ratios(
     assert files == ""
 
 
+@pytest.mark.slow
 def test_disc_benchmark_prints_a_row_a_body_and_band(tmp_path: Path) -> None:
     options = ("--count", "1", "--size", "64")
     told = run_script("benchmarks/disc_finder.py", *options, folder=tmp_path)

@@ -162,6 +162,7 @@ def test_class_without_images_has_a_panel_that_says_so() -> None:
     assert len(plot_roc_curves(frame).axes) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plot", "num_images", "num_classes", "name"),
     [

@@ -136,6 +136,7 @@ def test_step_that_is_cut_off_is_done_again(
     assert (folders["out"] / "config.json").is_file()
 
 
+@pytest.mark.slow
 def test_images_of_the_same_stem_have_views_of_their_own(
     start: Callable[..., None], folders: dict[str, Path], training: Training
 ) -> None:
@@ -149,6 +150,7 @@ def test_images_of_the_same_stem_have_views_of_their_own(
     assert len(views) == (from_eyes["split"] != "test").sum()
 
 
+@pytest.mark.slow
 def test_pictures_are_whole_and_in_part_without_small_broken_and_named_ones(
     start: Callable[..., None], folders: dict[str, Path]
 ) -> None:

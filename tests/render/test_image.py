@@ -77,6 +77,7 @@ def test_importing_the_room_loads_neither_torch_nor_opencv_nor_scipy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 @given(
     name=st.sampled_from(list(BODIES)),
     size=st.integers(32, 96),

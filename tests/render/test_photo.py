@@ -47,6 +47,7 @@ def test_there_is_always_something_of_the_body_to_see() -> None:
         assert rendered.image[rendered.mask].max() > 30
 
 
+@pytest.mark.slow
 def test_sizes_go_from_a_few_pixels_to_more_than_the_frame(
     drawn: list[dict[str, float | int | str | bool]],
 ) -> None:
@@ -143,6 +144,7 @@ def test_unknown_look_suggests_the_nearest() -> None:
         render_body("mars", image_size=32, look="foto")
 
 
+@pytest.mark.slow
 def test_picture_through_one_filter_is_gray_all_over() -> None:
     """Moons, skies, eclipses and white balance too; a JPEG file keeps gray to a level or two."""
     kinds = set()
@@ -172,6 +174,7 @@ def test_moon_is_eclipsed_only_while_it_is_full() -> None:
         assert given.parameters["is_eclipsed"] is expected
 
 
+@pytest.mark.slow
 def test_sun_has_no_moons_and_giants_do() -> None:
     counts = {
         name: sum(

@@ -55,6 +55,7 @@ def get_weights(trainer: Trainer) -> torch.Tensor:
     return flatten(trainer.network)
 
 
+@pytest.mark.slow
 def test_accumulated_batches_give_the_step_of_one_large_batch(
     create: Create, train: ImageDataset
 ) -> None:

@@ -140,6 +140,7 @@ def test_stored_features_change_nothing(
     assert not same_weights(stored, kept)
 
 
+@pytest.mark.slow
 def test_backbone_that_cannot_be_stored_is_run_in_each_step_with_a_warning(
     train: ImageDataset, val: ImageDataset, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -255,6 +256,7 @@ def test_history_holds_the_rates_of_the_schedule(train: ImageDataset, val: Image
     assert all(record.seconds > 0 for record in history)
 
 
+@pytest.mark.slow
 def test_scheduler_of_the_trainer_replaces_that_of_every_stage(
     train: ImageDataset, val: ImageDataset
 ) -> None:
@@ -367,6 +369,7 @@ def test_label_smoothing_spreads_the_target_in_training_alone(train: ImageDatase
     assert history[0].val_loss == pytest.approx(float(hard.mean()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_gradients_are_clipped_to_the_norm(train: ImageDataset) -> None:
     stage = replace(STANDSTILL, optimizer="sgd", learning_rate=0.1, scheduler="constant")
 
@@ -475,6 +478,7 @@ def test_validation_loss_that_is_not_finite_names_stage_and_epoch(
     assert recorder.calls[-1] == "fit end"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["views", "fine-tune"])
 def test_stage_that_only_makes_things_worse_leaves_the_weights_as_they_were(
     name: str, train: ImageDataset, val: ImageDataset
@@ -588,6 +592,7 @@ def test_step_can_be_replaced_in_a_subclass(train: ImageDataset, val: ImageDatas
     assert same_weights(network, make_network())
 
 
+@pytest.mark.slow
 def test_draws_are_the_epochs_through_all_stages(
     train: ImageDataset, val: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
