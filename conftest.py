@@ -99,9 +99,7 @@ def small_released_model(snippet_data: Path, tmp_path_factory: pytest.TempPathFa
     """The folder of a small model of the same classes as the released one."""
     from planetvision import PlanetClassifier
 
-    classifier = PlanetClassifier(
-        "tiny", recipe="probe", image_size=64, weights="none", device="cpu"
-    )
+    classifier = PlanetClassifier("tiny", recipe="scratch", image_size=64, device="cpu")
     classifier.fit(snippet_data / "data" / "planets")
     return classifier.save(tmp_path_factory.mktemp("released") / "model")
 
