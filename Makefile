@@ -49,6 +49,7 @@ slow: $(VENV)/.test
 
 pytest-lowest: $(LOWEST)/.test
 	$(LOWEST)/bin/python -m pytest $(TESTS)
+	$(LOWEST)/bin/python -m pytest $(SNIPPETS)
 
 fuzz: $(VENV)/.test
 	$(BIN)/python benchmarks/fuzz_images.py --count 10000

@@ -1,7 +1,7 @@
 """Runs the snippets of README.md and docs/ as tests, each page in a folder of its own.
 
-By default the pretrained backbones stand for small ones, so that a page takes a second and not half
-a minute. `--as-written` runs each page as its reader would.
+By default small networks stand in for the pretrained backbones and the released model.
+`--as-written` runs each page as its reader would.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NOT_RUN = (
 _PREFIX = "planetvision "
 
 
-# What stands for a small network of 64 pixels, without `--as-written`.
+# Replaced by a small network of 64 pixels, without `--as-written`.
 _LARGE_BACKBONES = ("efficientnet_lite0", "released")
 
 

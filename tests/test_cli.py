@@ -928,7 +928,6 @@ def test_predict_without_a_folder_to_write_to_prints_every_answer(
     assert f"... and 4 more: {tmp_path / 'out' / 'predictions.csv'}" in written.out
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", ["predict", "explain", "evaluate"])
 def test_run_instead_of_its_model_is_refused_and_the_model_is_named(
     command: str,
@@ -947,7 +946,6 @@ def test_run_instead_of_its_model_is_refused_and_the_model_is_named(
     assert not out.exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -979,14 +977,12 @@ def test_help_of_predict_says_who_answers_without_a_model() -> None:
     assert "by the released model where no MODEL is named" in " ".join(result.out.split())
 
 
-@pytest.mark.slow
 def test_model_without_images_says_what_is_missing(own: Path) -> None:
     result = call("predict", own)
     assert result.code != 0
     assert "is a model, and there are no images for it. Name them after" in result.err
 
 
-@pytest.mark.slow
 def test_evaluate_of_two_data_sets_is_refused(
     released: PlanetClassifier, disc_folder: Path, tmp_path: Path
 ) -> None:

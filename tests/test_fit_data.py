@@ -149,7 +149,6 @@ def test_table_trains_like_its_folder(
     assert by_table.evaluate(table).metrics["n"] == 16
 
 
-@pytest.mark.slow
 def test_columns_that_cannot_be_guessed_are_named(
     make: Any, brief: Recipe, planets: Path, tmp_path: Path
 ) -> None:
