@@ -51,7 +51,7 @@ def run_commands(example: Example) -> None:
     A trailing backslash joins lines. Lines that are neither our command nor known to be left out
     fail, so that no page holds a command that nobody has thought of.
     """
-    from planetvision.cli import main
+    from planetvision.cli.main import main
 
     for line in str(example.parsed).replace("\\\n", " ").splitlines():
         command = line.strip()
@@ -82,7 +82,7 @@ pytest_collect_file = Sybil(
 @pytest.fixture(scope="session")
 def snippet_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that the pages speak of, drawn once: a few images a body."""
-    from planetvision import write_dataset
+    from planetvision.render import write_dataset
 
     root = tmp_path_factory.mktemp("snippet_data")
     write_dataset(root / "data" / "planets", count=28, image_size=96, seed=0)
@@ -110,8 +110,8 @@ def backbones(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.config.getoption("--as-written"):
         yield
         return
-    from planetvision import pretrained
-    from planetvision.backbones import BACKBONES
+    from planetvision.classifiers import pretrained
+    from planetvision.models.backbones.registry import BACKBONES
 
     tiny = BACKBONES.get("tiny")
     with pytest.MonkeyPatch.context() as patch:
@@ -133,14 +133,14 @@ def page_folder(
     snippet_data: Path, backbones: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
     """A working folder with those files for one page; registrations end with the page."""
-    from planetvision.augment import POLICIES
-    from planetvision.backbones import BACKBONES
+    from planetvision.core.registry import Registry
     from planetvision.data import DECODERS
     from planetvision.explain import EXPLAINERS
-    from planetvision.heads import HEADS
-    from planetvision.registry import Registry
-    from planetvision.schedules import SCHEDULES
+    from planetvision.imaging.policies import POLICIES
+    from planetvision.models.backbones.registry import BACKBONES
+    from planetvision.models.heads import HEADS
     from planetvision.training import RECIPES
+    from planetvision.training.schedules import SCHEDULES
 
     registries: list[Registry[Any]] = [
         BACKBONES,

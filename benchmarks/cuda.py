@@ -34,7 +34,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from planetvision import Callback, PlanetClassifier, Recipe, Stage, Trainer, write_dataset
+from planetvision import PlanetClassifier, Recipe, Stage, Trainer
+from planetvision.render import write_dataset
+from planetvision.training import Callback
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 # Of probabilities and of maps that go from 0 to 1. By default cuDNN rounds the factors of

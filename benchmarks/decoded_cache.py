@@ -15,12 +15,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from planetvision.config import InputSpec, Recipe, Stage
+from planetvision.core.settings import InputSpec, Recipe, Stage
 from planetvision.data import Catalog, read_labelled
 from planetvision.data.cache import DecodedCache, create_cache
 from planetvision.data.loading import ImageDataset
 from planetvision.data.manifest import hash_sources
-from planetvision.network import create_network
+from planetvision.models.network import create_network
 from planetvision.training.trainer import Trainer
 
 CACHES = ("off", "memory", "disk")

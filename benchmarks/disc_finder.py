@@ -10,7 +10,7 @@ import argparse
 
 import numpy as np
 
-from planetvision.geometry import find_body
+from planetvision.imaging.disc.finder import find_body
 from planetvision.render import BODIES, render_body
 
 BANDS = ((0, 30), (30, 60), (60, 90), (90, 120), (120, 150))

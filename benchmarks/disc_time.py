@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from planetvision.geometry import find_body
-from planetvision.geometry.body import clear_found_bodies
+from planetvision.imaging.disc.finder import clear_found_bodies, find_body
 from planetvision.render import BODIES, render_body
 
 SIZE = 640

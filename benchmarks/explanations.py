@@ -23,13 +23,13 @@ import torch
 from scipy import stats
 
 from planetvision import PlanetClassifier
+from planetvision.core.devices import resolve_device
 from planetvision.data import Catalog, read_labelled
 from planetvision.evaluation import wilson_interval
 from planetvision.explain import EXPLAINERS
 from planetvision.explain.checks import create_body_masks, measure_energy, randomize_network
 from planetvision.explain.checks.similarity import create_maps
 from planetvision.explain.explainer import explain_catalog
-from planetvision.runtime import resolve_device
 
 
 def judge(classifier: PlanetClassifier, catalog: Catalog, method: str) -> dict[str, Any]:

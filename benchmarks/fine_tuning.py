@@ -29,9 +29,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from planetvision.backbones import BACKBONES
-from planetvision.calibration import fit_temperature, get_cross_entropy
-from planetvision.config import InputSpec, Recipe, Stage
+from planetvision.core.performance import tune_machine
+from planetvision.core.settings import InputSpec, Recipe, Stage
 from planetvision.data import read_labelled, split_catalog
 from planetvision.data.cache import create_cache
 from planetvision.data.catalog import Catalog
@@ -40,11 +39,12 @@ from planetvision.data.preparation import prepare_catalog
 from planetvision.evaluation.metrics import wilson_interval
 from planetvision.inference.evidence import collect_evidence
 from planetvision.inference.predictor import load_views
-from planetvision.network import PlanetNet, create_network
+from planetvision.inference.temperature import fit_temperature, get_cross_entropy
+from planetvision.models.backbones.registry import BACKBONES
+from planetvision.models.network import PlanetNet, create_network
 from planetvision.render import write_dataset
 from planetvision.training import RECIPES
 from planetvision.training.trainer import Trainer
-from planetvision.tuning import tune_machine
 
 BACKBONE = "efficientnet_lite0"
 # The last three blocks on stored views of each image, to the end: the validation part is saturated,

@@ -141,7 +141,7 @@ def describe_catalog(catalog: Any, cache: Path) -> list[list[str]]:
 
 def call(*arguments: object) -> int:
     """Runs the command in this process and returns its exit code."""
-    main = find("main", "planetvision.__main__", "planetvision.cli")
+    main = find("main", "planetvision.__main__", "planetvision.cli.main")
     try:
         main([str(argument) for argument in arguments])
     except SystemExit as end:

@@ -305,9 +305,9 @@ def create_case(number: int, seeds: dict[str, Files]) -> tuple[str, Files, rando
 
 def run_case(files: Files, chance: random.Random, folder: Path) -> str:
     """Returns `image`, the kind of the error, or `FAILURE: ` and what went wrong."""
-    from planetvision.config import STRETCHES
+    from planetvision.core.errors import ImageError
+    from planetvision.core.settings import STRETCHES
     from planetvision.data import read_image
-    from planetvision.errors import ImageError
 
     path = folder / next(iter(files))
     for name, data in files.items():

@@ -39,11 +39,11 @@ import pandas as pd
 from sklearn.metrics import recall_score, roc_auc_score
 
 from planetvision import PlanetClassifier
+from planetvision.core.devices import resolve_device
 from planetvision.data import Catalog, read_image, read_inputs, read_labelled
 from planetvision.evaluation import wilson_interval
 from planetvision.explain.explainer import explain_catalog
-from planetvision.figures.gallery import Tile, draw_collage, save_image
-from planetvision.runtime import resolve_device
+from planetvision.results.plots.gallery import Tile, draw_collage, save_image
 
 Figures = dict[str, Any]
 

@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from planetvision.config import InputSpec
+from planetvision.core.performance import tune_machine
+from planetvision.core.settings import InputSpec
 from planetvision.explain.gradcam import compute_gradcam
-from planetvision.network import PlanetNet, create_network
+from planetvision.models.network import PlanetNet, create_network
 from planetvision.render import render_dataset
-from planetvision.tuning import tune_machine
 
 Maps = npt.NDArray[np.float32]
 NUM_CLASSES = 7

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from planetvision.data import describe_image, find_duplicates, group_duplicates, read_image
 from planetvision.data.decoders.registry import list_suffixes
 from planetvision.data.duplicates import DUPLICATE_THRESHOLD
-from planetvision.geometry import find_body
+from planetvision.imaging.disc.finder import find_body
 from planetvision.render import render_dataset
 
 Image = npt.NDArray[np.uint8]

@@ -25,15 +25,15 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from planetvision import PlanetClassifier
-from planetvision.calibration import fit_temperature, get_error_after
+from planetvision.core.devices import resolve_device
 from planetvision.data import read_inputs, read_labelled
 from planetvision.data.loading import ImageDataset, create_datasets
 from planetvision.evaluation.metrics import compute_calibration_error, compute_cross_entropy
 from planetvision.inference.evidence import ViewedImages, collect_images
+from planetvision.inference.ood_scores import NOVELTY_SCORES, Evidence, join_evidence
+from planetvision.inference.temperature import fit_temperature, get_error_after
 from planetvision.inference.trust import NUM_OTHERS, POLICY, Trust
-from planetvision.novelty import NOVELTY_SCORES, Evidence, join_evidence
 from planetvision.render import BODIES, NON_PLANETS, render_dataset, render_non_planets
-from planetvision.runtime import resolve_device
 
 Lots: TypeAlias = "dict[str, Evidence]"
 Row: TypeAlias = "dict[str, float]"

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from planetvision.core.performance import get_num_cores
 from planetvision.data import read_image, read_inputs
-from planetvision.figures.gallery import Tile, draw_collage, save_image
 from planetvision.render import BODIES, render_body
 from planetvision.render.scene import LOOKS
-from planetvision.tuning import get_num_cores
+from planetvision.results.plots.gallery import Tile, draw_collage, save_image
 
 Pixels = npt.NDArray[np.uint8]
 COLUMNS = 12

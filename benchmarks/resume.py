@@ -37,9 +37,9 @@ def draw(folder: Path, count: int) -> None:
 
 def train(folder: Path, checkpoints: Path, workers: int, resume: bool) -> str:
     """Trains, or goes on, and returns the hash of the weights."""
-    from planetvision.config import InputSpec, Recipe, Stage
+    from planetvision.core.settings import InputSpec, Recipe, Stage
     from planetvision.data.loading import ImageDataset
-    from planetvision.network import create_network
+    from planetvision.models.network import create_network
     from planetvision.training.trainer import Trainer
 
     spec = InputSpec(image_size=IMAGE_SIZE)

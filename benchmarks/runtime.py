@@ -49,14 +49,14 @@ def list_changes(cores: int, folder: str, *, compile: bool) -> dict[str, Change]
 
 def measure(options: dict[str, Any]) -> dict[str, float]:
     """Returns the images a second of each kind of work, in this process."""
-    from planetvision.tuning import tune_machine
+    from planetvision.core.performance import tune_machine
 
     tuning = options.get("tuning", "all")
     tune_machine(tuning)
     import torch
 
-    from planetvision.network import create_network
-    from planetvision.runtime import create_autocast, resolve_precision
+    from planetvision.core.devices import create_autocast, resolve_precision
+    from planetvision.models.network import create_network
 
     if "threads" in options:
         torch.set_num_threads(options["threads"])
@@ -165,8 +165,8 @@ def main() -> None:
     if arguments.measure:
         print(json.dumps(measure(json.loads(arguments.measure))))
         return
+    from planetvision.core.performance import get_num_cores
     from planetvision.render import write_dataset
-    from planetvision.tuning import get_num_cores
 
     rounds = []
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
 All train on one split of a folder from the same pretrained weights, each in a process of its own
 (`training_row.py`). `classic` is run plainly, as published scripts are: no stored features, no
-cache of decoded images, none of the levers of `planetvision.tuning`.
+cache of decoded images, none of the levers of `planetvision.core.performance`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from planetvision.config import InputSpec
+from planetvision.core.settings import InputSpec
 from planetvision.data import read_labelled, split_catalog
 from planetvision.data.preparation import prepare_catalog
 from planetvision.training.recipes import RECIPES

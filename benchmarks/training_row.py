@@ -30,20 +30,20 @@ from torch.nn.functional import cross_entropy
 from torchvision.transforms import v2  # noqa: F401
 
 from planetvision import PlanetClassifier
-from planetvision.augment import create_transform
-from planetvision.backbones.timm_models import build_efficientnet_lite0
-from planetvision.config import Recipe, Stage
+from planetvision.core.devices import create_autocast, resolve_device, resolve_precision
+from planetvision.core.settings import Recipe, Stage
 from planetvision.data import read_labelled
 from planetvision.data.cache import create_cache
 from planetvision.data.images import read_image
 from planetvision.data.loading import ImageDataset, create_datasets
 from planetvision.data.preparation import prepare_catalog
 from planetvision.evaluation.metrics import wilson_interval
+from planetvision.imaging.policies import create_transform
 from planetvision.inference.evidence import collect_evidence
 from planetvision.inference.predictor import load_views
-from planetvision.network import PlanetNet, create_network
+from planetvision.models.backbones.timm_models import build_efficientnet_lite0
+from planetvision.models.network import PlanetNet, create_network
 from planetvision.results.history import EpochRecord, TrainingHistory
-from planetvision.runtime import create_autocast, resolve_device, resolve_precision
 from planetvision.training.callbacks import Callback
 from planetvision.training.plan import create_plan
 from planetvision.training.stage_run import StageRun

@@ -7,7 +7,8 @@ import tempfile
 import torch
 from torch import nn
 
-from planetvision import InputSpec, PlanetClassifier, register_backbone, write_dataset
+from planetvision import InputSpec, PlanetClassifier, register_backbone
+from planetvision.render import write_dataset
 
 
 class SmallNet(nn.Module):

@@ -9,7 +9,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from planetvision import PlanetClassifier, write_dataset
+from planetvision import PlanetClassifier
+from planetvision.render import write_dataset
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PLACES = {
-    "pyproject.toml": r'^version = "(.+)"$',
     "src/planetvision/__init__.py": r'^__version__ = "(.+)"$',
     "CITATION.cff": r"^version: (.+)$",
     "CHANGELOG.md": r"^## \[(\d[^]]*)\]",  # the newest heading that is not "Unreleased"

@@ -34,15 +34,17 @@ from PIL import Image
 
 import planetvision
 from planetvision import PlanetClassifier
-from planetvision.augment import create_transform
-from planetvision.augment.instrument import draw_instrument, take_picture
-from planetvision.augment.light import Image as Pixels
-from planetvision.augment.light import decode_srgb
-from planetvision.config import InputSpec
+from planetvision.classifiers.storage import is_model_folder
+from planetvision.core.devices import derive_seed, seeded
+from planetvision.core.errors import PlanetVisionError
+from planetvision.core.files import hash_file, write_atomically, write_json
+from planetvision.core.settings import InputSpec
 from planetvision.data import read_image, read_labelled, split_catalog
 from planetvision.data.preparation import prepare_catalog
-from planetvision.errors import PlanetVisionError
-from planetvision.files import hash_file, write_atomically, write_json
+from planetvision.imaging.instrument import draw_instrument, take_picture
+from planetvision.imaging.light import Image as Pixels
+from planetvision.imaging.light import decode_srgb
+from planetvision.imaging.policies import create_transform
 from planetvision.render import (
     BODIES,
     NON_PLANETS,
@@ -54,9 +56,7 @@ from planetvision.render import (
 from planetvision.render.cratered import CRATERED
 from planetvision.render.maps import get_maps
 from planetvision.results.sampling import take_in_turn
-from planetvision.runs import can_resume, resume_run, train_run
-from planetvision.runtime import derive_seed, seeded
-from planetvision.storage import is_model_folder
+from planetvision.workflows.run import can_resume, resume_run, train_run
 
 Inputs = dict[str, object]
 
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--maps", type=Path, required=True)
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("release-model"))
-    parser.add_argument("--out", type=Path, default=Path("src/planetvision/released"))
+    parser.add_argument("--out", type=Path, default=Path("src/planetvision/models/released"))
     parser.add_argument("--recipe", default="robust")
     arguments = parser.parse_args()
     try:
@@ -228,7 +228,7 @@ def get_mark(work: Path, name: str) -> Path:
 def fingerprint_code() -> str:
     """Returns a hash of what draws: the renderer, light and instruments, and the disc finder."""
     package = Path(planetvision.__file__).parent
-    parts = ("render", "augment", "geometry")
+    parts = ("render", "imaging")
     return " ".join(fingerprint_folder(package / it, "*.py") for it in parts)
 
 

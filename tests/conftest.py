@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -17,9 +18,9 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from planetvision import pretrained
-from planetvision.classifier import PlanetClassifier
-from planetvision.config import Recipe, Stage
+from planetvision.classifiers import pretrained
+from planetvision.classifiers.classifier import PlanetClassifier
+from planetvision.core.settings import Recipe, Stage
 from planetvision.render import write_dataset
 
 DISC_COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 60, 40)}
@@ -110,15 +111,23 @@ def quick_recipe() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def trained(disc_folder: Path, quick_recipe: Recipe) -> PlanetClassifier:
+def trained_once(disc_folder: Path, quick_recipe: Recipe) -> PlanetClassifier:
     """A tiny classifier of discs. Do not change it."""
     return PlanetClassifier("tiny", recipe=quick_recipe, device="cpu").fit(disc_folder)
 
 
+@pytest.fixture
+def trained(trained_once: PlanetClassifier) -> PlanetClassifier:
+    """`trained_once` with metrics of its own, which `evaluate` adds to. Do not change the rest."""
+    classifier = copy.copy(trained_once)
+    classifier.metrics_ = copy.deepcopy(trained_once.metrics_)
+    return classifier
+
+
 @pytest.fixture(scope="session")
-def model_folder(trained: PlanetClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`trained` on disk. Do not write to it."""
-    return trained.save(tmp_path_factory.mktemp("saved") / "model")
+def model_folder(trained_once: PlanetClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`trained_once` on disk. Do not write to it."""
+    return trained_once.save(tmp_path_factory.mktemp("saved") / "model")
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pytest
 import typer
 
-from planetvision import Catalog, PlanetClassifier
-from planetvision.cli import app
-from planetvision.data import split_catalog
+from planetvision import PlanetClassifier
+from planetvision.cli.main import app
+from planetvision.data import Catalog, split_catalog
 
 GOLDEN = Path(__file__).parent / "golden" / "behaviour.json"
 TOLERANCE = 1e-3

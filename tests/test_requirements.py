@@ -11,7 +11,7 @@ import pytest
 import typer
 from packaging.requirements import Requirement
 
-from planetvision import cli
+from planetvision.cli import main as cli
 
 ROOT = Path(__file__).parents[1]
 

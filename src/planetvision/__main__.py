@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 
-from planetvision.cli import main
+from planetvision.cli.main import main
 
 __all__ = ["run"]
 

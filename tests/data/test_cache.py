@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from planetvision.core.errors import SettingsError
 from planetvision.data.cache import (
     CACHES,
     DecodedCache,
@@ -23,7 +24,6 @@ from planetvision.data.cache import (
     get_cache_folder,
     read_through,
 )
-from planetvision.errors import SettingsError
 
 KEY = "ab" * 32
 SIZE = 10 * 20 * 3

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from planetvision.core.errors import DataError, SettingsError, UnknownNameError
 from planetvision.data import Catalog
-from planetvision.errors import DataError, SettingsError, UnknownNameError
 
 
 @pytest.fixture

@@ -19,7 +19,14 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
-from planetvision.config import InputSpec
+from planetvision.core.errors import (
+    ConversionWarning,
+    DataWarning,
+    ImageError,
+    MissingExtraError,
+    SettingsError,
+)
+from planetvision.core.settings import InputSpec
 from planetvision.data import (
     DECODERS,
     Catalog,
@@ -39,13 +46,6 @@ from planetvision.data.decoders import registry as decoder_registry
 from planetvision.data.decoders.registry import list_suffixes
 from planetvision.data.stretch import stretch_image
 from planetvision.data.survey import survey_catalog
-from planetvision.errors import (
-    ConversionWarning,
-    DataWarning,
-    ImageError,
-    MissingExtraError,
-    SettingsError,
-)
 from planetvision.inference.predictor import load_views
 
 Values = npt.NDArray[Any]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planetvision.core.errors import DataError, SettingsError
 from planetvision.data import (
     Catalog,
     DuplicatePair,
@@ -19,7 +20,6 @@ from planetvision.data import (
     group_catalog,
     group_duplicates,
 )
-from planetvision.errors import DataError, SettingsError
 from planetvision.render import render_body, render_dataset
 
 Image = npt.NDArray[np.uint8]

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from planetvision.core.errors import ImageError
 from planetvision.data import decode_image, read_image
-from planetvision.errors import ImageError
 
 SECONDS = 10  # those that are refused take a hundredth of it, on a busy machine, too
 VALUES = (np.arange(32 * 32).reshape(32, 32) * 7 % 200).astype(np.int16)
@@ -30,7 +30,7 @@ UNSAFE = ("HCOMPRESS_1", "PLIO_1")
 WORKER = """
 import faulthandler, json, pathlib, sys, warnings
 from planetvision.data import read_image
-from planetvision.errors import ImageError
+from planetvision.core.errors import ImageError
 warnings.simplefilter("ignore")
 import astropy.io.fits, numpy
 for path in sys.argv[2:]:

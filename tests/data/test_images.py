@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from planetvision.core.errors import ConversionWarning, ImageError, SettingsError
 from planetvision.data.images import (
     _DecoderWarning,
     _ignoring_decoders,
@@ -23,7 +24,6 @@ from planetvision.data.images import (
     read_image,
 )
 from planetvision.data.stretch import stretch_image
-from planetvision.errors import ConversionWarning, ImageError, SettingsError
 
 Picture = npt.NDArray[np.uint8]
 LOSSLESS = {"PNG": {}, "BMP": {}, "TIFF": {}, "WEBP": {"lossless": True}, "PPM": {}}

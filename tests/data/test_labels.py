@@ -20,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from planetvision.core.errors import ImageError
 from planetvision.data import read_image
 from planetvision.data.decoders.pds import find_pds_companions
-from planetvision.errors import ImageError
 
 VALUES = np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)
 OPENED: list[Path] = []

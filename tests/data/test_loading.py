@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from planetvision.config import InputSpec
+from planetvision.core.errors import ImageError
+from planetvision.core.settings import InputSpec
 from planetvision.data import DECODERS, Catalog, ImageArray, hash_source, read_image
 from planetvision.data.cache import MemoryCache
 from planetvision.data.loading import EpochSampler, ImageDataset, create_datasets, create_loader
-from planetvision.errors import ImageError
 
 SPEC = InputSpec(image_size=32)
 

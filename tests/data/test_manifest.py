@@ -16,6 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from planetvision.core.errors import (
+    DataError,
+    DataWarning,
+    OutputError,
+    OutputExistsError,
+    SettingsError,
+)
 from planetvision.data import (
     DECODERS,
     Catalog,
@@ -27,13 +34,6 @@ from planetvision.data import (
 )
 from planetvision.data.catalog import SPLIT_NAMES
 from planetvision.data.manifest import hash_sources
-from planetvision.errors import (
-    DataError,
-    DataWarning,
-    OutputError,
-    OutputExistsError,
-    SettingsError,
-)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planetvision.core.errors import DataError, DataWarning, SourceNotFoundError, UnknownNameError
 from planetvision.data import hash_source, read_labelled
-from planetvision.errors import DataError, DataWarning, SourceNotFoundError, UnknownNameError
 
 Write = Callable[..., Path]
 

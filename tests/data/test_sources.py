@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from planetvision.core.errors import DataError, DataWarning, SourceNotFoundError, UnknownNameError
 from planetvision.data import Catalog, read_inputs, read_labelled
-from planetvision.errors import DataError, DataWarning, SourceNotFoundError, UnknownNameError
 
 
 def create_files(root: Path, *names: str) -> None:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planetvision.core.errors import DataError, SettingsError, SplitWarning
 from planetvision.data import Catalog, Label, split_catalog, split_folds
 from planetvision.data.catalog import SPLIT_NAMES, SplitName
 from planetvision.data.splits import can_split, check_classes
-from planetvision.errors import DataError, SettingsError, SplitWarning
 
 SIZES = st.dictionaries(
     st.sampled_from(["earth", "mars", "moon", "venus", "uranus"]),

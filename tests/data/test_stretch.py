@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from planetvision.config import STRETCHES, Stretch
+from planetvision.core.errors import SettingsError
+from planetvision.core.settings import STRETCHES, Stretch
 from planetvision.data import stretch as stretch_module
 from planetvision.data.stretch import check_stretch, stretch_image
-from planetvision.errors import SettingsError
 
 NAMES: tuple[Stretch, ...] = ("linear", "percentile", "asinh", "zscale")
 TYPES = (np.uint16, np.int16, np.uint32, np.int64, np.float32, np.float64)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from planetvision.config import InputSpec
+from planetvision.core.errors import ConversionWarning, DataError, DataWarning, SplitWarning
+from planetvision.core.settings import InputSpec
 from planetvision.data.cache import MemoryCache, create_cache_key
 from planetvision.data.catalog import Catalog
 from planetvision.data.duplicates import DuplicatePair
@@ -21,7 +22,6 @@ from planetvision.data.images import DecodedImage, _DecoderWarning, decode_image
 from planetvision.data.preparation import group_copies, prepare_catalog
 from planetvision.data.splits import split_catalog
 from planetvision.data.survey import drop_unreadable, survey_catalog
-from planetvision.errors import ConversionWarning, DataError, DataWarning, SplitWarning
 from planetvision.render import render_body
 
 

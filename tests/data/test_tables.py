@@ -9,18 +9,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from planetvision.core.errors import (
+    DataError,
+    MissingExtraError,
+    SourceNotFoundError,
+    UnknownNameError,
+)
 from planetvision.data.tables import (
     COLUMN_NAMES,
     Table,
     create_table_error,
     read_table,
     select_columns,
-)
-from planetvision.errors import (
-    DataError,
-    MissingExtraError,
-    SourceNotFoundError,
-    UnknownNameError,
 )
 
 Write = Callable[..., Path]

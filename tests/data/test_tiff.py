@@ -17,9 +17,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from planetvision.core.errors import ImageError
 from planetvision.data import decode_image
 from planetvision.data.images import read_values
-from planetvision.errors import ImageError
 
 Values = npt.NDArray[Any]
 Order = Literal["<", ">"]

@@ -10,14 +10,14 @@ import pytest
 import typer
 
 from planetvision import __version__
-from planetvision.augment import POLICIES
-from planetvision.backbones import BACKBONES
-from planetvision.cli import app
+from planetvision.cli.main import app
 from planetvision.explain import EXPLAINERS
-from planetvision.heads import HEADS
-from planetvision.novelty import NOVELTY_SCORES
-from planetvision.schedules import SCHEDULES
+from planetvision.imaging.policies import POLICIES
+from planetvision.inference.ood_scores import NOVELTY_SCORES
+from planetvision.models.backbones.registry import BACKBONES
+from planetvision.models.heads import HEADS
 from planetvision.training import RECIPES
+from planetvision.training.schedules import SCHEDULES
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
-from planetvision.errors import SettingsError
+from planetvision.core.errors import SettingsError
+from planetvision.core.files import write_table
 from planetvision.evaluation import (
     compute_areas,
     compute_classwise_calibration_error,
@@ -28,7 +29,6 @@ from planetvision.evaluation import (
     wilson_interval,
 )
 from planetvision.evaluation.metrics import compute_calibration_error
-from planetvision.files import write_table
 
 CLASSES = ["earth", "mars", "moon"]
 # Earth is found at once; the second mars is third of four by its probability of mars.

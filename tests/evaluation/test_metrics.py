@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as reference
 
-from planetvision.errors import DataError
+from planetvision.core.errors import DataError
 from planetvision.evaluation import compute_metrics, wilson_interval
 from planetvision.evaluation.bootstrap import bootstrap_intervals
 from planetvision.evaluation.metrics import compute_calibration_error, compute_rejection

@@ -17,7 +17,7 @@ Run = Callable[[str], str]
 
 LIST = """
 import sys
-from planetvision import list_backbones
+from planetvision.models import list_backbones
 assert "dilated_net" in list_backbones()
 assert "planetvision_example_plugin" not in sys.modules, "listing must not import a plugin"
 assert "torch" not in sys.modules
@@ -25,7 +25,8 @@ print("listed")
 """
 
 TRAIN = """
-from planetvision import PlanetClassifier, write_dataset
+from planetvision import PlanetClassifier
+from planetvision.render import write_dataset
 write_dataset("planets", count=28, image_size=64, bodies=["saturn", "neptune"])
 classifier = PlanetClassifier("dilated_net", recipe="scratch").fit("planets")
 classifier.save("model")
@@ -82,8 +83,8 @@ def test_installed_plugin_trains_saves_and_loads_by_its_name(run: Run) -> None:
 
 
 def test_plugin_that_is_not_installed_is_unknown() -> None:
-    from planetvision.backbones import BACKBONES
-    from planetvision.errors import UnknownNameError
+    from planetvision.core.errors import UnknownNameError
+    from planetvision.models.backbones.registry import BACKBONES
 
     with pytest.raises(UnknownNameError, match="Unknown backbone 'dilated_net'"):
         BACKBONES.get("dilated_net")

@@ -10,9 +10,9 @@ import torch
 from timm.models import VisionTransformer
 from torch import nn
 
-from planetvision.backbones import BackboneSpec
-from planetvision.config import InputSpec
-from planetvision.network import PlanetNet
+from planetvision.core.settings import InputSpec
+from planetvision.models.backbones.spec import BackboneSpec
+from planetvision.models.network import PlanetNet
 
 
 @pytest.fixture

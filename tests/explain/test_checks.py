@@ -13,8 +13,7 @@ import torch
 from scipy import integrate, stats
 from torch import nn
 
-from planetvision.backbones import BACKBONES, BackboneSpec
-from planetvision.config import InputSpec
+from planetvision.core.settings import InputSpec
 from planetvision.explain.checks import (
     check_explanations,
     compare_maps,
@@ -29,8 +28,10 @@ from planetvision.explain.checks import (
 )
 from planetvision.explain.checks.similarity import resize_maps
 from planetvision.explain.gradcam import compute_gradcam
-from planetvision.geometry import find_body
-from planetvision.network import PlanetNet, create_network
+from planetvision.imaging.disc.finder import find_body
+from planetvision.models.backbones.registry import BACKBONES
+from planetvision.models.backbones.spec import BackboneSpec
+from planetvision.models.network import PlanetNet, create_network
 from planetvision.render import render_body
 from planetvision.results import ExplanationChecks
 

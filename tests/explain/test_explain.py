@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import nn
 
-from planetvision.backbones import BACKBONES
+from planetvision.core.errors import ExplanationError, SettingsError, UnknownNameError
 from planetvision.data import Catalog
-from planetvision.errors import ExplanationError, SettingsError, UnknownNameError
 from planetvision.explain import EXPLAINERS, list_explainers, register_explainer
 from planetvision.explain.explainer import explain_catalog
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.explain.occlusion import compute_occlusion
-from planetvision.network import PlanetNet, create_network
+from planetvision.models.backbones.registry import BACKBONES
+from planetvision.models.network import PlanetNet, create_network
 from planetvision.results import Explanations
 
 CPU = torch.device("cpu")

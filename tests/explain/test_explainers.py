@@ -15,10 +15,8 @@ from timm.models import VisionTransformer
 from torch import nn
 from torchvision.models import VisionTransformer as TorchvisionTransformer
 
-from planetvision.backbones import BACKBONES
-from planetvision.backbones.ensemble import EnsembleBackbone
-from planetvision.config import InputSpec
-from planetvision.errors import ExplanationError
+from planetvision.core.errors import ExplanationError
+from planetvision.core.settings import InputSpec
 from planetvision.explain import EXPLAINERS, list_explainers
 from planetvision.explain import scorecam as scorecam_module
 from planetvision.explain.attention_rollout import compute_attention_rollout
@@ -30,7 +28,9 @@ from planetvision.explain.integrated_gradients import (
 )
 from planetvision.explain.scorecam import compute_scorecam
 from planetvision.explain.variants import look_at_layers
-from planetvision.network import PlanetNet, create_network
+from planetvision.models.backbones.ensemble import EnsembleBackbone
+from planetvision.models.backbones.registry import BACKBONES
+from planetvision.models.network import PlanetNet, create_network
 
 CAMS = [spec.name for spec in EXPLAINERS.added() if spec.uses_layers]
 TARGETS = torch.tensor([0, 2, 1])

@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch import nn
 
-from planetvision.backbones import BACKBONES
-from planetvision.backbones.layers import find_feature_layers, list_feature_layers
+from planetvision.core.errors import ExplanationError, SettingsError
 from planetvision.data import Catalog
-from planetvision.errors import ExplanationError, SettingsError
 from planetvision.explain import EXPLAINERS
 from planetvision.explain.activations import average_maps
 from planetvision.explain.explainer import explain_catalog
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.explain.variants import contrast_classes, look_at_layers
-from planetvision.network import PlanetNet, create_network
+from planetvision.models.backbones.layers import find_feature_layers, list_feature_layers
+from planetvision.models.backbones.registry import BACKBONES
+from planetvision.models.network import PlanetNet, create_network
 from planetvision.results import Explanations
 
 CPU = torch.device("cpu")

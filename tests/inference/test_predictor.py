@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from planetvision.classifier import PlanetClassifier
+from planetvision.classifiers.classifier import PlanetClassifier
 from planetvision.data import Catalog
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.inference import predict_catalog
 from planetvision.inference.evidence import collect_evidence
 from planetvision.inference.predictor import load_views
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 from planetvision.results import Predictions
 
 CPU = torch.device("cpu")

@@ -17,13 +17,13 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from planetvision.classifier import PlanetClassifier
-from planetvision.config import Recipe
-from planetvision.errors import DataWarning, ModelFormatError, SettingsError, UnknownNameError
+from planetvision.classifiers.classifier import PlanetClassifier
+from planetvision.core.errors import DataWarning, ModelFormatError, SettingsError, UnknownNameError
+from planetvision.core.settings import Recipe
 from planetvision.inference import Trust
 from planetvision.inference.evidence import collect_evidence
+from planetvision.inference.ood_scores import NOVELTY_SCORES, register_novelty_score
 from planetvision.inference.predictor import load_views
-from planetvision.novelty import NOVELTY_SCORES, register_novelty_score
 from planetvision.render import render_non_planets
 from planetvision.results import UNKNOWN
 

@@ -12,7 +12,6 @@ import planetvision
 
 SCRIPT = Path(__file__).parents[2] / "release" / "check_version.py"
 FILES = {
-    "pyproject.toml": '[project]\nversion = "{}"\n',
     "src/planetvision/__init__.py": '__version__ = "{}"\n',
     "CITATION.cff": "cff-version: 1.2.0\nversion: {}\n",
     "CHANGELOG.md": "## [Unreleased]\n\n## [{}] - 2030-01-01\n\n## [0.0.1] - 2029-01-01\n",
@@ -43,7 +42,7 @@ def test_tag_of_the_version_of_all_files_is_accepted(script: ModuleType, tmp_pat
 
 @pytest.mark.parametrize("tag", ["", "1.2.0", "v1.2", "v1.2.0rc1", "v1.2.1", "vNone"])
 def test_other_tag_is_refused(script: ModuleType, tmp_path: Path, tag: str) -> None:
-    with pytest.raises(SystemExit, match=rf"^The tag '{tag}' differs .*pyproject.toml \(1\.2\.0\)"):
+    with pytest.raises(SystemExit, match=rf"^The tag '{tag}' differs .*__init__.py \(1\.2\.0\)"):
         script.check_tag(tag, write_files(tmp_path))
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from planetvision.classifier import PlanetClassifier
+from planetvision.classifiers.classifier import PlanetClassifier
 from planetvision.data import read_image
 from planetvision.render import render_dataset
 

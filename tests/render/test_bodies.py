@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from planetvision.errors import SettingsError, UnknownNameError
+from planetvision.core.errors import SettingsError, UnknownNameError
 from planetvision.render import BODIES, OTHER_BODIES
 from planetvision.render.bodies import get_body
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from planetvision.errors import SettingsError
+from planetvision.core.errors import SettingsError
 from planetvision.render import Camera, render_body
 from planetvision.render.bodies import get_body
 from planetvision.render.scene import draw_scene

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from planetvision.core.errors import OutputExistsError, SettingsError, UnknownNameError
 from planetvision.data import read_inputs, read_labelled
-from planetvision.errors import OutputExistsError, SettingsError, UnknownNameError
 from planetvision.render import BODIES, render_body, render_dataset, write_dataset
 
 

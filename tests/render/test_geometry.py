@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planetvision.augment.light import Floats
+from planetvision.imaging.light import Floats
 from planetvision.render.geometry import RingPlane, View, find_sun
 
 

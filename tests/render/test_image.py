@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planetvision.errors import SettingsError, UnknownNameError
+from planetvision.core.errors import SettingsError, UnknownNameError
 from planetvision.render import BODIES, RenderedImage, render_body
 
 SIZE = 64

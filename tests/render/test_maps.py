@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from planetvision.errors import DataError, SettingsError
+from planetvision.core.errors import DataError, SettingsError
 from planetvision.render import BODIES, OTHER_BODIES, Camera, render_body, render_dataset
 from planetvision.render.bodies import get_body
 from planetvision.render.cratered import CRATERED

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from planetvision.errors import OutputExistsError, SettingsError, UnknownNameError
+from planetvision.core.errors import OutputExistsError, SettingsError, UnknownNameError
 from planetvision.render import (
     NON_PLANETS,
     render_non_planet,

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from planetvision.errors import UnknownNameError
+from planetvision.core.errors import UnknownNameError
 from planetvision.render import BODIES, OTHER_BODIES, Camera, render_body
 from planetvision.render.bodies import get_body
 from planetvision.render.lighting import paint_scene

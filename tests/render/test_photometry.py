@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planetvision.augment.light import encode_srgb, srgb_to_linear
+from planetvision.imaging.light import encode_srgb, srgb_to_linear
 from planetvision.render.photometry import lommel_seeliger, minnaert, smoothstep
 
 

@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from planetvision.render import BODIES
-from planetvision.render.surfaces import (
-    NUM_VARIANTS,
-    Surface,
-    _Shelf,
-    choose_height,
-    get_surface,
-)
+from planetvision.render.surfaces import NUM_VARIANTS, Surface, _Shelf, choose_height, get_surface
 
 HEIGHT = 96
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planetvision.errors import OutputExistsError
-from planetvision.evaluation.comparison import compare_predictions
+from planetvision.core.errors import OutputExistsError
+from planetvision.evaluation.paired_test import compare_predictions
 from planetvision.results import Comparison, Predictions
 
 CLASSES = ("earth", "mars", "moon")

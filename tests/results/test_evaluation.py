@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planetvision.errors import OutputExistsError
+from planetvision.core.errors import OutputExistsError
 from planetvision.evaluation import compute_metrics
 from planetvision.results import Evaluation, Explanation, Explanations, Predictions
 from planetvision.results.evaluation import sample_rows

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from planetvision.errors import OutputError, OutputExistsError
-from planetvision.figures import overlay_heatmap
+from planetvision.core.errors import OutputError, OutputExistsError
 from planetvision.results import Explanation, Explanations
+from planetvision.results.plots.overlay import overlay_heatmap
 
 HEATMAP = np.array([[0.0, 0.25], [0.5, 1.0]], dtype=np.float32)
 

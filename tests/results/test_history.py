@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from planetvision.errors import OutputExistsError
+from planetvision.core.errors import OutputExistsError
 from planetvision.results import EpochRecord, TrainingHistory
 
 COLUMNS = [

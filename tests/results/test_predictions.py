@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import accuracy_score
 
-from planetvision.classifier import PlanetClassifier
-from planetvision.errors import DataWarning, OutputError, OutputExistsError
+from planetvision.classifiers.classifier import PlanetClassifier
+from planetvision.core.errors import DataWarning, OutputError, OutputExistsError
 from planetvision.results import Evaluation, Explanations, Prediction, Predictions
 from planetvision.results.predictions import name_pictures
 

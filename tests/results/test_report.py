@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from planetvision.classifier import PlanetClassifier
+from planetvision.classifiers.classifier import PlanetClassifier
 from planetvision.evaluation.evaluator import judge_predictions
 from planetvision.render import render_non_planets
 from planetvision.results import Evaluation
 
 
 @pytest.fixture(scope="module")
-def evaluation(trained: PlanetClassifier, disc_folder: Path) -> Evaluation:
+def evaluation(trained_once: PlanetClassifier, disc_folder: Path) -> Evaluation:
     """Discs of which the blue ones are wrongly labelled green, and some other things."""
     paths = sorted(disc_folder.glob("*/*.png"))
     labels = ["green" if path.parent.name == "blue" else path.parent.name for path in paths]
@@ -32,7 +32,7 @@ def evaluation(trained: PlanetClassifier, disc_folder: Path) -> Evaluation:
             "camera": ["wide" if path.stem < "4" else "narrow" for path in paths],
         }
     )
-    return trained.evaluate(frame, others=list(render_non_planets(count=6, image_size=40, seed=1)))
+    return trained_once.evaluate(frame, others=list(render_non_planets(count=6, image_size=40, seed=1)))
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from planetvision.config import InputSpec
+from planetvision.core.settings import InputSpec
 from planetvision.data.loading import ImageDataset
-from planetvision.network import PlanetNet, create_network
+from planetvision.models.network import PlanetNet, create_network
 
 SPEC = InputSpec(image_size=32)
 

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from planetvision.config import Recipe, Stage
+from planetvision.core.errors import MissingExtraError, OutputExistsError, UnknownNameError
+from planetvision.core.settings import Recipe, Stage
 from planetvision.data.loading import ImageDataset
-from planetvision.errors import MissingExtraError, OutputExistsError, UnknownNameError
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 from planetvision.training.callbacks import (
     Callback,
     CSVLogger,

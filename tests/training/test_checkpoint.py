@@ -16,19 +16,19 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from planetvision.config import InputSpec, Recipe, Stage
-from planetvision.data.loading import ImageDataset
-from planetvision.errors import (
+from planetvision.core.devices import MixedPrecision, create_accelerator
+from planetvision.core.errors import (
     CheckpointError,
     OutputError,
     OutputExistsError,
     TrainingError,
     TrainingWarning,
 )
-from planetvision.files import write_atomically
-from planetvision.network import PlanetNet
+from planetvision.core.files import write_atomically
+from planetvision.core.settings import InputSpec, Recipe, Stage
+from planetvision.data.loading import ImageDataset
+from planetvision.models.network import PlanetNet
 from planetvision.results import EpochRecord
-from planetvision.runtime import MixedPrecision, create_accelerator
 from planetvision.training.callbacks import Callback, CSVLogger
 from planetvision.training.checkpoint import Checkpoints
 from planetvision.training.trainer import Trainer
@@ -131,7 +131,7 @@ def check_same(trainer: Trainer, expected: Trainer) -> None:
 @pytest.fixture(scope="module")
 def whole(train: ImageDataset, val: ImageDataset) -> tuple[Trainer, int]:
     """The training that was never cut off, and its number of moments."""
-    from planetvision.network import create_network
+    from planetvision.models.network import create_network
 
     network = create_network(
         "tiny",

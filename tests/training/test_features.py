@@ -11,11 +11,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from planetvision.config import InputSpec
+from planetvision.core.devices import create_accelerator
+from planetvision.core.errors import TrainingError
+from planetvision.core.settings import InputSpec
 from planetvision.data.loading import ImageDataset
-from planetvision.errors import TrainingError
-from planetvision.network import create_network
-from planetvision.runtime import create_accelerator
+from planetvision.models.network import create_network
 from planetvision.training.features import FeatureDataset, ViewDataset, compute_features
 
 SPEC = InputSpec(image_size=32)

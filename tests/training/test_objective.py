@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from planetvision.config import Recipe, Stage
+from planetvision.core.settings import Recipe, Stage
 from planetvision.training.objective import Objective
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, -0.3], [0.0, 3.0, 1.0], [1.0, 1.0, -2.0]])

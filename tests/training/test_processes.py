@@ -18,9 +18,9 @@ import sys
 import time
 from pathlib import Path
 
-from planetvision.config import InputSpec, Recipe, Stage
+from planetvision.core.settings import InputSpec, Recipe, Stage
 from planetvision.data.loading import ImageDataset
-from planetvision.network import create_network
+from planetvision.models.network import create_network
 from planetvision.training.callbacks import Callback
 from planetvision.training.checkpoint import Checkpoints
 from planetvision.training.trainer import Trainer

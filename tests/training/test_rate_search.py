@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from planetvision.config import Recipe, Stage
+from planetvision.core.errors import OutputExistsError, SettingsError
+from planetvision.core.settings import Recipe, Stage
 from planetvision.data.loading import ImageDataset
-from planetvision.errors import OutputExistsError, SettingsError
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 from planetvision.training.rate_search import find_learning_rate
 from planetvision.training.trainer import Trainer
 

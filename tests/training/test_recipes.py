@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from planetvision.augment import POLICIES
-from planetvision.config import Recipe
-from planetvision.errors import UnknownNameError
-from planetvision.heads import HEADS
-from planetvision.network import create_network
-from planetvision.schedules import SCHEDULES
+from planetvision.core.errors import UnknownNameError
+from planetvision.core.settings import Recipe
+from planetvision.imaging.policies import POLICIES
+from planetvision.models.heads import HEADS
+from planetvision.models.network import create_network
 from planetvision.training import RECIPES, list_recipes, register_recipe
+from planetvision.training.schedules import SCHEDULES
 
 
 def test_list_recipes_names_the_built_in_ones() -> None:

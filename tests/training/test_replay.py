@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from planetvision.backbones import BackboneSpec
-from planetvision.config import InputSpec
-from planetvision.network import PlanetNet, create_network
+from planetvision.core.settings import InputSpec
+from planetvision.models.backbones.spec import BackboneSpec
+from planetvision.models.network import PlanetNet, create_network
 from planetvision.training.replay import Replay, find_frozen_part
 
 SPEC = InputSpec(image_size=32)

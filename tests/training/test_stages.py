@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from planetvision.config import Stage
-from planetvision.network import PlanetNet, create_network
+from planetvision.core.settings import Stage
+from planetvision.models.network import PlanetNet, create_network
 from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler
 
 STAGE = Stage(

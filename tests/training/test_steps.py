@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, SubsetRandomSampler, TensorDataset
 
-from planetvision.config import Recipe, Stage
+from planetvision.core.errors import SettingsError, TrainingError
+from planetvision.core.settings import Recipe, Stage
 from planetvision.data.loading import ImageDataset
-from planetvision.errors import SettingsError, TrainingError
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 from planetvision.results import EpochRecord
 from planetvision.training.averaging import MovingAverage
 from planetvision.training.callbacks import Callback

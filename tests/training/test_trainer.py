@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import nn
 
-from planetvision.config import InputSpec, Recipe, Stage
+from planetvision.core.errors import DataError, SettingsError, TrainingError
+from planetvision.core.settings import InputSpec, Recipe, Stage
 from planetvision.data.loading import ImageDataset
-from planetvision.errors import DataError, SettingsError, TrainingError
-from planetvision.network import PlanetNet, create_network
+from planetvision.models.network import PlanetNet, create_network
 from planetvision.results import EpochRecord, TrainingHistory
 from planetvision.training.callbacks import Callback
 from planetvision.training.stage_run import StageRun, Validation

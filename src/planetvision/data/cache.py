@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 import psutil
 
+from planetvision.core.errors import OutputError, SettingsError, UnknownNameError
+from planetvision.core.files import create_output_folder, write_atomically
 from planetvision.data.images import ImageArray
-from planetvision.errors import OutputError, SettingsError, UnknownNameError
-from planetvision.files import create_output_folder, write_atomically
 
 __all__ = [
     "CACHES",

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
+from planetvision.core.errors import DataError, SettingsError, UnknownNameError
 from planetvision.data.images import ImageSource, describe_source
-from planetvision.errors import DataError, SettingsError, UnknownNameError
 
 if TYPE_CHECKING:
     import pandas as pd

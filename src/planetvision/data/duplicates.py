@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from planetvision.core.errors import DataError, SettingsError
 from planetvision.data.catalog import Catalog, Label
-from planetvision.errors import DataError, SettingsError
-from planetvision.geometry import BodyRegion, find_body
+from planetvision.imaging.disc.finder import find_body
+from planetvision.imaging.disc.region import BodyRegion
 
 __all__ = [
     "DUPLICATE_THRESHOLD",

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.config import Stretch
+from planetvision.core.errors import ConversionWarning, ImageError, MissingExtraError, SettingsError
+from planetvision.core.settings import Stretch
 from planetvision.data.decoders import (
     DECODERS,
     MAX_PIXELS,
@@ -25,7 +26,6 @@ from planetvision.data.decoders import (
 )
 from planetvision.data.decoders.registry import check_values, load_plugins
 from planetvision.data.stretch import check_stretch, stretch_image
-from planetvision.errors import ConversionWarning, ImageError, MissingExtraError, SettingsError
 
 if TYPE_CHECKING:
     from PIL import Image

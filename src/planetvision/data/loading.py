@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from planetvision.augment import ImageTransform, create_transform
-from planetvision.config import InputSpec
+from planetvision.core.devices import derive_seed, seeded
+from planetvision.core.errors import SettingsError
+from planetvision.core.settings import InputSpec
 from planetvision.data.cache import DecodedCache, create_cache_key, read_through
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.decoders import DECODERS
 from planetvision.data.images import ImageSource, read_image
-from planetvision.errors import SettingsError
-from planetvision.runtime import derive_seed, seeded
+from planetvision.imaging.policies import ImageTransform, create_transform
 
 __all__ = ["NO_CLASS", "EpochSampler", "ImageDataset", "create_datasets", "create_loader"]
 

@@ -14,12 +14,18 @@ from typing import Literal
 
 import numpy as np
 
+from planetvision.core.errors import (
+    DataWarning,
+    OutputError,
+    OutputExistsError,
+    SettingsError,
+    count,
+)
+from planetvision.core.files import write_table
 from planetvision.data.catalog import Catalog
 from planetvision.data.decoders.registry import HEAD_BYTES, find_companions
 from planetvision.data.images import ImageSource, read_values
 from planetvision.data.tables import is_whole_number
-from planetvision.errors import DataWarning, OutputError, OutputExistsError, SettingsError, count
-from planetvision.files import write_table
 
 __all__ = ["fingerprint_hashes", "hash_source", "hash_sources", "save_manifest"]
 

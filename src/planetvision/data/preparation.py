@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from planetvision.config import InputSpec
+from planetvision.core.errors import ImageError, SplitWarning, count, itemize
+from planetvision.core.settings import InputSpec
 from planetvision.data.cache import DecodedCache
 from planetvision.data.catalog import Catalog, Label, SplitName
 from planetvision.data.duplicates import DuplicatePair, find_duplicates, group_catalog
 from planetvision.data.splits import can_split
 from planetvision.data.survey import Survey, drop_unreadable, survey_catalog
-from planetvision.errors import ImageError, SplitWarning, count, itemize
 
 __all__ = ["Prepared", "group_copies", "prepare_catalog", "prepare_surveyed"]
 

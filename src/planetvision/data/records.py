@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
 
+from planetvision.core.errors import DataError, DataWarning, count
 from planetvision.data.catalog import (
     SPLIT_SPELLINGS,
     Catalog,
@@ -30,7 +31,6 @@ from planetvision.data.tables import (
     read_table,
     select_columns,
 )
-from planetvision.errors import DataError, DataWarning, count
 
 if TYPE_CHECKING:
     import pandas as pd

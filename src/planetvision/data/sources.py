@@ -13,6 +13,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from planetvision.core.errors import DataError, DataWarning, SourceNotFoundError, count, itemize
+from planetvision.core.files import RENDERS_FILE
 from planetvision.data.catalog import (
     SPLIT_NAMES,
     SPLIT_SPELLINGS,
@@ -33,8 +35,6 @@ from planetvision.data.images import ImageSource
 from planetvision.data.records import plain_groups, read_labelled_table, read_path_column
 from planetvision.data.splits import check_parts
 from planetvision.data.tables import ColumnMap, get_frame, is_table_path
-from planetvision.errors import DataError, DataWarning, SourceNotFoundError, count, itemize
-from planetvision.files import RENDERS_FILE
 
 __all__ = ["list_input_places", "read_inputs", "read_labelled"]
 

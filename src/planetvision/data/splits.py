@@ -12,9 +12,9 @@ from pathlib import PurePath
 import numpy as np
 import numpy.typing as npt
 
+from planetvision.core.devices import derive_seed
+from planetvision.core.errors import DataError, SettingsError, SplitWarning, count, itemize
 from planetvision.data.catalog import SPLIT_NAMES, Catalog, Label, SplitName
-from planetvision.errors import DataError, SettingsError, SplitWarning, count, itemize
-from planetvision.runtime import derive_seed
 
 __all__ = [
     "can_split",

@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.config import STRETCHES, Stretch
-from planetvision.errors import SettingsError
+from planetvision.core.errors import SettingsError
+from planetvision.core.settings import STRETCHES, Stretch
 
 __all__ = ["check_stretch", "stretch_image"]
 

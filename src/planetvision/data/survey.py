@@ -14,14 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from planetvision.config import Stretch
-from planetvision.data.cache import DecodedCache, create_cache_key
-from planetvision.data.catalog import Catalog
-from planetvision.data.decoders import ImageFacts
-from planetvision.data.duplicates import ImageDescriptor, describe_body
-from planetvision.data.images import ImageArray, ImageSource, decode_image, describe_source
-from planetvision.data.manifest import hash_source
-from planetvision.errors import (
+from planetvision.core.errors import (
     ConversionWarning,
     DataError,
     DataWarning,
@@ -29,7 +22,15 @@ from planetvision.errors import (
     count,
     itemize,
 )
-from planetvision.geometry import BodyRegion, find_body
+from planetvision.core.settings import Stretch
+from planetvision.data.cache import DecodedCache, create_cache_key
+from planetvision.data.catalog import Catalog
+from planetvision.data.decoders import ImageFacts
+from planetvision.data.duplicates import ImageDescriptor, describe_body
+from planetvision.data.images import ImageArray, ImageSource, decode_image, describe_source
+from planetvision.data.manifest import hash_source
+from planetvision.imaging.disc.finder import find_body
+from planetvision.imaging.disc.region import BodyRegion
 
 __all__ = [
     "Survey",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from planetvision.errors import (
+from planetvision.core.errors import (
     DataError,
     MissingExtraError,
     SourceNotFoundError,

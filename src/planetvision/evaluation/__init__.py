@@ -1,24 +1,5 @@
-"""Evaluation: predictions and true labels become numbers with intervals, and curves."""
+"""Metrics, curves, slices, paired tests and data audits."""
 
-from planetvision.evaluation.curves import (
-    compute_areas,
-    compute_classwise_calibration_error,
-    compute_precision_recall_curves,
-    compute_reliability,
-    compute_risk_area,
-    compute_risk_coverage,
-    compute_roc_curves,
-)
-from planetvision.evaluation.metrics import compute_metrics, wilson_interval
+import lazy_loader
 
-__all__ = [
-    "compute_areas",
-    "compute_classwise_calibration_error",
-    "compute_metrics",
-    "compute_precision_recall_curves",
-    "compute_reliability",
-    "compute_risk_area",
-    "compute_risk_coverage",
-    "compute_roc_curves",
-    "wilson_interval",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

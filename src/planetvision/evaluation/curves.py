@@ -15,9 +15,9 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from planetvision.errors import SettingsError
+from planetvision.core.errors import SettingsError
+from planetvision.core.files import create_table
 from planetvision.evaluation.metrics import find_bins, wilson_interval
-from planetvision.files import create_table
 
 __all__ = [
     "compute_areas",

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
+from planetvision.core.errors import ConversionWarning, DataError, DataWarning, ExplanationError
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.survey import Survey
-from planetvision.errors import ConversionWarning, DataError, DataWarning, ExplanationError
 from planetvision.evaluation.curves import (
     compute_areas,
     compute_classwise_calibration_error,

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from scipy import stats
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from planetvision.calibration import get_cross_entropy
-from planetvision.errors import DataError
+from planetvision.core.errors import DataError
 from planetvision.evaluation.bootstrap import NUM_SAMPLES, bootstrap_intervals, number_groups
+from planetvision.inference.temperature import get_cross_entropy
 
 __all__ = [
     "compute_calibration_error",

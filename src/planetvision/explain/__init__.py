@@ -1,10 +1,5 @@
-"""Explanations: where in an image the network found its answer."""
+"""Attribution methods and the checks of their maps."""
 
-from planetvision.explain.registry import (
-    EXPLAINERS,
-    ExplainerSpec,
-    list_explainers,
-    register_explainer,
-)
+import lazy_loader
 
-__all__ = ["EXPLAINERS", "ExplainerSpec", "list_explainers", "register_explainer"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from planetvision.backbones.copying import copy_structure
-from planetvision.backbones.layers import list_feature_layers
-from planetvision.backbones.shapes import to_feature_map
-from planetvision.errors import ExplanationError
-from planetvision.network import PlanetNet
+from planetvision.core.errors import ExplanationError
+from planetvision.models.backbones.copying import copy_structure
+from planetvision.models.backbones.layers import list_feature_layers
+from planetvision.models.backbones.shapes import to_feature_map
+from planetvision.models.network import PlanetNet
 
 __all__ = ["LayerRecord", "average_maps", "record_activations", "record_slopes"]
 

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from planetvision.backbones.copying import copy_structure
-from planetvision.backbones.layers import list_members
-from planetvision.errors import ExplanationError
+from planetvision.core.errors import ExplanationError
 from planetvision.explain.activations import average_maps
-from planetvision.network import PlanetNet
+from planetvision.models.backbones.copying import copy_structure
+from planetvision.models.backbones.layers import list_members
+from planetvision.models.network import PlanetNet
 
 __all__ = ["compute_attention_rollout"]
 

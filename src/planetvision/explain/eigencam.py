@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from planetvision.explain.activations import average_maps, record_activations
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 
 __all__ = ["compute_eigencam"]
 

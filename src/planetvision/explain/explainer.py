@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from planetvision.backbones.copying import copy_structure
-from planetvision.config import Tta
+from planetvision.core.errors import SettingsError
+from planetvision.core.settings import Tta
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.survey import warn_of_conversion
-from planetvision.errors import SettingsError
 from planetvision.explain.checks import judge_explanations
 from planetvision.explain.measuring import measure_items
 from planetvision.explain.registry import EXPLAINERS, ExplainerSpec
@@ -23,7 +22,8 @@ from planetvision.inference import Trust
 from planetvision.inference.evidence import collect_evidence
 from planetvision.inference.predictor import load_views
 from planetvision.inference.trust import judge_evidence
-from planetvision.network import PlanetNet
+from planetvision.models.backbones.copying import copy_structure
+from planetvision.models.network import PlanetNet
 from planetvision.results import UNKNOWN, Explanation, Explanations
 
 __all__ = ["check_settings", "explain_catalog"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from planetvision.explain.activations import LayerRecord, average_maps, record_slopes
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 
 __all__ = ["compute_gradcam", "compute_gradcam_plus_plus", "compute_layercam"]
 

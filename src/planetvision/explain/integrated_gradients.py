@@ -7,7 +7,7 @@ import math
 import torch
 from torchvision.transforms.functional import gaussian_blur
 
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 
 __all__ = ["compute_integrated_gradients", "integrate_gradients"]
 

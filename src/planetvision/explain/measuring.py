@@ -17,7 +17,7 @@ from planetvision.explain.checks import (
 from planetvision.explain.checks.perturbation import STEPS
 from planetvision.explain.registry import ExplainerSpec
 from planetvision.explain.variants import contrast_classes
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 from planetvision.results import Explanation, ExplanationChecks
 
 __all__ = ["measure_items"]

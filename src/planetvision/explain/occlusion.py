@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 
 __all__ = ["compute_occlusion"]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from planetvision.registry import Entry, Registry
+from planetvision.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
     import torch
 
-    from planetvision.network import PlanetNet
+    from planetvision.models.network import PlanetNet
 
 __all__ = ["EXPLAINERS", "Explainer", "ExplainerSpec", "list_explainers", "register_explainer"]
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from planetvision.explain.activations import average_maps, record_activations
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 
 __all__ = ["compute_scorecam"]
 

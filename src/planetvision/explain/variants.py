@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 
 __all__ = ["contrast_classes", "look_at_layers"]
 

@@ -1,6 +1,5 @@
-"""Inference: a network and images become `Predictions`, which say what they do not know."""
+"""Network outputs, calibration, OOD scores and batched prediction."""
 
-from planetvision.inference.predictor import predict_catalog
-from planetvision.inference.trust import Trust, fit_trust
+import lazy_loader
 
-__all__ = ["Trust", "fit_trust", "predict_catalog"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,13 +12,13 @@ import torch
 from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
 
-from planetvision.augment.framing import frame_views
-from planetvision.config import Precision
+from planetvision.core.devices import create_autocast, resolve_precision
+from planetvision.core.performance import get_num_workers
+from planetvision.core.settings import Precision
 from planetvision.data.loading import ImageDataset, create_loader
-from planetvision.network import PlanetNet
-from planetvision.novelty import Evidence, join_evidence
-from planetvision.runtime import create_autocast, resolve_precision
-from planetvision.tuning import get_num_workers
+from planetvision.imaging.framing import frame_views
+from planetvision.inference.ood_scores import Evidence, join_evidence
+from planetvision.models.network import PlanetNet
 
 __all__ = ["ViewedImages", "Views", "collect_evidence", "collect_images", "iterate_evidence"]
 

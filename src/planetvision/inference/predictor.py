@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from planetvision.augment.framing import frame_views
-from planetvision.config import InputSpec, Precision, Tta
+from planetvision.core.errors import ImageError
+from planetvision.core.performance import tune_machine
+from planetvision.core.settings import InputSpec, Precision, Tta
 from planetvision.data.catalog import Catalog, Label
 from planetvision.data.images import ImageSource, decode_image
 from planetvision.data.survey import warn_of_conversion
-from planetvision.errors import ImageError
+from planetvision.imaging.framing import frame_views
 from planetvision.inference.evidence import Views, iterate_evidence
 from planetvision.inference.trust import Trust, judge_evidence
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 from planetvision.results import Predictions
-from planetvision.tuning import tune_machine
 
 __all__ = ["FramedImages", "load_views", "predict_catalog"]
 
@@ -83,7 +83,7 @@ def predict_catalog(
         batch_size: Images a forward pass.
         num_workers: Loader processes; None lets the machine decide.
         precision: The arithmetic of the network; `auto` is `fp32`.
-        tuning: The levers of the machine that are on: see `planetvision.tuning`.
+        tuning: The levers of the machine that are on: see `planetvision.core.performance`.
         progress: Whether to show a progress bar.
 
     Raises:

@@ -12,19 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from planetvision.calibration import fit_temperature, get_error_after
-from planetvision.config import Precision
+from planetvision.core.errors import SettingsError, count
+from planetvision.core.settings import Precision
 from planetvision.data.loading import ImageDataset
-from planetvision.errors import SettingsError, count
 from planetvision.inference.evidence import ViewedImages, collect_images
-from planetvision.network import PlanetNet
-from planetvision.novelty import (
+from planetvision.inference.ood_scores import (
     NOVELTY_SCORES,
     Evidence,
     NoveltySpec,
     State,
     check_rejection_rate,
 )
+from planetvision.inference.temperature import fit_temperature, get_error_after
+from planetvision.models.network import PlanetNet
 from planetvision.render import render_non_planets
 from planetvision.results.sampling import take_in_turn
 

@@ -5,31 +5,6 @@ scenes for training. No picture or map is stored: surfaces are painted by rules,
 from a random direction.
 """
 
-from planetvision.render.bodies import BODIES, OTHER_BODIES
-from planetvision.render.body import Body, Haze, Ring
-from planetvision.render.camera import Camera
-from planetvision.render.dataset import render_dataset, write_dataset
-from planetvision.render.image import RenderedImage, render_body
-from planetvision.render.non_planets import (
-    NON_PLANETS,
-    render_non_planet,
-    render_non_planets,
-    write_non_planets,
-)
+import lazy_loader
 
-__all__ = [
-    "BODIES",
-    "NON_PLANETS",
-    "OTHER_BODIES",
-    "Body",
-    "Camera",
-    "Haze",
-    "RenderedImage",
-    "Ring",
-    "render_body",
-    "render_dataset",
-    "render_non_planet",
-    "render_non_planets",
-    "write_dataset",
-    "write_non_planets",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

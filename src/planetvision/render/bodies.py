@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from planetvision.render.arguments import check_name
 from planetvision.render.body import Body, Ring
-from planetvision.render.checks import check_name
 from planetvision.render.cratered import CRATERED
 from planetvision.render.others import OTHERS
 from planetvision.render.planets import PLANETS

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planetvision.errors import SettingsError
+from planetvision.core.errors import SettingsError
 from planetvision.render.body import Body
 from planetvision.render.geometry import View
 

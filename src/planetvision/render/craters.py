@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planetvision.augment.light import Floats
+from planetvision.imaging.light import Floats
 from planetvision.render.sphere import Sphere
 
 __all__ = ["Craters"]

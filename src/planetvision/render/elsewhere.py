@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.augment.backgrounds import draw_background
-from planetvision.augment.light import Floats, encode_srgb
+from planetvision.imaging.backgrounds import draw_background
+from planetvision.imaging.light import Floats, encode_srgb
 from planetvision.render.patterns import blend, draw_cloud, draw_ramp
 
 __all__ = ["draw_asteroid", "draw_ground"]

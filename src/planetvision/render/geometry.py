@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.augment.light import Floats
+from planetvision.imaging.light import Floats
 from planetvision.render.photometry import smoothstep
 
 __all__ = ["Globe", "RingPlane", "View", "find_sun"]

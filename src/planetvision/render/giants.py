@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from planetvision.augment.light import Floats, srgb_to_linear
+from planetvision.imaging.light import Floats, srgb_to_linear
 from planetvision.render.body import Body
 from planetvision.render.paint import Paint
 from planetvision.render.photometry import smoothstep

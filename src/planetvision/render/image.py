@@ -12,21 +12,21 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.augment.backgrounds import draw_background
-from planetvision.augment.instrument import take_picture
-from planetvision.errors import SettingsError
-from planetvision.render.bodies import get_body
-from planetvision.render.camera import Camera
-from planetvision.render.checks import (
+from planetvision.core.devices import derive_seed
+from planetvision.core.errors import SettingsError
+from planetvision.imaging.backgrounds import draw_background
+from planetvision.imaging.instrument import take_picture
+from planetvision.render.arguments import (
     check_image_size,
     check_integer,
     check_name,
     check_phase_angle,
 )
+from planetvision.render.bodies import get_body
+from planetvision.render.camera import Camera
 from planetvision.render.lighting import estimate_lit_share, paint_scene
 from planetvision.render.maps import get_maps
 from planetvision.render.scene import FILTERS, LOOKS, Scene, draw_scene
-from planetvision.runtime import derive_seed
 
 __all__ = ["RenderedImage", "check_look", "render_body"]
 

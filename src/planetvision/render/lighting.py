@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.augment.backgrounds import is_in_front
-from planetvision.augment.instrument import find_gain
-from planetvision.augment.light import Floats, srgb_to_linear
+from planetvision.imaging.backgrounds import is_in_front
+from planetvision.imaging.instrument import find_gain
+from planetvision.imaging.light import Floats, srgb_to_linear
 from planetvision.render.body import Body, Haze, Rgb
 from planetvision.render.geometry import Globe, RingPlane
 from planetvision.render.photometry import lommel_seeliger, minnaert, smoothstep

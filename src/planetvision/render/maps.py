@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.augment.light import Floats, decode_srgb
-from planetvision.errors import DataError, SettingsError
+from planetvision.core.errors import DataError, SettingsError
+from planetvision.imaging.light import Floats, decode_srgb
 from planetvision.render.bodies import BODIES, OTHER_BODIES
 
 if TYPE_CHECKING:

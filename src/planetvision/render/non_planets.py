@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from planetvision.augment.light import Floats
-from planetvision.errors import SettingsError
-from planetvision.files import create_output_folder, write_atomically
-from planetvision.render.checks import (
+from planetvision.core.devices import derive_seed
+from planetvision.core.errors import SettingsError
+from planetvision.core.files import create_output_folder, write_atomically
+from planetvision.imaging.light import Floats
+from planetvision.render.arguments import (
     check_image_size,
     check_integer,
     check_name,
@@ -26,7 +27,6 @@ from planetvision.render.checks import (
 from planetvision.render.deep_sky import draw_cluster, draw_galaxy, draw_nebula, draw_stars
 from planetvision.render.elsewhere import draw_asteroid, draw_ground
 from planetvision.render.patterns import blend, draw_cloud, draw_ramp, pick_colour
-from planetvision.runtime import derive_seed
 
 __all__ = ["NON_PLANETS", "render_non_planet", "render_non_planets", "write_non_planets"]
 

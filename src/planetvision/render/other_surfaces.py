@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planetvision.augment.light import Floats, srgb_to_linear
+from planetvision.imaging.light import Floats, srgb_to_linear
 from planetvision.render.body import Body
 from planetvision.render.craters import Craters
 from planetvision.render.paint import Paint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from planetvision.augment.light import Floats
+from planetvision.imaging.light import Floats
 from planetvision.render.body import Body
 from planetvision.render.sphere import Sphere
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.augment.light import Floats
+from planetvision.imaging.light import Floats
 
 __all__ = ["blend", "draw_cloud", "draw_ramp", "pick_colour"]
 

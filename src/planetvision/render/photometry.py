@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planetvision.augment.light import AnyFloats, Floats
+from planetvision.imaging.light import AnyFloats, Floats
 
 __all__ = ["lommel_seeliger", "minnaert", "smoothstep"]
 

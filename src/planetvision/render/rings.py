@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planetvision.augment.light import Floats
+from planetvision.core.devices import derive_seed
+from planetvision.imaging.light import Floats
 from planetvision.render.bodies import get_body
 from planetvision.render.body import Body
-from planetvision.runtime import derive_seed
 
 __all__ = ["RingProfile", "get_ring_profile"]
 

@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from planetvision.augment.instrument import Instrument, draw_instrument
-from planetvision.augment.light import Floats
+from planetvision.imaging.instrument import Instrument, draw_instrument
+from planetvision.imaging.light import Floats
 from planetvision.render.body import Body
 from planetvision.render.camera import Camera
 from planetvision.render.geometry import View, find_sun

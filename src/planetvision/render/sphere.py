@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from planetvision.augment.light import AnyFloats, Floats
+from planetvision.core.devices import derive_seed
+from planetvision.imaging.light import AnyFloats, Floats
 from planetvision.render.photometry import smoothstep
-from planetvision.runtime import derive_seed
 
 __all__ = ["Sphere", "mix"]
 

@@ -14,7 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from planetvision.augment.light import Floats
+from planetvision.core.devices import derive_seed
+from planetvision.imaging.light import Floats
 from planetvision.render import giants, other_surfaces, terrestrial
 from planetvision.render.bodies import get_body
 from planetvision.render.body import Body
@@ -24,7 +25,6 @@ from planetvision.render.maps import load_map
 from planetvision.render.paint import Paint, Painter
 from planetvision.render.photometry import smoothstep
 from planetvision.render.sphere import Sphere
-from planetvision.runtime import derive_seed
 
 __all__ = [
     "MIN_TEXELS_A_RADIUS",

@@ -11,24 +11,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from planetvision.core.errors import ImageError, count
+from planetvision.core.files import create_output_folder, write_json, write_table
+from planetvision.core.text import format_accuracy, format_interval, format_share
 from planetvision.data.catalog import SPLIT_NAMES, Catalog, name_origin
 from planetvision.data.duplicates import DuplicatePair
 from planetvision.data.images import ImageArray, read_image
 from planetvision.data.survey import Survey
-from planetvision.errors import ImageError, count
-from planetvision.figures import (
-    Block,
-    Gallery,
-    Section,
-    Table,
-    Tile,
-    pair_images,
-    save_page,
-)
-from planetvision.figures.style import Tone
-from planetvision.files import create_output_folder, write_json, write_table
+from planetvision.results.html.blocks import Block, Gallery, Section, Table
+from planetvision.results.html.page import pair_images, save_page
+from planetvision.results.plots.gallery import Tile
+from planetvision.results.plots.style import Tone
 from planetvision.results.sampling import take_in_turn
-from planetvision.wording import format_accuracy, format_interval, format_share
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planetvision.figures import draw_collage, save_image
-from planetvision.files import create_output_folder, create_table, write_json, write_table
+from planetvision.core.files import create_output_folder, create_table, write_json, write_table
 from planetvision.results.evaluation import Evaluation
+from planetvision.results.plots.gallery import draw_collage, save_image
 from planetvision.results.predictions import check_not_replaced
 
 if TYPE_CHECKING:

@@ -9,14 +9,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planetvision.core.errors import ImageError, count
+from planetvision.core.files import create_output_folder, create_table, write_json, write_table
+from planetvision.core.text import format_accuracy, format_share
 from planetvision.data.catalog import Label
 from planetvision.data.images import read_image
-from planetvision.errors import ImageError, count
-from planetvision.figures import Gallery, Section, Table, Tile, save_page
-from planetvision.files import create_output_folder, create_table, write_json, write_table
+from planetvision.results.html.blocks import Gallery, Section, Table
+from planetvision.results.html.page import save_page
+from planetvision.results.plots.gallery import Tile
 from planetvision.results.predictions import Prediction, Predictions
 from planetvision.results.sampling import take_in_turn
-from planetvision.wording import format_accuracy, format_share
 
 if TYPE_CHECKING:
     import pandas as pd

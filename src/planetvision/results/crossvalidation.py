@@ -12,18 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planetvision.errors import count
-from planetvision.figures import (
-    Gallery,
-    Section,
-    Table,
-    plot_confusion_matrix,
-    save_figure,
-    save_page,
-)
-from planetvision.files import create_output_folder, write_json, write_table
+from planetvision.core.errors import count
+from planetvision.core.files import create_output_folder, write_json, write_table
+from planetvision.core.text import format_accuracy, format_interval, format_share
 from planetvision.results.evaluation import Evaluation
-from planetvision.wording import format_accuracy, format_interval, format_share
+from planetvision.results.html.blocks import Gallery, Section, Table
+from planetvision.results.html.page import save_page
+from planetvision.results.plots.charts import plot_confusion_matrix
+from planetvision.results.plots.style import save_figure
 
 if TYPE_CHECKING:
     import pandas as pd

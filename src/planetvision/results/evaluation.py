@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planetvision.core.errors import ImageError, count
+from planetvision.core.files import create_output_folder, create_table, write_json, write_table
+from planetvision.core.text import format_accuracy, format_interval, format_share
 from planetvision.data.catalog import Label
 from planetvision.data.images import read_image
-from planetvision.errors import ImageError, count
-from planetvision.figures import Tile, draw_collage, save_image
-from planetvision.figures.style import Tone
-from planetvision.files import create_output_folder, create_table, write_json, write_table
 from planetvision.results.explanations import Explanations
+from planetvision.results.plots.gallery import Tile, draw_collage, save_image
+from planetvision.results.plots.style import Tone
 from planetvision.results.predictions import Prediction, Predictions
 from planetvision.results.sampling import take_in_turn
-from planetvision.wording import format_accuracy, format_interval, format_share
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.errors import count
-from planetvision.wording import format_share
+from planetvision.core.errors import count
+from planetvision.core.text import format_share
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,24 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.data.catalog import Label
-from planetvision.data.images import ImageArray
-from planetvision.errors import OutputError, OutputExistsError, SettingsError
-from planetvision.figures import draw_explanation, overlay_heatmap, save_image
-from planetvision.files import (
+from planetvision.core.errors import OutputError, OutputExistsError, SettingsError
+from planetvision.core.files import (
     create_output_folder,
     create_table,
     write_atomically,
     write_table,
     write_text,
 )
-from planetvision.results.explanation_checks import (
-    ROUNDING,
-    ExplanationChecks,
-    ExplanationVerdict,
-)
+from planetvision.core.text import format_share
+from planetvision.data.catalog import Label
+from planetvision.data.images import ImageArray
+from planetvision.results.explanation_checks import ROUNDING, ExplanationChecks, ExplanationVerdict
+from planetvision.results.plots.gallery import save_image
+from planetvision.results.plots.overlay import draw_explanation, overlay_heatmap
 from planetvision.results.predictions import check_not_replaced, name_pictures, remove_stale
-from planetvision.wording import format_share
 
 if TYPE_CHECKING:
     import pandas as pd

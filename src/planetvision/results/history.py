@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planetvision.files import create_output_folder, write_table
+from planetvision.core.files import create_output_folder, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,8 @@ class TrainingHistory:
         Raises:
             OutputExistsError: If it is not empty and `overwrite` is false.
         """
-        from planetvision.figures import plot_history, save_figure
+        from planetvision.results.plots.charts import plot_history
+        from planetvision.results.plots.style import save_figure
 
         folder = create_output_folder(path, overwrite=overwrite)
         frame = self.to_frame()

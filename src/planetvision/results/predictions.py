@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from planetvision.core.errors import ImageError, OutputError
+from planetvision.core.files import create_output_folder, create_table, write_table
+from planetvision.core.text import format_share
 from planetvision.data.catalog import Label
 from planetvision.data.images import ImageSource, read_image
-from planetvision.errors import ImageError, OutputError
-from planetvision.figures import Tile, annotate_image, draw_collage, save_image
-from planetvision.files import create_output_folder, create_table, write_table
-from planetvision.wording import format_share
+from planetvision.results.plots.gallery import Tile, annotate_image, draw_collage, save_image
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planetvision.core.errors import ImageError, count
+from planetvision.core.files import write_bytes, write_table
+from planetvision.core.text import format_interval, format_share
 from planetvision.data.catalog import name_origin
 from planetvision.data.images import read_image
-from planetvision.errors import ImageError, count
-from planetvision.figures import (
+from planetvision.results.explanations import Explanation, Explanations
+from planetvision.results.html.blocks import (
     Block,
     Code,
     Details,
@@ -24,25 +27,22 @@ from planetvision.figures import (
     Plot,
     Section,
     Table,
-    Tile,
-    encode_figure,
-    pair_images,
-    plot_confusion_matrix,
+)
+from planetvision.results.html.page import pair_images, save_page
+from planetvision.results.plots.charts import plot_confusion_matrix, plot_per_class_accuracy
+from planetvision.results.plots.curves import (
     plot_faithfulness,
     plot_novelty,
-    plot_per_class_accuracy,
     plot_precision_recall_curves,
     plot_reliability,
     plot_risk_coverage,
     plot_roc_curves,
     plot_slices,
-    save_page,
 )
-from planetvision.files import write_bytes, write_table
-from planetvision.results.explanations import Explanation, Explanations
+from planetvision.results.plots.gallery import Tile
+from planetvision.results.plots.style import encode_figure
 from planetvision.results.predictions import Prediction
 from planetvision.results.sampling import take_in_turn
-from planetvision.wording import format_interval, format_share
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from planetvision.errors import itemize
+from planetvision.core.errors import itemize
 
 if TYPE_CHECKING:
     import pandas as pd

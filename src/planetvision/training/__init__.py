@@ -1,5 +1,5 @@
-"""Training: recipes of stages, and the `Trainer` that runs them."""
+"""Recipes, stages, and the `Trainer` that runs them."""
 
-from planetvision.training.recipes import RECIPES, RecipeSpec, list_recipes, register_recipe
+import lazy_loader
 
-__all__ = ["RECIPES", "RecipeSpec", "list_recipes", "register_recipe"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

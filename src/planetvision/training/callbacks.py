@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from planetvision.config import Stage
-from planetvision.errors import MissingExtraError, OutputExistsError, UnknownNameError
-from planetvision.files import create_output_folder, write_table
+from planetvision.core.errors import MissingExtraError, OutputExistsError, UnknownNameError
+from planetvision.core.files import create_output_folder, write_table
+from planetvision.core.settings import Stage
 from planetvision.results.history import EpochRecord
 
 if TYPE_CHECKING:

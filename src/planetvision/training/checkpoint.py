@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from planetvision.config import Recipe
-from planetvision.errors import CheckpointError, OutputError, TrainingWarning, itemize
-from planetvision.files import create_output_folder, write_atomically, write_json
-from planetvision.network import PlanetNet
-from planetvision.runtime import list_versions
+from planetvision.core.devices import list_versions
+from planetvision.core.errors import CheckpointError, OutputError, TrainingWarning, itemize
+from planetvision.core.files import create_output_folder, write_atomically, write_json
+from planetvision.core.settings import Recipe
+from planetvision.models.network import PlanetNet
 from planetvision.training.inputs import TrainingData, describe_data
 
 __all__ = ["Checkpoints", "describe_training"]

@@ -15,8 +15,8 @@ import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from planetvision.core.errors import TrainingError
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
-from planetvision.errors import TrainingError
 from planetvision.training.sharing import gather_batch
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from planetvision.config import Recipe
+from planetvision.core.errors import SettingsError
+from planetvision.core.settings import Recipe
 from planetvision.data.loading import NO_CLASS, ImageDataset
 from planetvision.data.manifest import hash_sources
-from planetvision.errors import SettingsError
 
 __all__ = [
     "TrainingData",

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torchvision.transforms import v2
 
-from planetvision.config import Recipe, Stage
+from planetvision.core.errors import DataError
+from planetvision.core.settings import Recipe, Stage
 from planetvision.data.loading import NO_CLASS
-from planetvision.errors import DataError
-from planetvision.losses import LOSSES
+from planetvision.training.losses import LOSSES
 
 __all__ = ["Objective", "check_targets"]
 

@@ -10,23 +10,24 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from planetvision.backbones import BACKBONES, BackboneSpec
-from planetvision.backbones.first_weights import (
+from planetvision.core.devices import resolve_device, resolve_precision
+from planetvision.core.errors import SettingsError, WeightsWarning
+from planetvision.core.performance import resolve_tuning
+from planetvision.core.settings import Framing, InputSpec, Precision, Recipe, Stretch, Tta
+from planetvision.data.cache import check_cache
+from planetvision.data.catalog import ClassMap
+from planetvision.data.splits import check_fractions
+from planetvision.inference.ood_scores import NOVELTY_SCORES, check_rejection_rate
+from planetvision.models.backbones.first_weights import (
     WeightsSetting,
     describe_weights,
     find_weights_problems,
 )
-from planetvision.config import Framing, InputSpec, Precision, Recipe, Stretch, Tta
-from planetvision.data.cache import check_cache
-from planetvision.data.catalog import ClassMap
-from planetvision.data.splits import check_fractions
-from planetvision.errors import SettingsError, WeightsWarning
-from planetvision.heads import HEADS
-from planetvision.novelty import NOVELTY_SCORES, check_rejection_rate
-from planetvision.runtime import resolve_device, resolve_precision
-from planetvision.training import checks
+from planetvision.models.backbones.registry import BACKBONES
+from planetvision.models.backbones.spec import BackboneSpec
+from planetvision.models.heads import HEADS
+from planetvision.training import settings_checks as checks
 from planetvision.training.recipes import RECIPES
-from planetvision.tuning import resolve_tuning
 
 __all__ = ["OnError", "Plan", "Settings", "create_plan"]
 

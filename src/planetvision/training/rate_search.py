@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planetvision.errors import SettingsError, TrainingError
-from planetvision.files import create_output_folder, write_table
+from planetvision.core.errors import SettingsError, TrainingError
+from planetvision.core.files import create_output_folder, write_table
 from planetvision.training.inputs import TrainingData
 from planetvision.training.stages import apply_stage
 from planetvision.training.trainer import Trainer
@@ -22,7 +22,7 @@ from planetvision.training.trainer import Trainer
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planetvision.config import Stage
+    from planetvision.core.settings import Stage
 
 __all__ = ["RateSearch", "find_learning_rate"]
 
@@ -63,7 +63,8 @@ class RateSearch:
         Raises:
             OutputExistsError: If it is not empty and `overwrite` is false.
         """
-        from planetvision.figures import plot_rate_search, save_figure
+        from planetvision.results.plots.charts import plot_rate_search
+        from planetvision.results.plots.style import save_figure
 
         folder = create_output_folder(path, overwrite=overwrite)
         write_table(folder / "learning_rates.csv", self.to_frame())

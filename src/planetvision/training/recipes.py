@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from planetvision.config import Recipe, Stage
-from planetvision.registry import Entry, Registry
+from planetvision.core.registry import Entry, Registry
+from planetvision.core.settings import Recipe, Stage
 
 __all__ = ["RECIPES", "RecipeSpec", "list_recipes", "register_recipe"]
 
@@ -36,7 +36,8 @@ def register_recipe(
         replace: Whether an entry of that name may be replaced.
 
     Example:
-        >>> from planetvision import Recipe, Stage, register_recipe
+        >>> from planetvision import Recipe, Stage
+        >>> from planetvision.training import register_recipe
         >>> @register_recipe("ten_epochs", replace=True)
         ... def ten_epochs():
         ...     "The head alone, for ten epochs."

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from planetvision.backbones.shapes import pool_features
-from planetvision.network import PlanetNet
+from planetvision.models.backbones.shapes import pool_features
+from planetvision.models.network import PlanetNet
 
 __all__ = ["FrozenPart", "Replay", "find_frozen_part"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from planetvision.errors import SettingsError, TrainingWarning
+from planetvision.core.errors import SettingsError, TrainingWarning
 from planetvision.training.stages import learns_batch_statistics
 
 if TYPE_CHECKING:

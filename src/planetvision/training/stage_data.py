@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 from torch.utils.data import DataLoader, Dataset
 
-from planetvision.config import Stage
+from planetvision.core.errors import SettingsError
+from planetvision.core.settings import Stage
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
-from planetvision.errors import SettingsError
 from planetvision.training.features import FeatureDataset, ViewDataset
 
 __all__ = ["Refresh", "create_stage_loader", "create_views", "store_views"]

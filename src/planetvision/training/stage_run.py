@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.utils.data import DataLoader
 
-from planetvision.config import Stage
+from planetvision.core.settings import Stage
 from planetvision.data.loading import EpochSampler
 from planetvision.training.averaging import BestWeights, MovingAverage
 from planetvision.training.objective import Objective

@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import LambdaLR
 
-from planetvision.config import Stage
-from planetvision.errors import SettingsError
-from planetvision.network import PlanetNet
-from planetvision.optimizers import OPTIMIZERS
-from planetvision.schedules import SCHEDULES
+from planetvision.core.errors import SettingsError
+from planetvision.core.settings import Stage
+from planetvision.models.network import PlanetNet
+from planetvision.training.optimizers import OPTIMIZERS
+from planetvision.training.schedules import SCHEDULES
 
 __all__ = [
     "apply_stage",

@@ -16,13 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from planetvision.calibration import fit_temperature, get_cross_entropy
-from planetvision.config import Precision, Recipe, Stage
-from planetvision.data.loading import ImageDataset
-from planetvision.errors import DataError, SettingsError, TrainingError
-from planetvision.network import PlanetNet
-from planetvision.results.history import EpochRecord, TrainingHistory
-from planetvision.runtime import (
+from planetvision.core.devices import (
     create_accelerator,
     derive_seed,
     is_main_process,
@@ -30,6 +24,13 @@ from planetvision.runtime import (
     resolve_precision,
     seeded,
 )
+from planetvision.core.errors import DataError, SettingsError, TrainingError
+from planetvision.core.performance import get_num_workers, resolve_tuning, tune_machine
+from planetvision.core.settings import Precision, Recipe, Stage
+from planetvision.data.loading import ImageDataset
+from planetvision.inference.temperature import fit_temperature, get_cross_entropy
+from planetvision.models.network import PlanetNet
+from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.training.averaging import (
     BestWeights,
     MovingAverage,
@@ -39,13 +40,7 @@ from planetvision.training.averaging import (
 )
 from planetvision.training.callbacks import Callback, ProgressBar
 from planetvision.training.checkpoint import Checkpoints, describe_training
-from planetvision.training.checks import check_data, find_recipe_problems, find_time_problems
-from planetvision.training.features import (
-    Extract,
-    FeatureDataset,
-    ViewDataset,
-    compute_features,
-)
+from planetvision.training.features import Extract, FeatureDataset, ViewDataset, compute_features
 from planetvision.training.gradients import compute_gradients
 from planetvision.training.inputs import (
     TrainingData,
@@ -55,6 +50,11 @@ from planetvision.training.inputs import (
 )
 from planetvision.training.objective import Objective, check_targets
 from planetvision.training.replay import Replay, find_frozen_part
+from planetvision.training.settings_checks import (
+    check_data,
+    find_recipe_problems,
+    find_time_problems,
+)
 from planetvision.training.sharing import (
     agree_on_any,
     check_shareable,
@@ -64,7 +64,6 @@ from planetvision.training.sharing import (
 from planetvision.training.stage_data import create_stage_loader, create_views, store_views
 from planetvision.training.stage_run import StageRun, Validation
 from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler
-from planetvision.tuning import get_num_workers, resolve_tuning, tune_machine
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -99,7 +98,7 @@ class Trainer:
         store_features: Whether a stage with `views` runs what is frozen once. Without it each step
             runs the whole network on the same views, with the same results.
         compile: Whether steps that run the whole network are compiled by `torch.compile`.
-        tuning: The levers of the machine that are on: see `planetvision.tuning`.
+        tuning: The levers of the machine that are on: see `planetvision.core.performance`.
         max_minutes: When this time is over, the stage ends after the step, and no other begins.
         checkpoints: The folder for what `fit(resume=...)` goes on from; None keeps nothing.
         callbacks: Hooks.

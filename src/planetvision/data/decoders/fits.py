@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from planetvision.core.errors import ImageError, MissingExtraError
 from planetvision.data.decoders.registry import MAX_BYTES, DecodedImage, ImageFacts, ImageFile
-from planetvision.errors import ImageError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

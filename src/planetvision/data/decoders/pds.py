@@ -14,8 +14,8 @@ from xml.parsers import expat
 import numpy as np
 import numpy.typing as npt
 
+from planetvision.core.errors import MissingExtraError
 from planetvision.data.decoders.registry import DecodedImage, ImageFacts, ImageFile
-from planetvision.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.errors import ImageError, SettingsError
-from planetvision.registry import Entry, Registry
+from planetvision.core.errors import ImageError, SettingsError
+from planetvision.core.registry import Entry, Registry
 
 __all__ = [
     "DECODERS",

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import TiffImagePlugin, UnidentifiedImageError
 
+from planetvision.core.errors import ImageError
 from planetvision.data.decoders.pillow import decode_with_pillow
 from planetvision.data.decoders.registry import DecodedImage, ImageFacts, ImageFile
 from planetvision.data.decoders.tiff_layout import TiffLayout, check_layout
-from planetvision.errors import ImageError
 
 __all__ = ["decode_tiff"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from planetvision.backbones.copying import copy_structure
+from planetvision.core.devices import derive_seed
 from planetvision.explain.checks.energy import measure_body_share, measure_energy
 from planetvision.explain.checks.perturbation import STEPS, measure_area, measure_curves
 from planetvision.explain.checks.randomization import MAX_IMAGES, randomize_network
@@ -18,9 +18,9 @@ from planetvision.explain.checks.similarity import (
     resize_maps,
 )
 from planetvision.explain.registry import Explainer
-from planetvision.network import PlanetNet
+from planetvision.models.backbones.copying import copy_structure
+from planetvision.models.network import PlanetNet
 from planetvision.results.explanation_checks import ExplanationChecks
-from planetvision.runtime import derive_seed
 
 __all__ = ["check_explanations", "shuffle_network"]
 

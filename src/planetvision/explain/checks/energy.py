@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from planetvision.explain.checks.similarity import resize_maps
-from planetvision.geometry import find_body
+from planetvision.imaging.disc.finder import find_body
 
 __all__ = ["create_body_masks", "measure_body_share", "measure_energy"]
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from planetvision.core.devices import derive_seed
 from planetvision.explain.checks.similarity import has_contrast, resize_maps
-from planetvision.network import PlanetNet
-from planetvision.runtime import derive_seed
+from planetvision.models.network import PlanetNet
 
 __all__ = ["STEPS", "Curves", "measure_area", "measure_curves"]
 

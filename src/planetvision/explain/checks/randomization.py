@@ -7,8 +7,8 @@ import copy
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from planetvision.network import PlanetNet
-from planetvision.runtime import derive_seed
+from planetvision.core.devices import derive_seed
+from planetvision.models.network import PlanetNet
 
 __all__ = ["MAX_IMAGES", "randomize_network"]
 

@@ -11,7 +11,7 @@ from scipy import stats
 from torch.nn import functional
 
 from planetvision.explain.registry import Explainer
-from planetvision.network import PlanetNet
+from planetvision.models.network import PlanetNet
 
 __all__ = [
     "average_known",

@@ -1,0 +1,5 @@
+"""`PlanetClassifier` and `VotingPlanetClassifier`, saved, loaded and described."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

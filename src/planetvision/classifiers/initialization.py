@@ -1,0 +1,122 @@
+"""`WarmStart`: a trained model that another training begins with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from planetvision.core.errors import SettingsError, count
+from planetvision.data.catalog import Label
+from planetvision.models.network import PlanetNet
+
+__all__ = ["WarmStart", "read_warm_start"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WarmStart:
+    """A trained network, and what its answers are called.
+
+    Args:
+        network: The network.
+        classes: The label of each of its logits.
+        origin: What a model that began with it says of its first weights.
+    """
+
+    network: PlanetNet
+    classes: tuple[Label, ...]
+    origin: str
+
+    @torch.no_grad()
+    def copy_to(self, network: PlanetNet, classes: Sequence[Label]) -> bool:
+        """Gives a network the weights of the backbone, and those of the head where they fit.
+
+        The head is taken over where the classes are the same, in the same order, and it is built
+        alike; else it keeps the weights it has.
+
+        Args:
+            network: The network.
+            classes: The label of each of its logits.
+
+        Returns:
+            Whether those of the head were taken over.
+
+        Raises:
+            SettingsError: If it has another backbone, or one of other shapes, as some have at
+                another `image_size`.
+        """
+        if network.spec.name != self.network.spec.name:
+            raise SettingsError(
+                f"`warm_start_from` must be a model with the backbone '{network.spec.name}', got "
+                f"{self.origin}, which has '{self.network.spec.name}'. Pass "
+                f"backbone='{self.network.spec.name}'."
+            )
+        self._check_shapes(network)
+        network.backbone.load_state_dict(self.network.backbone.state_dict())
+        is_built_alike = _list_shapes(network.head) == _list_shapes(self.network.head)
+        if tuple(classes) != self.classes or not is_built_alike:
+            return False
+        network.head.load_state_dict(self.network.head.state_dict())
+        return True
+
+    def _check_shapes(self, network: PlanetNet) -> None:
+        asked, given = (_list_shapes(one.backbone) for one in (network, self.network))
+        different = [name for name in {**asked, **given} if asked.get(name) != given.get(name)]
+        if not different:
+            return
+        name = different[0]
+        here, there = (
+            f"{tuple(shapes[name])}" if name in shapes else "none" for shapes in (asked, given)
+        )
+        sizes = [one.input_spec.image_size for one in (network, self.network)]
+        remedy = "Build the backbone as it was then, or begin with `weights`."
+        if sizes[0] != sizes[1]:
+            remedy = f"Pass image_size={sizes[1]}, as that model has."
+        raise SettingsError(
+            f"`warm_start_from` must be a model whose backbone '{network.spec.name}' has the "
+            f"shapes of this one, got {self.origin}, with {count(len(different), 'tensor')} of "
+            f"other shapes: '{name}' is {there} there and {here} here. {remedy}"
+        )
+
+
+def _list_shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in module.state_dict().items()}
+
+
+def read_warm_start(source: Any) -> WarmStart:
+    """Returns what a training is to begin with.
+
+    Args:
+        source: The folder of a saved model, or a trained `PlanetClassifier`.
+
+    Raises:
+        SettingsError: If it is neither.
+        NotFittedError: If the classifier is not trained.
+        ModelFormatError: If the folder holds no model that can be loaded.
+        UnknownNameError: If its backbone or head is not registered here.
+    """
+    from planetvision.classifiers.storage import load_model
+
+    if isinstance(source, str | os.PathLike):
+        model = load_model(source)
+        # The folder of a run's model is called "model": what is above it says which.
+        name = "/".join(Path(source).absolute().parts[-2:])
+        return WarmStart(network=model.network, classes=model.classes, origin=f"the model '{name}'")
+    # Asked of its type: one that is not trained raises an error of its own, which says more.
+    if hasattr(type(source), "input_spec") and source.input_spec:
+        network = getattr(source, "network_", None)
+        if isinstance(network, PlanetNet):
+            return WarmStart(
+                network=network,
+                classes=tuple(source.classes_.tolist()),
+                origin="a trained classifier",
+            )
+    raise SettingsError(
+        "`warm_start_from` must be the folder of a saved model, or a trained PlanetClassifier, got "
+        f"{source!r}. Pass 'runs/eyes/model', for example."
+    )

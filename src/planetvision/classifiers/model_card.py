@@ -1,0 +1,475 @@
+"""The model card: what a model is, what it learned from, how good it is and what it cannot do."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from planetvision.core.errors import count
+from planetvision.core.text import format_interval, format_share
+from planetvision.data.catalog import SPLIT_NAMES, SplitName, name_origin
+from planetvision.data.manifest import fingerprint_hashes, hash_sources
+from planetvision.data.sources import list_input_places
+from planetvision.models.backbones.first_weights import format_weights
+from planetvision.results.predictions import UNKNOWN
+
+if TYPE_CHECKING:
+    from planetvision.results import Audit, Evaluation
+
+__all__ = ["describe_data", "describe_others", "describe_scores", "render_card"]
+
+_SCORES = ("accuracy", "n", "accuracy_ci95", "balanced_accuracy", "macro_f1", "ece")
+_TAGS = ("planetvision", "image-classification", "astronomy", "solar-system", "planets")
+# Those of https://huggingface.co/docs/hub/repositories-licenses that weights come under.
+_LICENCES = (
+    "apache-2.0",
+    "mit",
+    "bsd-2-clause",
+    "bsd-3-clause",
+    "cc0-1.0",
+    "cc-by-4.0",
+    "cc-by-sa-4.0",
+    "cc-by-nc-4.0",
+    "cc-by-nc-sa-4.0",
+    "cc-by-nc-nd-4.0",
+    "cc-by-nd-4.0",
+)
+# With fewer images a share says next to nothing: of 10 right answers the interval begins at 72 %.
+_FEW_IMAGES = 10
+_A_POINT = 0.01
+
+
+class _Verbatim(str):
+    """Markdown that is to be written as it is."""
+
+    __slots__ = ()
+
+
+def describe_data(
+    audit: Audit,
+    *,
+    given_splits: Sequence[SplitName] | None,
+    has_groups: bool,
+    group_duplicates: bool,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    others: Mapping[str, Any] | None = None,
+    warm_start: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Returns what a model should tell of the data it was trained on, as JSON can hold it.
+
+    It names no file, and of the data folder only the last part of its path.
+
+    Args:
+        audit: The audit of the images in their parts.
+        given_splits: The splits that came with the data; None where they came without.
+        has_groups: Whether groups came with the data.
+        group_duplicates: Whether near-copies were looked for, to be kept in one part.
+        val_fraction: The share that was asked for to validate.
+        test_fraction: The share that was asked for to test.
+        seed: The seed of the split.
+        others: What `describe_others` tells; None where there were none.
+        warm_start: The `origin` of the weights it began with, and whether it has those of its head
+            too (`has_head`); None where it began with those of the backbone.
+    """
+    catalog = audit.catalog
+    told, splits = audit.to_dict(), catalog.splits or ()
+    across = sum(splits[pair.first] != splits[pair.second] for pair in audit.duplicates)
+    return {
+        "origin": name_origin(catalog.origin),
+        "num_images": len(catalog),
+        "num_unreadable": len(audit.unreadable),
+        "parts": told["splits"],
+        "split": {
+            "given": [name for name in SPLIT_NAMES if name in (given_splits or ())],
+            "seed": int(seed),
+            "val_fraction": float(val_fraction),
+            "test_fraction": float(test_fraction),
+            "has_groups": has_groups,
+            "num_groups": len(set(catalog.groups)) if catalog.groups is not None else None,
+            "group_duplicates": bool(group_duplicates),
+            "num_copies": len(audit.duplicates) if group_duplicates else None,
+            "num_copies_across": across if group_duplicates else None,
+        },
+        "findings": [
+            {
+                "kind": finding.kind,
+                "severity": finding.severity,
+                "message": finding.message,
+                "remedy": finding.remedy,
+                "num_images": finding.num_images or len(finding.rows),
+            }
+            for finding in audit.findings
+        ],
+        "baselines": told["baselines"],
+        "remarks": told["remarks"],
+        "others": None if others is None else dict(others),
+        "warm_start": None if warm_start is None else dict(warm_start),
+    }
+
+
+def describe_others(others: Any, *, num_images: int, weight: float) -> dict[str, Any]:
+    """Returns what a model should tell of the images of none of the classes that it was taught.
+
+    Args:
+        others: As they were given to `fit`.
+        num_images: How many could be read.
+        weight: What each counted beside an image of a class.
+    """
+    origins = [
+        "images in memory" if place is None else name_origin(f"'{place}'")
+        for place in list_input_places(others)
+    ]
+    return {
+        "origins": list(dict.fromkeys(origins)),
+        "num_images": int(num_images),
+        "weight": float(weight),
+    }
+
+
+def describe_scores(
+    evaluation: Evaluation, *, learned: Collection[str] | None = None
+) -> dict[str, Any]:
+    """Returns what a model should keep of an evaluation, as JSON can hold it.
+
+    `fingerprint` tells whether another evaluation is of the same images, whatever they are called;
+    `num_learned` is how many of them the model has learned from.
+
+    Args:
+        evaluation: The evaluation.
+        learned: The hashes of the images that trained or validated the model; None where they are
+            not known.
+    """
+    predictions = evaluation.predictions
+    judged = [
+        source
+        for source, error in zip(predictions.sources, predictions.errors, strict=True)
+        if not error
+    ]
+    scores = {name: evaluation.metrics[name] for name in _SCORES}
+    hashes = hash_sources(judged)
+    return {
+        **scores,
+        "num_learned": None if learned is None else sum(value in learned for value in hashes),
+        "fingerprint": fingerprint_hashes(hashes),
+    }
+
+
+def render_card(config: Mapping[str, Any], *, threshold: float | None = None) -> str:
+    """Returns the card of a saved model as Markdown, with the front matter of the Hugging Face hub.
+
+    It tells what is recorded and nothing else; what an earlier version did not record reads "not
+    recorded".
+
+    Args:
+        config: What the model's `config.json` holds, of any format version.
+        threshold: The novelty over which an image is unknown, at the model's rejection rate;
+            infinite where nothing is. None where it is not known.
+
+    References:
+        Mitchell, M., et al. (2019), "Model Cards for Model Reporting", FAT* '19,
+        doi:10.1145/3287560.3287596.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("planetvision.classifiers"),
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        verbatim=_Verbatim,
+        code=_format_code,
+        share=_format_share,
+        scores=_format_scores,
+        percent=_format_percent,
+    )
+    return environment.get_template("model_card.md").render(**_collect(config, threshold))
+
+
+def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
+    """Returns what the template asks for; None is what is not recorded."""
+    classes = [str(label) for label in config.get("classes", ())]
+    backbone, trust, data = (config.get(name) or {} for name in ("backbone", "trust", "data"))
+    metrics, settings, recipe = (
+        config.get(name) or {} for name in ("metrics", "settings", "recipe")
+    )
+    test = metrics.get("test") or {}
+    elsewhere = list(metrics.get("elsewhere") or ())
+    weights = backbone.get("weights") or None
+    warm_start = data.get("warm_start") or {}
+    origins = list(weights.values()) if isinstance(weights, Mapping) else [weights or ""]
+    is_random = set(origins) == {"none"}
+    # The licence is that of the registered weights; of a file or another model it is not known, and
+    # chance has none.
+    is_registered = all(origins) and not any(origin.startswith("file ") for origin in origins)
+    is_registered = is_registered and not is_random and not warm_start
+    licence = (backbone.get("licence") or None) if is_registered else None
+    stages = recipe.get("stages") or ()
+    return {
+        "classes": classes,
+        "license_id": _find_licence(licence),
+        "tags": _TAGS,
+        "has_scores": bool(test or elsewhere),
+        "format_version": config.get("format_version"),
+        "backbone": backbone.get("name"),
+        "weights": None if weights is None else format_weights(weights),
+        "weights_setting": json.dumps(_get_weights_setting(weights)),
+        "licence": "none: it started from random weights" if is_random else licence,
+        "head": config.get("head") or {},
+        "recipe": recipe.get("name"),
+        "augmentation": recipe.get("augmentation"),
+        "stages": [(stage["name"], count(stage["epochs"], "epoch")) for stage in stages],
+        "input": {
+            name: (config.get("preprocessing") or {}).get(name)
+            for name in ("image_size", "framing", "stretch", "tta")
+        },
+        "data": data,
+        "warm_start": warm_start,
+        "has_others": bool(data.get("others")),
+        "others_remark": _tell_others(data),
+        "fit_arguments": _list_fit_arguments(data),
+        "class_map": settings.get("class_map") or (),
+        "parts": _count_parts(data, classes),
+        "split_remarks": list(_tell_split(data.get("split") or {})),
+        "num_val": metrics.get("num_val"),
+        "val_accuracy": metrics.get("val_accuracy"),
+        "val_chose": any(stage.get("monitor", "loss") != "none" for stage in stages),
+        "test": test,
+        "elsewhere": elsewhere,
+        "trust": trust,
+        "temperature": f"{trust['temperature']:.3g}" if trust else None,
+        "rate": settings.get("rejection_rate"),
+        "threshold": _tell_threshold(threshold),
+        "is_bounded": _is_bounded(settings.get("rejection_rate"), trust.get("num_images")),
+        "unknown": UNKNOWN,
+        "limits": list(_list_limits(data, metrics, classes)),
+        "versions": config.get("versions") or {},
+        "settings": settings,
+    }
+
+
+def _count_parts(data: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str, list[int]]]:
+    """Returns the images of each class in each part, and of all of them."""
+    parts = data.get("parts")
+    if not parts:
+        return []
+    rows = [(name, [parts[part].get(name, 0) for part in SPLIT_NAMES]) for name in classes]
+    return [*rows, ("all", [sum(column) for column in zip(*(row for _, row in rows), strict=True)])]
+
+
+def _tell_split(split: Mapping[str, Any]) -> Iterator[str]:
+    """Returns a sentence each on how the parts came about."""
+    if not split:
+        return
+    val, test, seed = (split[name] for name in ("val_fraction", "test_fraction", "seed"))
+    given = split["given"]
+    if given:
+        yield f"The parts came with the data: {', '.join(given)}."
+        if "val" not in given:
+            yield (
+                f"The validation part was cut from the training part ({_format_percent(val)}), by "
+                f"class and by the seed {seed}."
+            )
+    else:
+        tested = f"{_format_percent(test)} to test" if test else "none to test"
+        yield (
+            f"The images were split by class and by the seed {seed}: {_format_percent(val)} to "
+            f"validate, {tested}, the rest to train."
+        )
+    if split["has_groups"]:
+        kept = "" if "val" in given else "; the images of one group that were split are in one part"
+        yield f"Groups came with the data{kept}."
+    else:
+        yield "No groups came with the data."
+    if not split["group_duplicates"]:
+        yield "Near-copies were not looked for: copies of one image may be in several parts."
+    elif not split["num_copies"]:
+        yield "Near-copies were looked for, and none was found."
+    else:
+        across = split["num_copies_across"]
+        apart = (
+            f"of {across} of them the images are in different parts"
+            if across
+            else ("each is within one part")
+        )
+        yield (
+            f"Near-copies were looked for: {count(split['num_copies'], 'pair')} found, and {apart}."
+        )
+
+
+def _tell_others(data: Mapping[str, Any]) -> str | None:
+    """Returns a sentence or two on images of none of the classes; None where that is not known."""
+    if "others" not in data:
+        return None
+    others = data["others"]
+    if others is None:
+        return "It was shown no images of none of the classes."
+    origins = ", ".join(others["origins"])
+    given = f"{count(others['num_images'], 'image')} of none of the classes ({origins})"
+    if not others["weight"]:
+        return (
+            f"Beside them it was given {given}. They counted nothing: the network was not shown "
+            "them, and of all parts only a score of novelty may have learned from them."
+        )
+    return (
+        f"Beside them it was taught with {given}, to find no class likelier than another for them. "
+        f"Each counted {others['weight']:g} where an image of a class counts 1."
+    )
+
+
+def _list_fit_arguments(data: Mapping[str, Any]) -> list[str]:
+    """Returns what `fit` was given beside the data, as names for it."""
+    named = (("others", "OTHERS"), ("warm_start_from", "START"))
+    given = (data.get("others"), data.get("warm_start"))
+    return [f'{name}="{value}"' for (name, value), one in zip(named, given, strict=True) if one]
+
+
+def _list_limits(
+    data: Mapping[str, Any], metrics: Mapping[str, Any], classes: Sequence[str]
+) -> Iterator[str]:
+    """Returns a sentence each on what the scores do not show, and the model cannot do."""
+    yield (
+        f"It knows its {len(classes)} classes and no other body. "
+        "Whatever else an image shows is given the most probable of them, unless its novelty makes "
+        f"it '{UNKNOWN}'."
+    )
+    test = metrics.get("test") or {}
+    given = (data.get("split") or {}).get("given") or []
+    if not test:
+        yield "No score on a test part is recorded: how often it is right is not known."
+    else:
+        yield (
+            f"The test part has {count(test['n'], 'image')}: the accuracy on others like them may "
+            f"well be anything from {format_interval(test['accuracy_ci95'])}."
+        )
+    if test and not given:
+        source = f"'{data['origin']}', as" if data else "the same source as"
+        yield (
+            f"The test part is from {source} the images it was trained on: on images from another "
+            "camera, telescope or renderer it may be right far less often."
+        )
+    elif test:
+        yield (
+            "The test part came with the data: whether it is from another source than the images "
+            "it was trained on is not recorded."
+        )
+    elsewhere = metrics.get("elsewhere") or ()
+    # Of a folder that also holds the test part, most were learned from and not all.
+    if all((scores.get("num_learned") or 0) >= scores["n"] / 2 for scores in elsewhere):
+        yield "No measurement on images from another source is recorded."
+    else:
+        yield (
+            "Whether images that were given to evaluate() are from another source than those it "
+            "was trained on is not recorded."
+        )
+    tested = (data.get("parts") or {}).get("test") or {}
+    few = [name for name in classes if tested and tested.get(name, 0) < _FEW_IMAGES]
+    if few:
+        named = ", ".join(f"{name} ({tested.get(name, 0)})" for name in few)
+        yield f"Of some classes there are fewer than {_FEW_IMAGES} test images: {named}."
+    yield from _compare_with_baselines(data.get("baselines") or {}, metrics)
+    yield (
+        "Confidence is calibrated on images of the same source as the training, if at all: on "
+        "others it is too high as a rule."
+    )
+
+
+def _compare_with_baselines(
+    baselines: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> Iterator[str]:
+    accuracy = metrics.get("val_accuracy")
+    if accuracy is None or baselines.get("scored") != "val":
+        return
+    near = [one for one in baselines["scores"] if one["accuracy"] >= accuracy - _A_POINT]
+    if near:
+        named = ", ".join(f"{one['name']} {format_share(one['accuracy'])}" for one in near)
+        yield (
+            f"On the validation part trivial answers come as far as the network "
+            f"({format_share(accuracy)}) or within a point of it: {named}. These images cannot "
+            "show what the network adds."
+        )
+
+
+def _tell_threshold(threshold: float | None) -> str | None:
+    if threshold is None:
+        return None
+    return "none: nothing is called unknown" if math.isinf(threshold) else f"{threshold:.3g}"
+
+
+def _is_bounded(rate: float | None, num_images: int | None) -> bool:
+    """Whether there are images enough for the rate to bound the share that is lost."""
+    return bool(rate) and num_images is not None and num_images >= 1 / float(rate or 1) - 1
+
+
+def _find_licence(licence: str | None) -> str | None:
+    """Returns the hub's name of a licence, where it is one of those that it knows."""
+    name = (licence or "").lower().partition(" (")[0]
+    return name if name in _LICENCES else None
+
+
+def _get_weights_setting(weights: str | Mapping[str, str] | None) -> str | dict[str, str]:
+    """Returns what `weights` was, with FILE for files."""
+    if isinstance(weights, Mapping):
+        return {name: str(_get_weights_setting(origin)) for name, origin in weights.items()}
+    if weights == "none":
+        return "none"
+    return "FILE" if weights is not None and weights.startswith("file ") else "pretrained"
+
+
+def _finalize(value: object) -> str:
+    """Returns a value as Markdown that shows it."""
+    if isinstance(value, _Verbatim):
+        return value
+    return "not recorded" if value is None else _escape(str(value))
+
+
+def _escape(text: str) -> str:
+    """Returns Markdown that shows the text, on one line, whatever characters it has."""
+    text = text.encode(errors="backslashreplace").decode()
+    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    text = re.sub(r"([\\`*_\[\]#|~$!])", r"\\\1", text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _format_code(value: object) -> _Verbatim:
+    """Returns a name in the type of code, where it holds nothing that would end that."""
+    if value is not None and re.fullmatch(r"[\w.:+/@ -]*\w[\w.:+/@ -]*", str(value)):
+        return _Verbatim(f"`{value}`")
+    return _Verbatim(_finalize(value))
+
+
+def _format_share(value: float | None) -> str | None:
+    return None if value is None else format_share(value)
+
+
+def _format_percent(value: float | None) -> str | None:
+    return None if value is None else f"{100 * value:g} %"
+
+
+def _format_scores(scores: Mapping[str, Any]) -> _Verbatim:
+    """Returns the cells of a table's row."""
+    interval = scores.get("accuracy_ci95")
+    cells = [
+        scores["n"],
+        round(scores["accuracy"] * scores["n"]),
+        format_share(scores["accuracy"]),
+        None if interval is None else format_interval(interval),
+        *(
+            f"{scores[name]:.3f}" if _is_number(scores.get(name)) else None
+            for name in ("balanced_accuracy", "macro_f1")
+        ),
+        _format_share(scores.get("ece")),
+    ]
+    return _Verbatim(" | ".join(_finalize(cell) for cell in cells))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float | int) and math.isfinite(value)

@@ -1,0 +1,138 @@
+"""What makes this machine fast: the levers, by name, and which of them are on."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import os
+import sys
+import threading
+
+from planetvision.core.errors import SettingsError
+
+__all__ = ["LEVERS", "get_num_cores", "get_num_workers", "resolve_tuning", "tune_machine"]
+
+logger = logging.getLogger(__name__)
+
+LEVERS = {
+    "allocator": "freed memory stays in the process (Linux with glibc)",
+    "threads": "PyTorch starts no more threads than the process may use cores",
+    "channels_last": "convolutions work on channels-last memory, where the backbone is made for it",
+}
+_VARIABLE = "PLANETVISION_TUNING"
+
+# Parameters of glibc's mallopt(3), from <malloc.h>.
+_M_TRIM_THRESHOLD = -1
+_M_TOP_PAD = -2
+_M_MMAP_MAX = -4
+_TOP_PAD_BYTES = 256 * 2**20
+
+
+def resolve_tuning(tuning: str = "auto") -> frozenset[str]:
+    """Returns the names of the levers that are on.
+
+    Args:
+        tuning: `all`, `none`, the names of levers joined by `+`, or `auto`: what the environment
+            variable `PLANETVISION_TUNING` says, and `all` without it.
+
+    Raises:
+        SettingsError: If a lever is unknown.
+
+    Example:
+        >>> sorted(resolve_tuning("allocator+threads"))
+        ['allocator', 'threads']
+    """
+    said = f"`tuning` must be 'auto', 'all', 'none' or levers joined by '+', got {tuning!r}"
+    if tuning == "auto":
+        tuning = os.environ.get(_VARIABLE) or "all"
+        said = f"`{_VARIABLE}` must be 'all', 'none' or levers joined by '+', got {tuning!r}"
+    if tuning in ("all", "none"):
+        return frozenset(LEVERS if tuning == "all" else ())
+    names = frozenset(tuning.split("+")) if isinstance(tuning, str) else frozenset({""})
+    if not names <= set(LEVERS):
+        raise SettingsError(f"{said}. Known: {', '.join(LEVERS)}.")
+    return names
+
+
+def tune_machine(tuning: str = "auto") -> frozenset[str]:
+    """Pulls the levers of this process, and returns the names of those that took effect.
+
+    `channels_last` is none of them: it is a property of each network (`create_network`). What was
+    done stays done: a later call with fewer levers takes nothing back.
+
+    Args:
+        tuning: See `resolve_tuning`.
+    """
+    levers = resolve_tuning(tuning)
+    done = {
+        "allocator": "allocator" in levers and _keep_freed_memory(),
+        "threads": "threads" in levers and _limit_threads(),
+    }
+    return frozenset(name for name, took_effect in done.items() if took_effect)
+
+
+def get_num_workers(requested: int | None, num_images: int) -> int:
+    """Returns how many loader processes to start; None lets the machine decide.
+
+    A process costs more than it saves on few images, or where the network uses every core. A
+    thread other than the main one starts none: the process would inherit the locks that other
+    threads hold, and wait for them forever.
+    """
+    if requested is not None:
+        return requested
+    cores = get_num_cores()
+    is_main = threading.current_thread() is threading.main_thread()
+    if num_images < 256 or cores <= 2 or not is_main:
+        return 0
+    return min(8, cores // 2)
+
+
+def get_num_cores() -> int:
+    """Returns how many cores this process may use: affinity and container quotas count."""
+    # Imported here: the command line starts without it.
+    import joblib
+
+    return int(joblib.cpu_count())
+
+
+@functools.cache
+def _keep_freed_memory() -> bool:
+    """Keeps freed memory in the process on Linux with glibc, and says whether it did.
+
+    PyTorch on CPU frees and allocates the same large blocks in every step; by default glibc gives
+    each back to the system, and the page faults cost more than the arithmetic.
+
+    References:
+        mallopt(3), Linux manual page.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:  # musl has none
+        return False
+    settings = (
+        (_M_MMAP_MAX, 0),
+        (_M_TRIM_THRESHOLD, 2**31 - 1),
+        (_M_TOP_PAD, _TOP_PAD_BYTES),
+    )
+    # Not `all(...)` of a generator: each setting helps by itself, so none is left out.
+    accepted = [mallopt(parameter, value) == 1 for parameter, value in settings]
+    return all(accepted)
+
+
+def _limit_threads() -> bool:
+    """Lowers PyTorch's number of threads to that of the cores, and says whether it had to.
+
+    PyTorch counts the cores of the machine, not those that a container may use, and threads that
+    wait for each other on too few cores cost many times what they save. A number that the user
+    chose stays.
+    """
+    import torch
+
+    cores = get_num_cores()
+    if "OMP_NUM_THREADS" in os.environ or torch.get_num_threads() <= cores:
+        return False
+    logger.info("PyTorch uses %d threads instead of %d", cores, torch.get_num_threads())
+    torch.set_num_threads(cores)
+    return True

@@ -1,0 +1,9 @@
+from .curves import compute_areas as compute_areas
+from .curves import compute_classwise_calibration_error as compute_classwise_calibration_error
+from .curves import compute_precision_recall_curves as compute_precision_recall_curves
+from .curves import compute_reliability as compute_reliability
+from .curves import compute_risk_area as compute_risk_area
+from .curves import compute_risk_coverage as compute_risk_coverage
+from .curves import compute_roc_curves as compute_roc_curves
+from .metrics import compute_metrics as compute_metrics
+from .metrics import wilson_interval as wilson_interval

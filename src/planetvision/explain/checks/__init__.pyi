@@ -1,0 +1,12 @@
+from .checking import check_explanations as check_explanations
+from .checking import shuffle_network as shuffle_network
+from .energy import create_body_masks as create_body_masks
+from .energy import measure_body_share as measure_body_share
+from .energy import measure_energy as measure_energy
+from .perturbation import Curves as Curves
+from .perturbation import measure_area as measure_area
+from .perturbation import measure_curves as measure_curves
+from .randomization import randomize_network as randomize_network
+from .similarity import compare_maps as compare_maps
+from .similarity import measure_stability as measure_stability
+from .verdict import judge_explanations as judge_explanations

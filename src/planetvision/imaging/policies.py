@@ -1,0 +1,211 @@
+"""`POLICIES`: the augmentation policies, by name."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from planetvision.core.errors import SettingsError
+from planetvision.core.registry import Entry, Registry
+from planetvision.core.settings import InputSpec
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "POLICIES",
+    "AugmentationSpec",
+    "ImageTransform",
+    "create_transform",
+    "list_augmentations",
+    "register_augmentation",
+]
+
+ImageTransform: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+PolicyBuilder: TypeAlias = Callable[[InputSpec], ImageTransform]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationSpec(Entry):
+    """An augmentation policy.
+
+    `build(input_spec)` returns a function from one image to one image: uint8 (3, H, W) in, uint8
+    (3, H', W') out. What is not yet `image_size` square is framed afterwards, so a policy that
+    only flips need not resize. Randomness from `torch`, `numpy.random` and `random` is seeded by
+    image and epoch, whichever process draws it.
+    """
+
+    build: PolicyBuilder
+
+
+POLICIES: Registry[AugmentationSpec] = Registry("augmentations", AugmentationSpec)
+
+
+def register_augmentation(
+    name: str, *, summary: str = "", source: str = "", replace: bool = False
+) -> Callable[[PolicyBuilder], PolicyBuilder]:
+    """Registers a function from an `InputSpec` to an image transform as the policy `name`.
+
+    Args:
+        name: The name to choose it by.
+        summary: One line for listings; by default the first line of the docstring.
+        source: Where the policy comes from.
+        replace: Whether an entry of that name may be replaced.
+
+    Example:
+        >>> from planetvision import register_augmentation
+        >>> @register_augmentation("upside_down", replace=True)
+        ... def upside_down(input_spec):
+        ...     "Turns every image upside down."
+        ...     return lambda image: image.flip(-2)
+    """
+    return POLICIES.register(name, summary=summary, source=source, replace=replace)
+
+
+def list_augmentations() -> list[str]:
+    """Returns the names of the augmentation policies."""
+    return POLICIES.names()
+
+
+def create_transform(name: str, spec: InputSpec) -> ImageTransform:
+    """Returns the policy `name` followed by the framing of `spec`.
+
+    Convention: uint8 (3, H, W) in, uint8 (3, image_size, image_size) out.
+
+    Raises:
+        UnknownNameError: If there is no such policy.
+        SettingsError: If the policy gives something else than a uint8 image, at the first image.
+    """
+    from planetvision.imaging.framing import frame_image
+
+    policy = POLICIES.get(name).build(spec)
+
+    def transform(image: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        changed = policy(image)
+        if changed.dtype != torch.uint8 or changed.ndim != 3 or changed.shape[0] != 3:
+            raise SettingsError(
+                f"The augmentation '{name}' must return a uint8 image of shape (3, H, W), got "
+                f"{changed.dtype} of shape {tuple(changed.shape)}. Return the image unnormalised."
+            )
+        if changed.shape[-2:] == (spec.image_size, spec.image_size):
+            return changed
+        return frame_image(changed, spec)
+
+    return transform
+
+
+def _none(spec: InputSpec) -> ImageTransform:
+    from planetvision.imaging.framing import frame_image
+
+    return lambda image: frame_image(image, spec)
+
+
+def _light(spec: InputSpec) -> ImageTransform:
+    from torchvision.transforms import InterpolationMode, v2
+
+    from planetvision.imaging.framing import crop_to_body, frame_image
+
+    change = v2.Compose(
+        [
+            v2.RandomHorizontalFlip(),
+            v2.RandomVerticalFlip(),
+            v2.RandomAffine(
+                degrees=180,
+                translate=(0.1, 0.1),
+                scale=(0.6, 1.2),
+                interpolation=InterpolationMode.BILINEAR,
+            ),
+            # Exposure says nothing of the body; archives hold it from night side to overexposed.
+            v2.ColorJitter(brightness=(0.4, 1.5), contrast=0.1, saturation=0.1),
+        ]
+    )
+
+    def transform(image: torch.Tensor) -> torch.Tensor:
+        # How large a body appears says nothing of it, and at prediction both may be shown.
+        crop = crop_to_body(image) if random.random() < 0.5 else None
+        changed: torch.Tensor = change(frame_image(image if crop is None else crop, spec))
+        return changed
+
+    return transform
+
+
+def _strong(spec: InputSpec) -> ImageTransform:
+    from torchvision.transforms import InterpolationMode, v2
+
+    mode = InterpolationMode.BILINEAR
+    change: ImageTransform = v2.Compose(
+        [
+            v2.RandomResizedCrop(spec.image_size, interpolation=mode, antialias=True),
+            v2.RandomRotation(40, interpolation=mode),
+            v2.RandomHorizontalFlip(),
+            v2.RandomVerticalFlip(),
+            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1),
+        ]
+    )
+    return change
+
+
+def _strong_body(spec: InputSpec) -> ImageTransform:
+    from torchvision.transforms import InterpolationMode, v2
+
+    from planetvision.imaging.crops import random_crop_keeping_body
+
+    mode = InterpolationMode.BILINEAR
+    size = [spec.image_size, spec.image_size]
+    change = v2.Compose(
+        [
+            v2.RandomRotation(40, interpolation=mode),
+            v2.RandomHorizontalFlip(),
+            v2.RandomVerticalFlip(),
+            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1),
+        ]
+    )
+
+    def transform(image: torch.Tensor) -> torch.Tensor:
+        crop = random_crop_keeping_body(image)
+        resized = v2.functional.resize(crop, size, interpolation=mode, antialias=True)
+        changed: torch.Tensor = change(resized)
+        return changed
+
+    return transform
+
+
+def _celestial(spec: InputSpec) -> ImageTransform:
+    from planetvision.imaging.celestial import create_celestial
+
+    return create_celestial(spec)
+
+
+_BUILT_IN = (
+    ("none", _none, "the framed image as it is", ""),
+    (
+        "light",
+        _light,
+        "half of them cropped to the body; any rotation, flips, scale 0.6-1.2, exposure 0.4-1.5",
+        "",
+    ),
+    (
+        "strong",
+        _strong,
+        "random resized crop, rotation to 40 degrees, both flips, colour jitter 0.3/0.3/0.3/0.1",
+        "the published PlanetaryImageClassifier pipeline",
+    ),
+    (
+        "strong_body",
+        _strong_body,
+        "strong, but every crop keeps at least half of the body",
+        "",
+    ),
+    (
+        "celestial",
+        _celestial,
+        "any rotation, scale and place; other backgrounds; another camera, down to its file",
+        "",
+    ),
+)
+for _name, _build, _summary, _source in _BUILT_IN:
+    POLICIES.add(AugmentationSpec(name=_name, build=_build, summary=_summary, source=_source))

@@ -1,0 +1,379 @@
+"""`NOVELTY_SCORES`: how little an image is like those that a network was trained on, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from planetvision.core.errors import SettingsError
+from planetvision.core.registry import Entry, Registry
+
+__all__ = [
+    "NOVELTY_SCORES",
+    "Evidence",
+    "NoveltyScore",
+    "NoveltySpec",
+    "State",
+    "check_rejection_rate",
+    "join_evidence",
+    "list_novelty_scores",
+    "register_novelty_score",
+]
+
+Floats: TypeAlias = "npt.NDArray[np.float64]"
+State: TypeAlias = "Mapping[str, npt.NDArray[np.floating]]"
+
+# Between 0.3 and 0.9 it makes little difference: see benchmarks/novelty.py.
+_SHRINKAGE = 0.5
+_MAX_COMPONENTS = 256
+_NEIGHBOURS = 5
+# Every fifth known image of a class only says how large the parts of `layered` are.
+_HOLD_EVERY = 5
+# The least that counts as one, as a share of the way from known images to others.
+_MIN_STEP = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """What a network gives for images.
+
+    Args:
+        features: The pooled features, float64 of shape (N, D).
+        logits: float64 of shape (N, C).
+        targets: The class index of each image, (N,); None where it is not known.
+        levels: What earlier blocks of the network give, as `PlanetNet.forward_levels` has it, each
+            float64 with a row an image; empty where the score does not ask for them.
+    """
+
+    features: Floats
+    logits: Floats
+    targets: npt.NDArray[np.int64] | None = None
+    levels: tuple[Floats, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def directions(self) -> Floats:
+        """The features at unit length, (N, D): how strong they are says more of the light."""
+        return _scale_to_unit(self.features)
+
+    def with_levels(self) -> Evidence:
+        """Returns evidence whose features are those of all levels side by side.
+
+        Each level is brought to unit length, so that none outweighs the others.
+        """
+        parts = [_scale_to_unit(level) for level in (*self.levels, self.features)]
+        return replace(self, features=np.concatenate(parts, axis=1), levels=())
+
+    def choose(self, rows: npt.NDArray[np.bool_] | slice) -> Evidence:
+        """Returns the evidence of some of the images."""
+        return Evidence(
+            features=self.features[rows],
+            logits=self.logits[rows],
+            targets=None if self.targets is None else self.targets[rows],
+            levels=tuple(level[rows] for level in self.levels),
+        )
+
+
+def join_evidence(parts: Sequence[Evidence]) -> Evidence:
+    """Returns the evidence of all images, one part after the other, without targets.
+
+    Args:
+        parts: At least one, all of the same network.
+    """
+    levels = zip(*(part.levels for part in parts), strict=True)
+    return Evidence(
+        features=np.concatenate([part.features for part in parts]),
+        logits=np.concatenate([part.logits for part in parts]),
+        levels=tuple(np.concatenate(level) for level in levels),
+    )
+
+
+def _scale_to_unit(rows: Floats) -> Floats:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Floats = rows / np.maximum(lengths, np.finfo(np.float64).tiny)
+    return unit
+
+
+class NoveltyScore(Protocol):
+    """A score of novelty: the higher, the less like what is known."""
+
+    def fit(self, known: Evidence, others: Evidence | None) -> State:
+        """Returns the arrays that the score needs, which are saved with the model.
+
+        Args:
+            known: The training images, with targets.
+            others: Pictures of something else, where the score asks for them.
+        """
+        ...
+
+    def score(self, state: State, images: Evidence) -> Floats:
+        """Returns the novelty of each image, (N,), on any scale."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoveltySpec(Entry):
+    """A score of novelty.
+
+    `build()` returns a `NoveltyScore`: `fit(known, others)` gives a mapping of names to arrays, and
+    `score(state, images)` the novelty of each image by it.
+
+    Args:
+        needs_others: Whether `fit` asks for pictures of something else, which the library draws.
+        needs_levels: Whether it asks for `Evidence.levels`.
+    """
+
+    build: Callable[[], NoveltyScore]
+    needs_others: bool = False
+    needs_levels: bool = False
+
+
+NOVELTY_SCORES: Registry[NoveltySpec] = Registry("novelty_scores", NoveltySpec)
+
+
+def register_novelty_score(
+    name: str,
+    *,
+    needs_others: bool = False,
+    needs_levels: bool = False,
+    summary: str = "",
+    source: str = "",
+    replace: bool = False,
+) -> Callable[[Callable[[], NoveltyScore]], Callable[[], NoveltyScore]]:
+    """Registers a class, or a function that returns a `NoveltyScore`, as the score `name`.
+
+    Args:
+        name: The name to choose it by.
+        needs_others: Whether it learns from drawn pictures of something else.
+        needs_levels: Whether it looks at earlier blocks too, by `Evidence.levels`.
+        summary: One line for listings; by default the first line of the docstring.
+        source: Where the method comes from.
+        replace: Whether an entry of that name may be replaced.
+
+    Example:
+        >>> from planetvision.inference import register_novelty_score
+        >>> @register_novelty_score("feature_length", replace=True)
+        ... class FeatureLength:
+        ...     "How short the features are."
+        ...     def fit(self, known, others):
+        ...         return {}
+        ...     def score(self, state, images):
+        ...         return -(images.features**2).sum(axis=1)
+    """
+    return NOVELTY_SCORES.register(
+        name,
+        summary=summary,
+        source=source,
+        replace=replace,
+        needs_others=needs_others,
+        needs_levels=needs_levels,
+    )
+
+
+def list_novelty_scores() -> list[str]:
+    """Returns the names of the scores of novelty."""
+    return NOVELTY_SCORES.names()
+
+
+def check_rejection_rate(value: object) -> float:
+    """Returns the value as a float.
+
+    Raises:
+        SettingsError: If it is no number in [0, 1).
+    """
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_):
+        rate = float(value)
+        if 0 <= rate < 1:
+            return rate
+    raise SettingsError(
+        "`rejection_rate` must be the share of images of known bodies that may be called unknown, "
+        f"from 0 to under 1, got {value!r}. Pass 0.05, or 0 for no answer 'unknown'."
+    )
+
+
+@register_novelty_score("softmax", source="Hendrycks & Gimpel 2017, arXiv:1610.02136")
+class _Softmax:
+    """One minus the highest probability."""
+
+    def fit(self, known: Evidence, others: Evidence | None) -> State:
+        return {}
+
+    def score(self, state: State, images: Evidence) -> Floats:
+        from scipy.special import log_softmax
+
+        # Its logarithm has the same order, and does not end at 1 where a network is very sure.
+        best: Floats = log_softmax(images.logits, axis=1).max(axis=1)
+        return -best
+
+
+@register_novelty_score("energy", source="Liu et al. 2020, arXiv:2010.03759, equation 4")
+class _Energy:
+    """The negative logarithm of the sum of the exponentials of the logits."""
+
+    def fit(self, known: Evidence, others: Evidence | None) -> State:
+        return {}
+
+    def score(self, state: State, images: Evidence) -> Floats:
+        from scipy.special import logsumexp
+
+        energy: Floats = -logsumexp(images.logits, axis=1)
+        return energy
+
+
+@register_novelty_score("mahalanobis", source="Lee et al. 2018, arXiv:1807.03888, equation 2")
+class _Mahalanobis:
+    """The distance to the nearest class mean, in units of the spread that all classes share.
+
+    Features are brought to unit length. Of the covariance of the images about their class means the
+    leading 256 axes are kept and the rest has one variance; half of it is replaced by a sphere of
+    the same trace (shrinkage 0.5), since there are fewer images than features.
+    """
+
+    def fit(self, known: Evidence, others: Evidence | None) -> State:
+        from sklearn.decomposition import PCA
+
+        directions, targets = known.directions, known.targets
+        assert targets is not None
+        present = np.unique(targets)
+        means = np.stack([directions[targets == target].mean(axis=0) for target in present])
+        spread = directions - means[np.searchsorted(present, targets)]
+        num_images, size = spread.shape
+        total = float((spread**2).sum() / num_images)
+        sphere = total / size
+        # One axis is left over, so that the rest has a variance.
+        wanted = min(_MAX_COMPONENTS, num_images - 1, size - 1)
+        if wanted < 1 or total == 0:
+            axes, variances = np.zeros((0, size)), np.zeros(0)
+        else:
+            solver = "randomized" if wanted < min(num_images, size) // 2 else "full"
+            found = PCA(wanted, svd_solver=solver, random_state=0).fit(spread)
+            axes = found.components_
+            variances = found.singular_values_**2 / num_images
+        rest = max(total - float(variances.sum()), 0.0) / max(size - len(variances), 1)
+        floor = np.finfo(np.float64).eps
+        return {
+            "means": means.astype(np.float32),
+            "axes": axes.astype(np.float32),
+            "variances": (1 - _SHRINKAGE) * variances + _SHRINKAGE * sphere + floor,
+            "rest": np.array([(1 - _SHRINKAGE) * rest + _SHRINKAGE * sphere + floor]),
+        }
+
+    def score(self, state: State, images: Evidence) -> Floats:
+        means, axes = (state[name].astype(np.float64) for name in ("means", "axes"))
+        distances = []
+        for mean in means:
+            offset = images.directions - mean
+            along = offset @ axes.T
+            outside = ((offset**2).sum(axis=1) - (along**2).sum(axis=1)).clip(min=0)
+            distances.append(
+                (along**2 / state["variances"]).sum(axis=1) + outside / state["rest"][0]
+            )
+        nearest: Floats = np.min(distances, axis=0)
+        return nearest
+
+
+@register_novelty_score("knn", source="Sun et al. 2022, arXiv:2204.06507")
+class _Neighbours:
+    """The distance to the fifth-nearest training image, of features at unit length."""
+
+    def fit(self, known: Evidence, others: Evidence | None) -> State:
+        return {"directions": known.directions.astype(np.float32)}
+
+    def score(self, state: State, images: Evidence) -> Floats:
+        from sklearn.neighbors import NearestNeighbors
+
+        stored = state["directions"].astype(np.float64)
+        found = NearestNeighbors(n_neighbors=min(_NEIGHBOURS, len(stored))).fit(stored)
+        distances: Floats = found.kneighbors(images.directions)[0][:, -1]
+        return distances
+
+
+@register_novelty_score(
+    "drawn",
+    needs_others=True,
+    source="after Hendrycks et al. 2019, Deep Anomaly Detection with Outlier Exposure, "
+    "arXiv:1812.04606",
+)
+class _Drawn:
+    """The log-odds of a linear head against drawn pictures of something else, as one more class."""
+
+    def fit(self, known: Evidence, others: Evidence | None) -> State:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        assert others is not None
+        assert known.targets is not None
+        rows = np.concatenate([known.directions, others.directions])
+        # -1 is the first of the sorted classes.
+        targets = np.concatenate([known.targets, np.full(len(others), -1)])
+        scaler = StandardScaler().fit(rows)
+        head = LogisticRegression(C=1e-3, max_iter=500).fit(scaler.transform(rows), targets)
+        weights = head.coef_ / scaler.scale_
+        return {
+            "weights": weights.astype(np.float32),
+            "bias": head.intercept_ - weights @ scaler.mean_,
+        }
+
+    def score(self, state: State, images: Evidence) -> Floats:
+        from scipy.special import logsumexp
+
+        logits = images.directions @ state["weights"].astype(np.float64).T + state["bias"]
+        odds: Floats = logits[:, 0] - logsumexp(logits[:, 1:], axis=1)
+        return odds
+
+
+@register_novelty_score(
+    "layered",
+    needs_others=True,
+    needs_levels=True,
+    source="`mahalanobis` on features of several layers, as in section 2.2 of Lee et al. 2018, "
+    "arXiv:1807.03888, and `drawn`",
+)
+class _Layered:
+    """Distance and log-odds against other pictures, both of the features of several layers.
+
+    Early layers tell textures that no body has, late ones bodies that are none of the classes. Each
+    part is brought to the scale where the median of known images is 0 and 95 % of them lie under 1;
+    the score is their sum. Every fifth image of a class is kept for that, where one has five.
+    """
+
+    def fit(self, known: Evidence, others: Evidence | None) -> State:
+        assert others is not None
+        known, others = known.with_levels(), others.with_levels()
+        assert known.targets is not None
+        is_held = np.zeros(len(known), dtype=bool)
+        for target in np.unique(known.targets):
+            is_held[np.flatnonzero(known.targets == target)[_HOLD_EVERY - 1 :: _HOLD_EVERY]] = True
+        state: dict[str, npt.NDArray[np.floating]] = {}
+        for name, scorer in self._parts.items():
+            learned = scorer.fit(known.choose(~is_held), others)
+            held = known.choose(is_held if is_held.any() else ~is_held)
+            middle, high = np.quantile(scorer.score(learned, held), [0.5, 0.95])
+            # Of a few images the two may be one.
+            gap = abs(float(np.median(scorer.score(learned, others))) - middle)
+            state.update({f"{name}.{key}": value for key, value in learned.items()})
+            state[f"{name}.scale"] = np.array([middle, max(high, middle + _MIN_STEP * gap)])
+        return state
+
+    def score(self, state: State, images: Evidence) -> Floats:
+        images = images.with_levels()
+        total: Floats = np.zeros(len(images))
+        for name, scorer in self._parts.items():
+            learned = {
+                key.removeprefix(f"{name}."): value
+                for key, value in state.items()
+                if key.startswith(f"{name}.")
+            }
+            middle, high = learned["scale"]
+            total = total + (scorer.score(learned, images) - middle) / ((high - middle) or 1.0)
+        return total
+
+    @property
+    def _parts(self) -> dict[str, NoveltyScore]:
+        return {"distance": _Mahalanobis(), "odds": _Drawn()}

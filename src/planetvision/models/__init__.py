@@ -1,0 +1,5 @@
+"""Backbones, heads and `PlanetNet`, and the weights they start from."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

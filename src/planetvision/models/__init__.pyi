@@ -1,0 +1,10 @@
+from .backbones import BACKBONES as BACKBONES
+from .backbones import BackboneSpec as BackboneSpec
+from .backbones import list_backbones as list_backbones
+from .backbones import register_backbone as register_backbone
+from .heads import HEADS as HEADS
+from .heads import HeadSpec as HeadSpec
+from .heads import list_heads as list_heads
+from .heads import register_head as register_head
+from .network import PlanetNet as PlanetNet
+from .network import create_network as create_network

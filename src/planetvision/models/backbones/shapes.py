@@ -1,0 +1,74 @@
+"""What backbones return: vectors, feature maps or tokens, and how one becomes another."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from planetvision.core.errors import SettingsError
+from planetvision.models.backbones.spec import FeatureLayout
+
+__all__ = ["pool_features", "summarize_channels", "to_feature_map"]
+
+
+def pool_features(output: torch.Tensor) -> torch.Tensor:
+    """Returns one vector an image: the mean over positions or tokens, where there are any.
+
+    Convention: (N, C), (N, C, h, w) or (N, L, C) in, (N, C) out.
+
+    Raises:
+        SettingsError: If the output has another shape.
+    """
+    if not isinstance(output, torch.Tensor) or output.ndim not in (2, 3, 4):
+        given = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise SettingsError(
+            "A backbone must return features of shape (N, C), (N, C, h, w) or (N, L, C), got "
+            f"{given}. Change what it returns."
+        )
+    if output.ndim == 4:
+        return output.mean(dim=(2, 3))
+    if output.ndim == 3:
+        return output.mean(dim=1)
+    return output
+
+
+def to_feature_map(output: torch.Tensor, layout: FeatureLayout | None) -> torch.Tensor | None:
+    """Returns a layer's output as (N, C, h, w), or None where it has no two spatial axes.
+
+    Args:
+        output: What the layer returned.
+        layout: How it is laid out; None goes by the shape: of four axes, the two that are equal
+            are spatial (inputs are square); three are tokens of a square grid behind any class
+            tokens.
+    """
+    if output.ndim == 4:
+        _, second, third, fourth = output.shape
+        if layout is None:
+            layout = "NHWC" if second == third != fourth else "NCHW"
+        return output.permute(0, 3, 1, 2) if layout == "NHWC" else output
+    if output.ndim == 3:
+        side = math.isqrt(output.shape[1])
+        extra = output.shape[1] - side * side
+        tokens = output[:, extra:]
+        return tokens.transpose(1, 2).reshape(output.shape[0], -1, side, side)
+    return None
+
+
+def summarize_channels(output: object, layout: FeatureLayout | None) -> torch.Tensor | None:
+    """Returns the mean and the standard deviation of each channel over the positions, (N, 2 C).
+
+    Args:
+        output: What a layer returned.
+        layout: As for `to_feature_map`.
+
+    Returns:
+        Vectors, (N, C), as they are; None for what is no tensor with a channel axis.
+    """
+    if not isinstance(output, torch.Tensor):
+        return None
+    feature_map = to_feature_map(output, layout)
+    if feature_map is None:
+        return output.float() if output.ndim == 2 else None
+    std, mean = torch.std_mean(feature_map.float(), dim=(2, 3), correction=0)
+    return torch.cat([mean, std], dim=1)

@@ -1,0 +1,113 @@
+"""`HEADS`: every head, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from planetvision.core.errors import SettingsError
+from planetvision.core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["HEADS", "HeadSpec", "list_heads", "register_head"]
+
+HeadBuilder: TypeAlias = "Callable[..., nn.Module]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSpec(Entry):
+    """A head.
+
+    `build(feature_size, num_classes, **options)` returns a module from features
+    (N, feature_size) to logits (N, num_classes); its keyword arguments are the head's options.
+    """
+
+    build: HeadBuilder
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Raises a `SettingsError` if the head takes no option of one of these names."""
+        self.check_keywords(options, noun="head", given=2)
+
+    def create(self, feature_size: int, num_classes: int, options: Mapping[str, Any]) -> nn.Module:
+        """Returns the module.
+
+        Raises:
+            SettingsError: If the head takes no option of one of these names or values.
+        """
+        self.check_options(options)
+        try:
+            return self.build(feature_size, num_classes, **options)
+        except (TypeError, ValueError) as cause:
+            raise SettingsError(
+                f"The head '{self.name}' cannot be built with the options {dict(options)!r}: "
+                f"{cause}. Change `head_options`."
+            ) from cause
+
+
+HEADS: Registry[HeadSpec] = Registry("heads", HeadSpec)
+
+
+def register_head(
+    name: str, *, summary: str = "", source: str = "", replace: bool = False
+) -> Callable[[HeadBuilder], HeadBuilder]:
+    """Registers a function of (feature_size, num_classes, **options) as the head `name`.
+
+    Args:
+        name: The name to choose it by.
+        summary: One line for listings; by default the first line of the docstring.
+        source: Where the head comes from.
+        replace: Whether an entry of that name may be replaced.
+
+    Example:
+        >>> from planetvision import register_head
+        >>> @register_head("normed", replace=True)
+        ... def normed(feature_size, num_classes):
+        ...     "Layer norm, then one linear layer."
+        ...     from torch import nn
+        ...     norm = nn.LayerNorm(feature_size)
+        ...     return nn.Sequential(norm, nn.Linear(feature_size, num_classes))
+    """
+    return HEADS.register(name, summary=summary, source=source, replace=replace)
+
+
+def list_heads() -> list[str]:
+    """Returns the names of the heads."""
+    return HEADS.names()
+
+
+def _build_linear(feature_size: int, num_classes: int, *, dropout: float = 0.0) -> nn.Module:
+    from torch import nn
+
+    linear = nn.Linear(feature_size, num_classes)
+    return nn.Sequential(nn.Dropout(dropout), linear) if dropout else linear
+
+
+def _build_mlp(
+    feature_size: int,
+    num_classes: int,
+    *,
+    hidden_sizes: Sequence[int] = (1024, 512),
+    dropout: float = 0.5,
+) -> nn.Module:
+    from torch import nn
+
+    layers: list[nn.Module] = []
+    size = feature_size
+    for hidden_size in hidden_sizes:
+        layers += [nn.Linear(size, hidden_size), nn.ReLU(), nn.Dropout(dropout)]
+        size = hidden_size
+    return nn.Sequential(*layers, nn.Linear(size, num_classes))
+
+
+HEADS.add(HeadSpec(name="linear", build=_build_linear, summary="one linear layer; option: dropout"))
+HEADS.add(
+    HeadSpec(
+        name="mlp",
+        build=_build_mlp,
+        summary="fully connected 1024 and 512, ReLU, dropout 0.5; options: hidden_sizes, dropout",
+        source="the published PlanetaryImageClassifier pipeline",
+    )
+)

@@ -1,0 +1,17 @@
+from .bodies import BODIES as BODIES
+from .bodies import OTHER_BODIES as OTHER_BODIES
+from .body import Body as Body
+from .body import Haze as Haze
+from .body import Ring as Ring
+from .camera import Camera as Camera
+from .dataset import render_dataset as render_dataset
+from .dataset import write_dataset as write_dataset
+from .image import RenderedImage as RenderedImage
+from .image import render_body as render_body
+from .maps import get_maps as get_maps
+from .maps import load_map as load_map
+from .non_planets import NON_PLANETS as NON_PLANETS
+from .non_planets import render_non_planet as render_non_planet
+from .non_planets import render_non_planets as render_non_planets
+from .non_planets import write_non_planets as write_non_planets
+from .training_images import RenderedImages as RenderedImages

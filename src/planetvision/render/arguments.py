@@ -1,0 +1,103 @@
+"""Checks of the arguments of the public functions: given, expected, remedy."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Collection
+
+from planetvision.core.errors import SettingsError, UnknownNameError
+from planetvision.core.settings import MIN_IMAGE_SIZE
+
+__all__ = [
+    "check_image_size",
+    "check_integer",
+    "check_name",
+    "check_phase_angle",
+    "refuse_single_name",
+]
+
+
+def check_integer(name: str, value: object, *, at_least: int | None, remedy: str) -> int:
+    """Returns `value` as an int.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What was given; NumPy's integers are fine, booleans are not.
+        at_least: The smallest value, or None for any.
+        remedy: What to pass instead.
+
+    Raises:
+        SettingsError: If it is no whole number, or too small.
+    """
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        whole = int(value)
+        if at_least is None or whole >= at_least:
+            return whole
+    bound = "" if at_least is None else f" of at least {at_least}"
+    raise SettingsError(f"`{name}` must be a whole number{bound}, got {value!r}. {remedy}")
+
+
+def check_image_size(image_size: object) -> int:
+    """Returns a picture's side in pixels as an int.
+
+    Raises:
+        SettingsError: If it is no whole number, or smaller than a network may be shown.
+    """
+    return check_integer(
+        "image_size", image_size, at_least=MIN_IMAGE_SIZE, remedy="Pass pixels, such as 224."
+    )
+
+
+def check_name(
+    name: object, known: Collection[str], *, expected: str, what: str, family: str
+) -> None:
+    """Checks that a name is known.
+
+    Args:
+        name: What was given.
+        known: The names that there are.
+        expected: What it has to be, to the punctuation before "got", for one that is no string.
+        what: What it names.
+        family: What the known names are names of.
+
+    Raises:
+        SettingsError: If it is no string.
+        UnknownNameError: If it is not known; the message suggests the nearest name.
+    """
+    remedy = f"Known: {', '.join(known)}."
+    if not isinstance(name, str):
+        raise SettingsError(f"{expected} got {name!r} of type {type(name).__name__}. {remedy}")
+    if name not in known:
+        raise UnknownNameError.among(
+            f"Unknown {what} {name!r}.", known=known, remedy=remedy, family=family, name=name
+        )
+
+
+def refuse_single_name(argument: str, names: object) -> None:
+    """Checks that what has to be several names is no string, whose letters would be taken for them.
+
+    Raises:
+        SettingsError: If it is one.
+    """
+    if isinstance(names, str):
+        raise SettingsError(
+            f"`{argument}` must be a sequence of names, got the string {names!r}. "
+            f"Pass a list such as [{names!r}]."
+        )
+
+
+def check_phase_angle(value: object) -> float:
+    """Returns `value` as a float.
+
+    Raises:
+        SettingsError: If it is no number in [0, 180].
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        angle = float(value)
+        if math.isfinite(angle) and 0 <= angle <= 180:
+            return angle
+    raise SettingsError(
+        f"`phase_angle_degrees` must be a number in [0, 180], got {value!r}. "
+        "Pass 0 for a full disc, 90 for a half one, or None to draw it at random."
+    )

@@ -1,0 +1,13 @@
+from .blocks import Block as Block
+from .blocks import Code as Code
+from .blocks import Details as Details
+from .blocks import Facts as Facts
+from .blocks import Gallery as Gallery
+from .blocks import Highlights as Highlights
+from .blocks import Link as Link
+from .blocks import Plot as Plot
+from .blocks import Section as Section
+from .blocks import Table as Table
+from .page import pair_images as pair_images
+from .page import render_page as render_page
+from .page import save_page as save_page

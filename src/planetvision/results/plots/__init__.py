@@ -1,0 +1,5 @@
+"""Plots, overlays and galleries: arrays and tables in, pictures out."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,82 @@
+"""`LOSSES`: what training makes small, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from planetvision.core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["LOSSES", "Loss", "LossSpec", "list_losses", "register_loss"]
+
+Loss: TypeAlias = "Callable[..., torch.Tensor]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSpec(Entry):
+    """A loss.
+
+    `build(logits, targets, **options)` is the loss itself: of logits (N, C) and targets (N, C),
+    which are probabilities (one 1 and zeros, or what label smoothing and mixing made of them), it
+    returns the loss of each image, (N,).
+    """
+
+    build: Loss
+
+    def create(self, options: Mapping[str, Any]) -> Loss:
+        """Returns the loss, a function of logits and targets.
+
+        Raises:
+            SettingsError: If it takes no option of one of these names.
+        """
+        self.check_keywords(options, noun="loss", given=2)
+        return partial(self.build, **options)
+
+
+LOSSES: Registry[LossSpec] = Registry("losses", LossSpec)
+
+
+def register_loss(
+    name: str, *, summary: str = "", source: str = "", replace: bool = False
+) -> Callable[[Loss], Loss]:
+    """Registers a function of (logits, targets, **options) as the loss `name`.
+
+    Args:
+        name: The name to choose it by.
+        summary: One line for listings; by default the first line of the docstring.
+        source: Where it comes from.
+        replace: Whether an entry of that name may be replaced.
+
+    Example:
+        >>> from planetvision.training import register_loss
+        >>> @register_loss("brier", replace=True)
+        ... def brier(logits, targets):
+        ...     "The squared error of the probabilities."
+        ...     return (logits.softmax(dim=1) - targets).square().sum(dim=1)
+    """
+    return LOSSES.register(name, summary=summary, source=source, replace=replace)
+
+
+def list_losses() -> list[str]:
+    """Returns the names of the losses."""
+    return LOSSES.names()
+
+
+@register_loss("cross_entropy")
+def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy."""
+    from torch.nn import functional
+
+    return functional.cross_entropy(logits, targets, reduction="none")
+
+
+@register_loss("focal", source="Lin et al. (2017), arXiv:1708.02002, equation 4")
+def _focal(logits: torch.Tensor, targets: torch.Tensor, *, gamma: float = 2.0) -> torch.Tensor:
+    """Cross-entropy that weighs what is right already less; `gamma` says how much less."""
+    logs = logits.log_softmax(dim=1)
+    return -(targets * (1 - logs.exp()) ** gamma * logs).sum(dim=1)

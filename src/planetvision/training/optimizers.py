@@ -1,0 +1,160 @@
+"""`OPTIMIZERS`: what takes the steps, by name; timm's and torch's by `timm:NAME`, `torch:NAME`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from planetvision.core.errors import SettingsError, UnknownNameError
+from planetvision.core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "OPTIMIZERS",
+    "OptimizerSpec",
+    "list_optimizers",
+    "register_optimizer",
+]
+
+ParameterGroups: TypeAlias = list[dict[str, Any]]
+OptimizerBuilder: TypeAlias = Callable[..., "torch.optim.Optimizer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSpec(Entry):
+    """An optimizer.
+
+    `build(groups, lr=..., **options)` returns it: `groups` are parameter groups with a `params`,
+    an `lr` and a `weight_decay` each, `options` are those of the stage.
+    """
+
+    build: OptimizerBuilder
+
+    def create(
+        self, groups: ParameterGroups, *, learning_rate: float, options: Mapping[str, Any]
+    ) -> torch.optim.Optimizer:
+        """Returns the optimizer.
+
+        Raises:
+            SettingsError: If it takes no option of one of these names or values.
+        """
+        try:
+            return self.build(groups, lr=learning_rate, **options)
+        except (TypeError, ValueError) as cause:
+            raise SettingsError(
+                f"The optimizer '{self.name}' cannot be built with the options {dict(options)!r}: "
+                f"{cause}. Change `optimizer_options`."
+            ) from cause
+
+
+OPTIMIZERS: Registry[OptimizerSpec] = Registry("optimizers", OptimizerSpec)
+
+
+def register_optimizer(
+    name: str, *, summary: str = "", source: str = "", replace: bool = False
+) -> Callable[[OptimizerBuilder], OptimizerBuilder]:
+    """Registers a function of (groups, lr, **options) as the optimizer `name`.
+
+    Args:
+        name: The name to choose it by.
+        summary: One line for listings; by default the first line of the docstring.
+        source: Where it comes from.
+        replace: Whether an entry of that name may be replaced.
+
+    Example:
+        >>> import torch
+        >>> from planetvision.training import register_optimizer
+        >>> @register_optimizer("plain_sgd", replace=True)
+        ... def plain_sgd(groups, lr):
+        ...     "Steps along the gradient, without momentum."
+        ...     return torch.optim.SGD(groups, lr=lr)
+    """
+    return OPTIMIZERS.register(name, summary=summary, source=source, replace=replace)
+
+
+def list_optimizers() -> list[str]:
+    """Returns the names of the optimizers; timm's and torch's are not among them."""
+    return OPTIMIZERS.names()
+
+
+@register_optimizer("adam", source="Kingma and Ba (2015), arXiv:1412.6980")
+def _adam(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
+    """Adam."""
+    import torch
+
+    return torch.optim.Adam(groups, **options)
+
+
+@register_optimizer("adamw", source="Loshchilov and Hutter (2019), arXiv:1711.05101")
+def _adamw(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
+    """Adam with weight decay apart from the gradient."""
+    import torch
+
+    return torch.optim.AdamW(groups, **options)
+
+
+@register_optimizer("sgd", source="Sutskever et al. (2013), ICML")
+def _sgd(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
+    """Stochastic gradient descent with Nesterov's momentum of 0.9."""
+    import torch
+
+    return torch.optim.SGD(groups, **{"momentum": 0.9, "nesterov": True, **options})
+
+
+def _resolve_timm(rest: str) -> OptimizerSpec:
+    optim: Any = importlib.import_module("timm.optim")
+    known = optim.list_optimizers()
+    if rest not in known:
+        raise UnknownNameError.among(
+            f"timm has no optimizer {rest!r}.",
+            known=known,
+            remedy=f"It has {', '.join(known)}.",
+            family="optimizers",
+            name=f"timm:{rest}",
+        )
+    return OptimizerSpec(
+        name=f"timm:{rest}",
+        build=partial(optim.create_optimizer_v2, opt=rest),
+        summary=optim.get_optimizer_info(rest).description,
+        source="timm",
+    )
+
+
+def _resolve_torch(rest: str) -> OptimizerSpec:
+    import torch
+
+    known = sorted(
+        name
+        for name, value in vars(torch.optim).items()
+        if isinstance(value, type)
+        and issubclass(value, torch.optim.Optimizer)
+        and value is not torch.optim.Optimizer
+    )
+    if rest not in known:
+        raise UnknownNameError.among(
+            f"torch.optim has no optimizer {rest!r}.",
+            known=known,
+            remedy=f"It has {', '.join(known)}.",
+            family="optimizers",
+            name=f"torch:{rest}",
+        )
+    if rest == "LBFGS":
+        raise SettingsError(
+            "The optimizer 'torch:LBFGS' asks for the loss several times a step, which the "
+            "training loop does not offer. Choose another, such as 'adamw'."
+        )
+    return OptimizerSpec(
+        name=f"torch:{rest}",
+        build=getattr(torch.optim, rest),
+        summary=f"{rest} of torch.optim",
+        source="torch",
+    )
+
+
+OPTIMIZERS.add_prefix("timm", _resolve_timm)
+OPTIMIZERS.add_prefix("torch", _resolve_torch)

@@ -1,0 +1,114 @@
+"""`SCHEDULES`: every learning-rate schedule, by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from planetvision.core.registry import Entry, Registry
+
+__all__ = ["SCHEDULES", "Schedule", "SchedulerSpec", "list_schedulers", "register_scheduler"]
+
+Schedule: TypeAlias = Callable[[int, int, int], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerSpec(Entry):
+    """A learning-rate schedule.
+
+    `build(step, total_steps, warmup_steps)` is the schedule itself: the share of the peak rate
+    that the optimizer step number `step` (from 0) is taken with, in [0, 1].
+    """
+
+    build: Schedule
+
+
+SCHEDULES: Registry[SchedulerSpec] = Registry("schedulers", SchedulerSpec)
+
+
+def register_scheduler(
+    name: str, *, summary: str = "", source: str = "", replace: bool = False
+) -> Callable[[Schedule], Schedule]:
+    """Registers a function of (step, total_steps, warmup_steps) as the schedule `name`.
+
+    Args:
+        name: The name to choose it by.
+        summary: One line for listings; by default the first line of the docstring.
+        source: Where the schedule comes from.
+        replace: Whether an entry of that name may be replaced.
+
+    Example:
+        >>> from planetvision import register_scheduler
+        >>> @register_scheduler("halves", replace=True)
+        ... def halves(step, total_steps, warmup_steps):
+        ...     "The full rate, then half of it."
+        ...     return 1.0 if step < total_steps / 2 else 0.5
+    """
+    return SCHEDULES.register(name, summary=summary, source=source, replace=replace)
+
+
+def list_schedulers() -> list[str]:
+    """Returns the names of the learning-rate schedules."""
+    return SCHEDULES.names()
+
+
+def _warmed_up(decay: Callable[[float], float]) -> Schedule:
+    """A linear rise to 1 in the warm-up, then `decay` of the share of the rest that is done."""
+
+    def schedule(step: int, total_steps: int, warmup_steps: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        rest = max(1, total_steps - warmup_steps)
+        return decay(min(1.0, (step - warmup_steps) / rest))
+
+    return schedule
+
+
+def _cosine_between(start: float, end: float, done: float) -> float:
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def _one_cycle(step: int, total_steps: int, warmup_steps: int) -> float:
+    # Rise from 1/25 over the first 30 %, then fall to 1/25 of 1e-4: the defaults of
+    # torch.optim.lr_scheduler.OneCycleLR. It has its own warm-up, so `warmup_steps` is not used.
+    del warmup_steps
+    last = max(1, total_steps - 1)
+    peak = max(0.0, 0.3 * total_steps - 1)
+    if step < peak:
+        return _cosine_between(1 / 25, 1.0, step / peak)
+    return _cosine_between(1.0, 1e-4 / 25, min(1.0, (step - peak) / max(1.0, last - peak)))
+
+
+_BUILT_IN = (
+    SchedulerSpec(
+        name="cosine",
+        build=_warmed_up(lambda done: _cosine_between(1.0, 0.0, done)),
+        summary="linear warm-up, then half a cosine to 0",
+        source="Loshchilov & Hutter 2017, SGDR, arXiv:1608.03983",
+    ),
+    SchedulerSpec(
+        name="one_cycle",
+        build=_one_cycle,
+        summary="up for 30 % of the steps, then down to almost 0",
+        source="Smith & Topin 2018, Super-Convergence, arXiv:1708.07120",
+    ),
+    SchedulerSpec(
+        name="linear",
+        build=_warmed_up(lambda done: 1.0 - done),
+        summary="linear warm-up, then a line to 0",
+    ),
+    SchedulerSpec(
+        name="step",
+        build=_warmed_up(lambda done: 0.1 ** int(3 * done + 1e-9) if done < 1 else 0.01),
+        summary="linear warm-up, then a tenth after each third of the steps",
+    ),
+    SchedulerSpec(
+        name="constant",
+        build=_warmed_up(lambda _: 1.0),
+        summary="linear warm-up, then the same rate to the end",
+    ),
+)
+for _spec in _BUILT_IN:
+    SCHEDULES.add(_spec)

@@ -1,0 +1,70 @@
+"""`draw_policy`: what an augmentation policy makes of one image, on a sheet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planetvision.core.errors import SettingsError
+from planetvision.core.settings import InputSpec
+from planetvision.results.plots.gallery import Tile, draw_collage
+from planetvision.results.plots.validation import check_image
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["draw_policy"]
+
+_COLUMNS = 6
+
+
+def draw_policy(
+    image: NDArray[np.uint8],
+    policy: str,
+    *,
+    count: int = 23,
+    seed: int = 0,
+    image_size: int = 224,
+) -> NDArray[np.uint8]:
+    """Returns a sheet: the framed image first, then `count` views of it under a policy.
+
+    The n-th view depends on the seed and on n alone: a longer sheet begins as the shorter one does.
+
+    Convention: RGB, uint8 of shape (H, W, 3) in and out.
+
+    Args:
+        image: The image.
+        policy: The registered augmentation policy.
+        count: How many views.
+        seed: The seed.
+        image_size: The side of each view in pixels.
+
+    Raises:
+        UnknownNameError: If there is no such policy.
+        SettingsError: If the image is no RGB uint8 array, or a number is out of range.
+    """
+    import torch
+
+    from planetvision.core.devices import derive_seed, seeded
+    from planetvision.imaging.framing import frame_image
+    from planetvision.imaging.policies import create_transform
+
+    check_image(image)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise SettingsError(
+            f"`count` must be a whole number of at least 1, got {count!r}. Pass how many views."
+        )
+    spec = InputSpec(image_size=image_size)
+    transform = create_transform(policy, spec)
+    frame = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    tiles = [Tile(_to_array(frame_image(frame, spec)), "as it is")]
+    for number in range(count):
+        with seeded(derive_seed("sheet", seed, number)):
+            tiles.append(Tile(_to_array(transform(frame)), f"view {number + 1}"))
+    return draw_collage(tiles, columns=_COLUMNS, heading=f"{policy}, seed {seed}")
+
+
+def _to_array(view: torch.Tensor) -> NDArray[np.uint8]:
+    return np.asarray(view.permute(1, 2, 0).contiguous().numpy(), np.uint8)
