@@ -34,9 +34,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from planetvision import PlanetClassifier, Recipe, Stage, Trainer
+from planetvision import PlanetClassifier, Recipe, Stage
 from planetvision.render import write_dataset
 from planetvision.training import Callback
+from planetvision.training.state import TrainingState
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 # Of probabilities and of maps that go from 0 to 1. By default cuDNN rounds the factors of
@@ -93,27 +94,27 @@ class Watch(Callback):
         self.first: dict[str, Any] | None = None
         self.last: dict[str, Any] | None = None
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
-        scaler = trainer.accelerator.scaler
+    def on_fit_begin(self, state: TrainingState) -> None:
+        scaler = state.accelerator.scaler
         if self.sets_scaler and scaler is not None:
             scaler.load_state_dict(SCALER)
 
-    def on_stage_begin(self, trainer: Trainer, stage: Stage) -> None:
+    def on_stage_begin(self, state: TrainingState, stage: Stage) -> None:
         self.stage = stage.name
         if self.first is None:
-            self.first = get_scaler_state(trainer)
+            self.first = get_scaler_state(state)
 
-    def on_step_end(self, trainer: Trainer, loss: float) -> None:
-        done = sum(record.stage == self.stage for record in trainer.history)
+    def on_step_end(self, state: TrainingState, loss: float) -> None:
+        done = sum(record.stage == self.stage for record in state.history)
         if self.cut == (self.stage, done + 1):
             raise CutOff
 
-    def on_epoch_end(self, trainer: Trainer, record: Any) -> None:
-        self.last = get_scaler_state(trainer)
+    def on_epoch_end(self, state: TrainingState, record: Any) -> None:
+        self.last = get_scaler_state(state)
 
 
-def get_scaler_state(trainer: Trainer) -> dict[str, Any] | None:
-    scaler = trainer.accelerator.scaler
+def get_scaler_state(state: TrainingState) -> dict[str, Any] | None:
+    scaler = state.accelerator.scaler
     return None if scaler is None else dict(scaler.state_dict())
 
 

@@ -47,6 +47,7 @@ from planetvision.results.history import EpochRecord, TrainingHistory
 from planetvision.training.callbacks import Callback
 from planetvision.training.plan import create_plan
 from planetvision.training.stage_run import StageRun
+from planetvision.training.state import TrainingState
 from planetvision.training.trainer import Trainer
 
 Row: TypeAlias = "dict[str, Any]"
@@ -121,7 +122,7 @@ class AskAfterEachEpoch(Callback):
         self.network = network
         self.images = images
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         self.exam.hold(lambda: answer(self.network, self.images))
 
 
@@ -130,8 +131,8 @@ class FirstEpochs(Trainer):
 
     limit: int | None = None
 
-    def goes_on(self, run: StageRun) -> bool:
-        return run.num_epochs < (self.limit or run.stage.epochs) and super().goes_on(run)
+    def has_next_epoch(self, run: StageRun) -> bool:
+        return run.num_epochs < (self.limit or run.stage.epochs) and super().has_next_epoch(run)
 
 
 @torch.no_grad()
@@ -176,10 +177,10 @@ def run_recipe(settings: PlanetClassifier, table: Path, *, epochs: int | None) -
         device=settings.device,
         precision=settings.precision,
         seed=seed,
-        store_features=not plain,
         callbacks=[AskAfterEachEpoch(exam, network, images)],
     )
     trainer.limit = epochs
+    trainer.store_features = not plain
     history = trainer.fit(train, val)
     exam.hold(lambda: answer(network, images))
     row = exam.report()

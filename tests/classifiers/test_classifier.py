@@ -215,7 +215,12 @@ def test_settings_of_the_classifier_replace_those_of_the_recipe(
         batch_size=7,
     ).fit(disc_folder)
     assert (classifier.recipe_.head, classifier.recipe_.augmentation) == ("mlp", "light")
-    assert (classifier.recipe_.batch_size, classifier.recipe_.stages[0].batch_size) == (7, None)
+    stage = classifier.recipe_.stages[0]
+    assert (classifier.recipe_.batch_size, stage.batch_size, stage.scheduler) == (
+        7,
+        None,
+        "constant",
+    )
     spec = classifier.network_.input_spec
     assert (spec.image_size, spec.framing, spec.tta) == (48, "squash", "body")
     assert type(classifier.network_.head).__name__ == "Sequential"

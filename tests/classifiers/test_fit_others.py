@@ -45,7 +45,7 @@ def other_folder(tmp_path: Path, unlike: list[Any]) -> Path:
 class CutOff(Callback):
     """Ctrl-C after the first epoch."""
 
-    def on_epoch_end(self, trainer: Any, record: Any) -> None:
+    def on_epoch_end(self, state: Any, record: Any) -> None:
         raise KeyboardInterrupt
 
 

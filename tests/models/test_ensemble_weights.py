@@ -19,7 +19,7 @@ from planetvision.core.settings import Recipe
 from planetvision.models.backbones.registry import BACKBONES
 from planetvision.models.backbones.tiny import TinyBackbone
 from planetvision.training.callbacks import Callback
-from planetvision.training.trainer import Trainer
+from planetvision.training.state import TrainingState
 from planetvision.workflows.crossval import cross_validate, resume_cross_validation
 from planetvision.workflows.run import resume_run, train_run
 
@@ -31,7 +31,7 @@ Make = Callable[..., PlanetClassifier]
 class Stop(Callback):
     """Presses Ctrl-C after the first epoch of the first training."""
 
-    def on_epoch_end(self, trainer: Trainer, record: object) -> None:
+    def on_epoch_end(self, state: TrainingState, record: object) -> None:
         raise KeyboardInterrupt
 
 

@@ -54,7 +54,7 @@ def test_progress_bar_shows_stage_loss_and_accuracy(
     trainer = fit(create(), train, ProgressBar())
     shown = capsys.readouterr().err
     assert "stage head: 100%" in shown
-    record = trainer.history[-1]
+    record = trainer.state.history[-1]
     assert f"loss={record.train_loss:.3f}, val_accuracy={record.val_accuracy:.3f}" in shown
 
 
@@ -65,7 +65,7 @@ def test_progress_in_a_log_file_is_a_line_an_epoch(
     assert capsys.readouterr().err.splitlines() == [
         f"stage head, epoch {record.epoch} of 2: loss {record.train_loss:.3f}, "
         f"val_accuracy {record.val_accuracy:.3f}"
-        for record in trainer.history
+        for record in trainer.state.history
     ]
 
 
@@ -75,7 +75,9 @@ def test_csv_log_holds_the_history_and_replaces_no_other_file(
     path = tmp_path / "logs" / "history.csv"
     trainer = fit(create(), train, CSVLogger(path))
     frame = pd.read_csv(path)
-    assert frame["train_loss"].tolist() == pytest.approx(trainer.history.to_frame()["train_loss"])
+    assert frame["train_loss"].tolist() == pytest.approx(
+        trainer.state.history.to_frame()["train_loss"]
+    )
     with pytest.raises(OutputExistsError, match="pass overwrite=True"):
         fit(create(), train, CSVLogger(path))
     fit(create(), train, CSVLogger(path, overwrite=True))
@@ -91,7 +93,9 @@ def test_tracker_of_accelerate_gets_every_epoch(
     trainer = fit(create(), train, logger)
     events = event_accumulator.EventAccumulator(str(tmp_path / "mine")).Reload()
     written = [scalar.value for scalar in events.Scalars("train_loss")]
-    assert written == pytest.approx([record.train_loss for record in trainer.history], rel=1e-6)
+    assert written == pytest.approx(
+        [record.train_loss for record in trainer.state.history], rel=1e-6
+    )
 
 
 def test_tracker_that_is_unknown_or_not_installed_says_so() -> None:

@@ -31,6 +31,7 @@ from planetvision.models.network import PlanetNet
 from planetvision.results import EpochRecord
 from planetvision.training.callbacks import Callback, CSVLogger
 from planetvision.training.checkpoint import Checkpoints
+from planetvision.training.state import TrainingState
 from planetvision.training.trainer import Trainer
 
 # Everything that has a state: stored views that are renewed, momentum, averages, mixing, patience.
@@ -95,16 +96,16 @@ class Cut(Callback):
         if self.count == self.moment:
             raise CutOff
 
-    def on_stage_begin(self, trainer: Trainer, stage: Stage) -> None:
+    def on_stage_begin(self, state: TrainingState, stage: Stage) -> None:
         self._tick()
 
-    def on_step_end(self, trainer: Trainer, loss: float) -> None:
+    def on_step_end(self, state: TrainingState, loss: float) -> None:
         self._tick()
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         self._tick()
 
-    def on_stage_end(self, trainer: Trainer, stage: Stage) -> None:
+    def on_stage_end(self, state: TrainingState, stage: Stage) -> None:
         self._tick()
 
 
@@ -117,15 +118,15 @@ def get_state(trainer: Trainer) -> dict[str, torch.Tensor]:
 
 
 def without_seconds(trainer: Trainer) -> list[EpochRecord]:
-    return [replace(record, seconds=0.0) for record in trainer.history]
+    return [replace(record, seconds=0.0) for record in trainer.state.history]
 
 
 def check_same(trainer: Trainer, expected: Trainer) -> None:
     state = get_state(expected)
     assert all(torch.equal(value, state[name]) for name, value in get_state(trainer).items())
     assert without_seconds(trainer) == without_seconds(expected)
-    assert trainer.val_loss == expected.val_loss
-    assert trainer.val_accuracy == expected.val_accuracy
+    assert trainer.state.val_loss == expected.state.val_loss
+    assert trainer.state.val_accuracy == expected.state.val_accuracy
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def whole(train: ImageDataset, val: ImageDataset) -> tuple[Trainer, int]:
     counter = Cut(-1)
     trainer = Trainer(network, RECIPE, device="cpu", num_workers=0, callbacks=[counter])
     trainer.fit(train, val)
-    assert len(trainer.history) == 8
+    assert len(trainer.state.history) == 8
     return trainer, counter.count
 
 
@@ -220,7 +221,7 @@ def test_training_with_a_scaler_goes_on_to_the_same_bits_wherever_it_is_cut_off(
     counter = Cut(-1)
     expected = make_half(callbacks=[counter])
     expected.fit(train, val)
-    assert expected.val_loss != plain.val_loss  # steps were left out
+    assert expected.state.val_loss != plain.state.val_loss  # steps were left out
     for moment in range(1, counter.count + 1, 3):
         folder = tmp_path / str(moment)
         with pytest.raises(CutOff):
@@ -318,9 +319,9 @@ def test_loss_that_is_not_finite_names_the_last_checkpoint(
     create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
 ) -> None:
     class Poison(Callback):
-        def on_step_end(self, trainer: Trainer, loss: float) -> None:
-            if len(trainer.history) == 2:
-                torch.nn.init.constant_(trainer.network.get_parameter("head.1.bias"), math.nan)
+        def on_step_end(self, state: TrainingState, loss: float) -> None:
+            if len(state.history) == 2:
+                torch.nn.init.constant_(state.network.get_parameter("head.1.bias"), math.nan)
 
     stage = replace(RECIPE.stages[0], ema_decay=None, patience=None)
     recipe = replace(RECIPE, stages=(stage,), batch_size=24)  # an epoch is a step
@@ -365,7 +366,7 @@ def test_log_of_a_training_that_was_cut_off_before_its_first_checkpoint_is_repla
     create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
 ) -> None:
     class CutBeforeSaving(Callback):
-        def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+        def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
             raise CutOff
 
     log = CSVLogger(tmp_path / "log.csv")
@@ -375,7 +376,7 @@ def test_log_of_a_training_that_was_cut_off_before_its_first_checkpoint_is_repla
     assert not (tmp_path / "c" / "epoch.pt").exists()
     resumed = make(create, callbacks=[CSVLogger(tmp_path / "log.csv")])
     history = resumed.fit(train, val, resume=tmp_path / "c")
-    assert resumed.is_resumed
+    assert resumed.state.is_resumed
     assert (tmp_path / "log.csv").read_text().count("\n") == len(history) + 1
 
 

@@ -40,10 +40,10 @@ computed = {}
 
 
 class Keep(Callback):
-    def on_stage_begin(self, trainer, stage):
+    def on_stage_begin(self, state, stage):
         computed.setdefault(stage.name, sum(shown))
 
-    def on_step_end(self, trainer, loss):
+    def on_step_end(self, state, loss):
         losses.append(loss)
 
 
@@ -80,10 +80,10 @@ trainer = Trainer(
     max_minutes=0.02 if mode == "late" else None,
 )
 trainer.checkpoints = NotingTheWriter(out / "checkpoint")
-if mode == "late" and not trainer.is_main_process:
+if mode == "late" and not trainer.state.is_main_process:
     time.sleep(1)
 history = trainer.fit(train, val)
-if trainer.is_main_process:
+if trainer.state.is_main_process:
     records = [(one.train_loss, one.train_accuracy, one.val_accuracy) for one in history]
     weights = [float(weight.sum()) for weight in network.parameters()]
     result = {"losses": losses, "records": records, "weights": weights, "computed": computed}

@@ -37,7 +37,7 @@ def test_rates_rise_evenly_until_the_loss_is_lost(create: Create, train: ImageDa
     assert search.suggestion in search.rates
     assert search.rates[0] < search.suggestion <= lowest
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert len(trainer.history) == 0
+    assert len(trainer.state.history) == 0
     again = find_learning_rate(trainer, train, low=1e-5, high=1e3, num_steps=60)
     assert again == search
 

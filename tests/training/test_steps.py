@@ -22,6 +22,7 @@ from planetvision.results import EpochRecord
 from planetvision.training.averaging import MovingAverage
 from planetvision.training.callbacks import Callback
 from planetvision.training.stage_run import StageRun, Validation
+from planetvision.training.state import TrainingState
 from planetvision.training.trainer import Trainer
 
 Create = Callable[..., PlanetNet]
@@ -51,7 +52,7 @@ def flatten(module: nn.Module) -> torch.Tensor:
     return torch.cat([weight.detach().flatten() for weight in module.parameters()])
 
 
-def get_weights(trainer: Trainer) -> torch.Tensor:
+def get_weights(trainer: Trainer | TrainingState) -> torch.Tensor:
     return flatten(trainer.network)
 
 
@@ -63,7 +64,9 @@ def test_accumulated_batches_give_the_step_of_one_large_batch(
     few = replace(STAGE, batch_size=3, accumulation_steps=4)
     small = fit(create, make_recipe(few), train)
     torch.testing.assert_close(get_weights(small), get_weights(large), atol=1e-6, rtol=1e-4)
-    assert small.history[-1].train_loss == pytest.approx(large.history[-1].train_loss, rel=1e-5)
+    assert small.state.history[-1].train_loss == pytest.approx(
+        large.state.history[-1].train_loss, rel=1e-5
+    )
     other = fit(create, make_recipe(replace(STAGE, batch_size=3)), train)
     assert not torch.allclose(get_weights(other), get_weights(large), atol=1e-4)
 
@@ -116,8 +119,8 @@ def test_moving_average_is_what_is_validated_and_kept(create: Create, train: Ima
     class Watch(Callback):
         weights: list[torch.Tensor] = []  # noqa: RUF012 - one instance
 
-        def on_step_end(self, trainer: Trainer, loss: float) -> None:
-            self.weights.append(get_weights(trainer))
+        def on_step_end(self, state: TrainingState, loss: float) -> None:
+            self.weights.append(get_weights(state))
 
     watch = Watch()
     stage = replace(STAGE, ema_decay=0.5, epochs=3)
@@ -157,8 +160,8 @@ class Keep(Callback):
     def __init__(self) -> None:
         self.weights: list[torch.Tensor] = []
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
-        self.weights.append(get_weights(trainer))
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
+        self.weights.append(get_weights(state))
 
 
 @pytest.mark.parametrize(("monitor", "best"), [("loss", 0), ("calibrated_loss", 1), ("none", 2)])
@@ -170,7 +173,7 @@ def test_monitor_says_which_epoch_is_kept(
     stage = replace(STAGE, epochs=3, monitor=monitor)
     trainer = fit(create, make_recipe(stage), train, train, kind=kind, callbacks=[keep])
     assert torch.equal(get_weights(trainer), keep.weights[best])
-    assert trainer.val_loss == (1.0, 2.0, 3.0)[best]
+    assert trainer.state.val_loss == (1.0, 2.0, 3.0)[best]
 
 
 def test_stage_ends_between_its_start_and_its_best(create: Create, train: ImageDataset) -> None:
@@ -191,7 +194,7 @@ def test_validation_after_interpolation_is_that_of_the_weights_that_stay(
     with torch.no_grad():
         logits = trainer.network(images)
     loss = nn.functional.cross_entropy(logits, torch.tensor(train.targets))
-    assert trainer.val_loss == pytest.approx(float(loss), rel=1e-4)
+    assert trainer.state.val_loss == pytest.approx(float(loss), rel=1e-4)
 
 
 def test_time_that_is_over_ends_the_stage_and_begins_no_other(
@@ -204,7 +207,7 @@ def test_time_that_is_over_ends_the_stage_and_begins_no_other(
     monkeypatch.setattr("planetvision.training.trainer.time.monotonic", lambda: now[0])
 
     class Clock(Callback):
-        def on_step_end(self, trainer: Trainer, loss: float) -> None:
+        def on_step_end(self, state: TrainingState, loss: float) -> None:
             now[0] += 25.0
 
     second = replace(STAGE, name="more")
@@ -213,7 +216,7 @@ def test_time_that_is_over_ends_the_stage_and_begins_no_other(
     )
     with caplog.at_level(logging.WARNING, logger="planetvision"):
         trainer = fit(create, recipe, train, callbacks=[Clock()], max_minutes=1.0)
-    assert len(trainer.history) == 3
+    assert len(trainer.state.history) == 3
     assert "stage all ends after 3 of 9 epochs: the time is over" in caplog.text
     assert "stage more is left out: the time is over" in caplog.text
 
@@ -322,7 +325,7 @@ def test_validation_counts_the_images_that_the_sampler_of_a_loader_gives() -> No
     trainer.fit(points, loader)
     with torch.no_grad():
         right = module(points.points).argmax(dim=1) == torch.tensor(points.targets)
-    assert trainer.val_accuracy == pytest.approx(right[rows].float().mean().item())
+    assert trainer.state.val_accuracy == pytest.approx(right[rows].float().mean().item())
     assert counted[:4] == [8, 8, 8, 3]
 
 

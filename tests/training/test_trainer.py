@@ -22,6 +22,7 @@ from planetvision.models.network import PlanetNet, create_network
 from planetvision.results import EpochRecord, TrainingHistory
 from planetvision.training.callbacks import Callback
 from planetvision.training.stage_run import StageRun, Validation
+from planetvision.training.state import TrainingState
 from planetvision.training.trainer import Trainer
 
 SPEC = InputSpec(image_size=32)
@@ -71,11 +72,14 @@ def run(
     *,
     dropout: float = 0.0,
     kind: type[Trainer] = Trainer,
+    store_features: bool = True,
     **options: Any,
 ) -> tuple[PlanetNet, TrainingHistory]:
     network = make_network(dropout)
     options = {"device": "cpu", "num_workers": 0, **options}
-    return network, kind(network, recipe, **options).fit(train, val)
+    trainer = kind(network, recipe, **options)
+    trainer.store_features = store_features
+    return network, trainer.fit(train, val)
 
 
 def same_weights(left: PlanetNet, right: PlanetNet) -> bool:
@@ -257,12 +261,13 @@ def test_history_holds_the_rates_of_the_schedule(train: ImageDataset, val: Image
 
 
 @pytest.mark.slow
-def test_scheduler_of_the_trainer_replaces_that_of_every_stage(
+def test_scheduler_of_a_stage_sets_its_learning_rates(
     train: ImageDataset, val: ImageDataset
 ) -> None:
     recipe = make_recipe(STAGES["views"], STAGES["frozen"])
     by_stage, own = run(recipe, train, val)
-    overridden, constant = run(recipe, train, val, scheduler="constant")
+    stages = tuple(replace(stage, scheduler="constant") for stage in recipe.stages)
+    overridden, constant = run(replace(recipe, stages=stages), train, val)
     assert [record.learning_rate for record in constant] == pytest.approx([1e-2] * 4)
     assert [record.learning_rate for record in own] == pytest.approx([1e-2, 5e-3] * 2)
     assert not same_weights(by_stage, overridden)
@@ -408,25 +413,25 @@ class Recorder(Callback):
         self.calls: list[str] = []
         self.heads: list[torch.Tensor] = []
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, state: TrainingState) -> None:
         self.calls.append("fit begin")
 
-    def on_stage_begin(self, trainer: Trainer, stage: Stage) -> None:
-        learning = sum(weight.requires_grad for weight in trainer.network.parameters())
+    def on_stage_begin(self, state: TrainingState, stage: Stage) -> None:
+        learning = sum(weight.requires_grad for weight in state.network.parameters())
         self.calls.append(f"{stage.name} begin, {learning} learn")
 
-    def on_step_end(self, trainer: Trainer, loss: float) -> None:
+    def on_step_end(self, state: TrainingState, loss: float) -> None:
         self.calls.append("step" if loss > 0 else "no loss")
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         self.calls.append(f"epoch {record.epoch}")
-        assert trainer.history[-1] is record
-        self.heads.append(trainer.network.get_parameter("head.weight").detach().clone())
+        assert state.history[-1] is record
+        self.heads.append(state.network.get_parameter("head.weight").detach().clone())
 
-    def on_stage_end(self, trainer: Trainer, stage: Stage) -> None:
+    def on_stage_end(self, state: TrainingState, stage: Stage) -> None:
         self.calls.append(f"{stage.name} end")
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, state: TrainingState) -> None:
         self.calls.append("fit end")
 
 
@@ -527,9 +532,9 @@ def test_callbacks_are_called_in_order(train: ImageDataset, val: ImageDataset) -
 class Poison(Callback):
     """Spoils the weights after the second epoch."""
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         if record.epoch == 2:
-            nn.init.constant_(trainer.network.get_parameter("head.bias"), math.nan)
+            nn.init.constant_(state.network.get_parameter("head.bias"), math.nan)
 
 
 @pytest.mark.slow
@@ -549,7 +554,7 @@ def test_loss_that_is_not_finite_names_stage_and_epoch(
         trainer.fit(train, val)
     assert (caught.value.stage, caught.value.epoch) == ("wild", 3)
     assert recorder.calls[-2:] == ["epoch 2", "fit end"]
-    assert len(trainer.history) == 2
+    assert len(trainer.state.history) == 2
     assert not network.training
     images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     assert network.backbone(network.normalize(images)).dtype == torch.float32
@@ -570,7 +575,7 @@ def test_failing_callback_ends_training_and_the_others_hear_of_the_end(
     train: ImageDataset, val: ImageDataset
 ) -> None:
     class Stop(Callback):
-        def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+        def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
             raise KeyboardInterrupt
 
     recorder = Recorder()

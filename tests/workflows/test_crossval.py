@@ -28,7 +28,7 @@ from planetvision.evaluation import wilson_interval
 from planetvision.evaluation.evaluator import judge_predictions
 from planetvision.results import CrossValidation, EpochRecord, Predictions
 from planetvision.training.callbacks import Callback
-from planetvision.training.trainer import Trainer
+from planetvision.training.state import TrainingState
 from planetvision.workflows import crossval
 from planetvision.workflows.crossval import (
     can_resume_cross_validation,
@@ -47,10 +47,10 @@ class Watch(Callback):
         self.stop_in = stop_in
         self.count = 0
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, state: TrainingState) -> None:
         self.count += 1
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         if self.count == self.stop_in:
             raise KeyboardInterrupt
 

@@ -17,7 +17,7 @@ from planetvision.core.settings import Recipe
 from planetvision.data import read_labelled
 from planetvision.results import EpochRecord
 from planetvision.training.callbacks import Callback
-from planetvision.training.trainer import Trainer
+from planetvision.training.state import TrainingState
 from planetvision.workflows.run import can_resume, resume_run, train_run
 
 
@@ -68,7 +68,7 @@ def test_callback_may_write_into_the_run(
     classifier: PlanetClassifier, disc_folder: Path, tmp_path: Path
 ) -> None:
     class Log(Callback):
-        def on_fit_begin(self, trainer: object) -> None:
+        def on_fit_begin(self, state: object) -> None:
             (tmp_path / "run" / "log").mkdir(parents=True)
 
     run = train_run(classifier, disc_folder, tmp_path / "run", callbacks=[Log()])
@@ -147,7 +147,7 @@ class Interrupt(Callback):
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         if record.epoch == self.epoch:
             raise KeyboardInterrupt
 

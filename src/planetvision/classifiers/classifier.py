@@ -320,7 +320,6 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             recipe,
             device=self.device,
             precision=self.precision,
-            scheduler=self.scheduler,
             seed=self.random_state,
             num_workers=self.num_workers,
             compile=bool(self.compile),
@@ -343,8 +342,8 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             "num_train": len(train),
             "num_val": len(val),
             "num_others": 0 if unlike is None else len(unlike),
-            "val_loss": trainer.val_loss,
-            "val_accuracy": trainer.val_accuracy,
+            "val_loss": trainer.state.val_loss,
+            "val_accuracy": trainer.state.val_accuracy,
         }
         # Now that the rest is kept: a score of one's own may fail, and the training is not lost.
         self.trust_ = fit_trust(

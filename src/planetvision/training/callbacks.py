@@ -16,7 +16,7 @@ from planetvision.core.settings import Stage
 from planetvision.results.history import EpochRecord
 
 if TYPE_CHECKING:
-    from planetvision.training.trainer import Trainer
+    from planetvision.training.state import TrainingState
 
 __all__ = ["CSVLogger", "Callback", "ProgressBar", "TensorBoardLogger", "TrackerLogger"]
 
@@ -24,30 +24,30 @@ __all__ = ["CSVLogger", "Callback", "ProgressBar", "TensorBoardLogger", "Tracker
 class Callback:
     """The hooks of training; every one is empty, override those you need.
 
-    Of several processes each calls them; `trainer.is_main_process` says which one writes.
+    Of several processes each calls them; `state.is_main_process` says which one writes.
 
     Example:
         >>> class PrintLoss(Callback):
-        ...     def on_epoch_end(self, trainer, record):
+        ...     def on_epoch_end(self, state, record):
         ...         print(record.epoch, record.train_loss)
     """
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Runs once, before the first stage."""
 
-    def on_stage_begin(self, trainer: Trainer, stage: Stage) -> None:
+    def on_stage_begin(self, state: TrainingState, stage: Stage) -> None:
         """Runs before the first epoch of each stage, when it is known what learns."""
 
-    def on_step_end(self, trainer: Trainer, loss: float) -> None:
+    def on_step_end(self, state: TrainingState, loss: float) -> None:
         """Runs after each optimizer step, with that batch's loss."""
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         """Runs after each epoch and its validation."""
 
-    def on_stage_end(self, trainer: Trainer, stage: Stage) -> None:
+    def on_stage_end(self, state: TrainingState, stage: Stage) -> None:
         """Runs after each stage, when its best weights are restored."""
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, state: TrainingState) -> None:
         """Runs once, after the last stage, and also when training fails."""
 
 
@@ -61,18 +61,18 @@ class ProgressBar(Callback):
         self._bar: tqdm[Any] | None = None
         self._total = 0
 
-    def on_stage_begin(self, trainer: Trainer, stage: Stage) -> None:
+    def on_stage_begin(self, state: TrainingState, stage: Stage) -> None:
         """Opens the bar."""
         self._total = stage.epochs
-        if trainer.is_main_process and sys.stderr.isatty():
-            done = sum(record.stage == stage.name for record in trainer.history)
+        if state.is_main_process and sys.stderr.isatty():
+            done = sum(record.stage == stage.name for record in state.history)
             self._bar = tqdm(
                 total=stage.epochs, initial=done, desc=f"stage {stage.name}", unit="epoch"
             )
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         """Moves it on."""
-        if not trainer.is_main_process:
+        if not state.is_main_process:
             return
         shown = {"loss": f"{record.train_loss:.3f}"}
         if record.val_accuracy is not None:
@@ -81,15 +81,15 @@ class ProgressBar(Callback):
             self._bar.set_postfix(shown)
             self._bar.update()
             return
-        number = sum(earlier.stage == record.stage for earlier in trainer.history)
+        number = sum(earlier.stage == record.stage for earlier in state.history)
         values = ", ".join(f"{name} {value}" for name, value in shown.items())
         sys.stderr.write(f"stage {record.stage}, epoch {number} of {self._total}: {values}\n")
 
-    def on_stage_end(self, trainer: Trainer, stage: Stage) -> None:
+    def on_stage_end(self, state: TrainingState, stage: Stage) -> None:
         """Closes it."""
         self._close()
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, state: TrainingState) -> None:
         """Closes it, if training failed in between."""
         self._close()
 
@@ -111,23 +111,23 @@ class CSVLogger(Callback):
         self.path = Path(path)
         self.overwrite = overwrite
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Checks that nothing of another training would be lost.
 
         Raises:
             OutputExistsError: If there is a file, and the training is new.
         """
-        if self.path.exists() and not self.overwrite and not trainer.is_resumed:
+        if self.path.exists() and not self.overwrite and not state.is_resumed:
             raise OutputExistsError(
                 f"The log '{self.path}' exists. Name another file, or pass overwrite=True.",
                 path=str(self.path),
             )
         create_output_folder(self.path.parent, overwrite=True)
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         """Writes all epochs so far."""
-        if trainer.is_main_process:
-            write_table(self.path, trainer.history.to_frame())
+        if state.is_main_process:
+            write_table(self.path, state.history.to_frame())
 
 
 class TrackerLogger(Callback):
@@ -173,20 +173,20 @@ class TrackerLogger(Callback):
         self.folder = Path(folder)
         self._tracker: Any = None
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Opens the tracker, and tells it the recipe."""
-        if not trainer.is_main_process:
+        if not state.is_main_process:
             return
         place = {"logging_dir": str(self.folder)} if self._kind.requires_logging_directory else {}
         self._tracker = self._kind(self.run_name, **place)
         if hasattr(self._tracker, "start"):
             self._tracker.start()
-        recipe = trainer.recipe
+        recipe = state.recipe
         self._tracker.store_init_configuration(
-            {"recipe": recipe.name, "seed": int(trainer.seed), "batch_size": recipe.batch_size}
+            {"recipe": recipe.name, "seed": int(state.seed), "batch_size": recipe.batch_size}
         )
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         """Hands over the epoch."""
         if self._tracker is not None:
             values = dataclasses.asdict(record)
@@ -195,7 +195,7 @@ class TrackerLogger(Callback):
             }
             self._tracker.log(numbers, step=record.epoch)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, state: TrainingState) -> None:
         """Closes the tracker."""
         if self._tracker is not None:
             self._tracker.finish()
@@ -223,12 +223,12 @@ class TensorBoardLogger(Callback):
         self.folder = Path(folder)
         self._writer: Any = None
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Opens the event file."""
-        if trainer.is_main_process:
+        if state.is_main_process:
             self._writer = self._create(str(self.folder))
 
-    def on_epoch_end(self, trainer: Trainer, record: EpochRecord) -> None:
+    def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         """Writes the epoch."""
         if self._writer is None:
             return
@@ -237,7 +237,7 @@ class TensorBoardLogger(Callback):
             if value is not None:
                 self._writer.add_scalar(name, value, record.epoch)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, state: TrainingState) -> None:
         """Closes the event file."""
         if self._writer is not None:
             self._writer.close()

@@ -128,9 +128,13 @@ def create_plan(settings: Settings) -> Plan:
             changes["head_options"] = {}
         if settings.augmentation is not None:
             changes["augmentation"] = settings.augmentation
+        everywhere: dict[str, Any] = {}
         if settings.batch_size is not None:
             changes["batch_size"] = settings.batch_size
-            changes["stages"] = tuple(replace(item, batch_size=None) for item in base.stages)
+            everywhere["batch_size"] = None
+        if settings.scheduler is not None:
+            everywhere["scheduler"] = settings.scheduler
+        changes["stages"] = tuple(replace(stage, **everywhere) for stage in base.stages)
         recipe = attempt(lambda: replace(base, **changes)) or base
         options = recipe.head_options
         attempt(lambda: HEADS.get(head).check_options(options))

@@ -13,8 +13,9 @@ from torch import nn
 
 from planetvision.models.backbones.shapes import pool_features
 from planetvision.models.network import PlanetNet
+from planetvision.training.features import Extract
 
-__all__ = ["FrozenPart", "Replay", "find_frozen_part"]
+__all__ = ["FrozenPart", "Replay", "find_frozen_part", "split_network"]
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,18 @@ class Replay(nn.Module):
 
 
 @torch.enable_grad()
+def split_network(network: PlanetNet) -> tuple[Extract, nn.Module] | None:
+    """Returns the frozen part of a network, and the part above it that learns.
+
+    The first is a function from images to tensors, the second a module from those to logits.
+    None if the two cannot be told apart.
+    """
+    if not any(weight.requires_grad for weight in network.backbone.parameters()):
+        return lambda images: (network.forward_features(images),), network.head
+    frozen = find_frozen_part(network)
+    return None if frozen is None else (frozen.record, Replay(frozen))
+
+
 def find_frozen_part(network: PlanetNet) -> FrozenPart | None:
     """Returns the part of the backbone below all that learns, or None where it has none.
 

@@ -1,33 +1,46 @@
-"""What the epochs of a stage go through: views of images, what was stored of them, and loaders."""
+"""Data of a stage: images, stored features, and loaders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from torch.utils.data import DataLoader, Dataset
+from torch import nn
+from torch.utils.data import DataLoader
 
 from planetvision.core.errors import SettingsError
 from planetvision.core.settings import Stage
-from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
+from planetvision.data.loading import EpochSampler, create_loader
 from planetvision.training.features import FeatureDataset, ViewDataset
+from planetvision.training.sharing import check_shareable
 
-__all__ = ["Refresh", "create_stage_loader", "create_views", "store_views"]
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Refresh", "StageData", "create_stage_loaders", "store_views"]
 
 Refresh: TypeAlias = "Callable[[int], None]"
 
 
-def create_views(stage: Stage, train: ImageDataset, *, first_epoch: int) -> ViewDataset:
-    """Returns the views that a stage sees of its training images.
+@dataclass(frozen=True, kw_only=True)
+class StageData:
+    """The module that the epochs of a stage run, and its data.
 
     Args:
-        stage: The stage.
-        train: The images.
-        first_epoch: The number of the stage's first epoch.
+        module: The network, or the part of it that learns if features are stored.
+        train: The training data: images, views of them, or stored features.
+        val: The same for validation, or None.
+        refresh: Renews the stored views, given the number of the epoch; None if nothing is stored.
+        num_workers: Loader processes.
     """
-    return ViewDataset(
-        train, stage.views, first_epoch=first_epoch, refresh_epochs=stage.refresh_epochs
-    )
+
+    module: nn.Module
+    train: Any
+    val: Any
+    refresh: Refresh | None = None
+    num_workers: int = 0
 
 
 def store_views(
@@ -49,39 +62,51 @@ def store_views(
     return stored, refresh
 
 
-def create_stage_loader(
+def create_stage_loaders(
     stage: Stage,
-    data: Dataset[Any] | DataLoader[Any],
+    data: StageData,
+    accelerator: Accelerator,
     *,
     batch_size: int,
-    seed: int | None,
-    num_processes: int,
-    num_workers: int,
+    seed: int,
     pin_memory: bool,
-) -> tuple[DataLoader[Any], EpochSampler | None]:
-    """Returns batches of the data, and what orders them; a loader of the caller's stays as it is.
+) -> tuple[DataLoader[Any], DataLoader[Any] | None, EpochSampler | None]:
+    """Returns training batches, validation batches, and the order of the first.
+
+    A loader of the caller's stays as it is, and its order is None.
 
     Args:
         stage: The stage.
-        data: The data, or a loader.
-        batch_size: Items a batch, of all processes together.
-        seed: The seed of the order; None keeps that of the data.
-        num_processes: How many processes share a batch.
-        num_workers: Loader processes.
+        data: Its data.
+        accelerator: The engine; its processes share each batch.
+        batch_size: Images per batch, of all processes together.
+        seed: The seed of the order.
         pin_memory: Whether batches go into memory that a GPU reads faster.
 
     Raises:
-        SettingsError: If a batch cannot be shared out equally.
+        SettingsError: If a batch cannot be shared equally.
     """
-    if isinstance(data, DataLoader):
-        return data, None
-    if batch_size % num_processes:
-        raise SettingsError(
-            f"stage '{stage.name}': the batch size {batch_size} cannot be shared out equally "
-            f"between {num_processes} processes. Pass a multiple of {num_processes}."
-        )
-    sampler = EpochSampler(len(data), shuffle=seed is not None, seed=seed or 0)  # type: ignore[arg-type] # data sets have a length
-    loader = create_loader(
-        data, sampler, batch_size=batch_size, num_workers=num_workers, pin_memory=pin_memory
-    )
-    return loader, sampler
+    num_processes = accelerator.num_processes
+    create = partial(create_loader, num_workers=data.num_workers, pin_memory=pin_memory)
+    sampler, val_loader = None, None
+    if isinstance(data.train, DataLoader):
+        train_loader = data.train
+    else:
+        step_size = batch_size * stage.accumulation_steps
+        if step_size % num_processes:
+            raise SettingsError(
+                f"stage '{stage.name}': the batch size {step_size} cannot be shared out equally "
+                f"between {num_processes} processes. Pass a multiple of {num_processes}."
+            )
+        sampler = EpochSampler(len(data.train), shuffle=True, seed=seed)
+        train_loader = create(data.train, sampler, batch_size=step_size)
+    if isinstance(data.val, DataLoader):
+        val_loader = data.val
+    elif data.val is not None:
+        # The size of a validation batch changes no result.
+        size = batch_size + -batch_size % num_processes
+        val_loader = create(data.val, EpochSampler(len(data.val), shuffle=False), batch_size=size)
+    for loader in (train_loader, val_loader):
+        if loader is not None:
+            check_shareable(loader, accelerator)
+    return train_loader, val_loader, sampler

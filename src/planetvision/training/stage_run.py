@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
 from planetvision.core.settings import Stage
 from planetvision.data.loading import EpochSampler
+from planetvision.inference.temperature import fit_temperature, get_cross_entropy
 from planetvision.training.averaging import BestWeights, MovingAverage
-from planetvision.training.objective import Objective
+from planetvision.training.objective import Objective, check_targets
 
 __all__ = ["StageRun", "Validation"]
 
@@ -30,6 +33,22 @@ class Validation:
     loss: float
     accuracy: float
     calibrated_loss: float
+
+    @classmethod
+    def from_logits(cls, logits: torch.Tensor, targets: torch.Tensor) -> Validation:
+        """Returns the scores of logits, (N, C), given the class of each image, (N,)."""
+        check_targets(targets, logits.shape[1])
+        answers, truth = logits.double().numpy(), targets.numpy()
+        loss = get_cross_entropy(answers, truth)
+        calibrated = math.nan
+        if math.isfinite(loss):
+            temperature = fit_temperature(answers, truth)
+            calibrated = get_cross_entropy(answers, truth, temperature=temperature)
+        return cls(
+            loss=loss,
+            accuracy=float((answers.argmax(axis=1) == truth).mean()),
+            calibrated_loss=calibrated,
+        )
 
 
 @dataclass(kw_only=True)

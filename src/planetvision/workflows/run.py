@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from planetvision.data import Label
     from planetvision.data.tables import ColumnMap
     from planetvision.results import Evaluation
-    from planetvision.training.trainer import Trainer
+    from planetvision.training.state import TrainingState
 
 __all__ = [
     "Run",
@@ -272,8 +272,8 @@ class _Start(Callback):
         self.folder = folder
         self.described = described
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
-        if trainer.is_main_process:
+    def on_fit_begin(self, state: TrainingState) -> None:
+        if state.is_main_process:
             create_output_folder(self.folder, overwrite=True)
             write_json(self.folder / _SETTINGS, self.described)
 

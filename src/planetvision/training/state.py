@@ -1,0 +1,108 @@
+"""`TrainingState`: what a training has reached; callbacks read it, and checkpoints store it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from planetvision.core.devices import is_main_process
+from planetvision.core.errors import TrainingError
+from planetvision.core.settings import Recipe
+from planetvision.results.history import EpochRecord, TrainingHistory
+from planetvision.training.sharing import agree_on_any
+from planetvision.training.stage_run import Validation
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["TrainingState"]
+
+
+@dataclass(kw_only=True, eq=False)
+class TrainingState:
+    """The state of a training.
+
+    Args:
+        network: The network that is trained.
+        recipe: The stages.
+        seed: The seed of the training.
+        history: One record per epoch.
+        val_loss: The validation loss of the weights that were kept.
+        val_accuracy: Their validation accuracy, in [0, 1].
+        is_resumed: Whether the training continues from a checkpoint.
+        deadline: The time of `time.monotonic` at which the training ends, in seconds.
+        class_counts: The number of training images of each class, (C,), for losses that need it.
+    """
+
+    network: nn.Module
+    recipe: Recipe
+    seed: int
+    history: TrainingHistory = field(default_factory=TrainingHistory)
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    is_resumed: bool = False
+    deadline: float = math.inf
+    class_counts: torch.Tensor | None = None
+    _accelerator: Accelerator | None = None
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """The Accelerate engine.
+
+        Raises:
+            TrainingError: If no training runs.
+        """
+        if self._accelerator is None:
+            raise TrainingError("The trainer has an accelerator only while `fit` runs.")
+        return self._accelerator
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process is the one that writes and shows things."""
+        if self._accelerator is None:
+            return is_main_process()
+        return bool(self._accelerator.is_main_process)
+
+    def is_over(self) -> bool:
+        """Returns whether the time is over in any process: all must stop at the same step."""
+        if math.isinf(self.deadline):
+            return False
+        return agree_on_any(self.accelerator, time.monotonic() > self.deadline)
+
+    def keep_scores(self, validation: Validation | None) -> None:
+        """Keeps the scores of the present weights."""
+        if validation is not None:
+            self.val_loss, self.val_accuracy = validation.loss, validation.accuracy
+
+    def to_dict(self, stage: int) -> dict[str, Any]:
+        """Returns what a checkpoint stores beside the weights.
+
+        Args:
+            stage: The position of the present stage in the recipe.
+        """
+        scaler = self.accelerator.scaler
+        return {
+            "stage": stage,
+            "history": [dataclasses.asdict(record) for record in self.history],
+            "val_loss": self.val_loss,
+            "val_accuracy": self.val_accuracy,
+            # A stage begins with the scale of the one before: another may overflow, and skip steps.
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+
+    def load_dict(self, stored: Mapping[str, Any]) -> None:
+        """Restores history and scores from what `to_dict` returned."""
+        self.history.records[:] = [EpochRecord(**record) for record in stored["history"]]
+        self.val_loss, self.val_accuracy = stored["val_loss"], stored["val_accuracy"]
+
+    def load_scaler(self, stored: Mapping[str, Any]) -> None:
+        """Restores the gradient scale from what `to_dict` returned."""
+        if self.accelerator.scaler is not None and (scaler := stored.get("scaler")):
+            self.accelerator.scaler.load_state_dict(scaler)
