@@ -32,13 +32,14 @@ from planetvision.evaluation.metrics import compute_calibration_error, compute_c
 from planetvision.inference.evidence import ViewedImages, collect_images
 from planetvision.inference.ood_scores import NOVELTY_SCORES, Evidence, join_evidence
 from planetvision.inference.temperature import fit_temperature, get_error_after
-from planetvision.inference.trust import NUM_OTHERS, POLICY, Trust
+from planetvision.inference.trust import POLICY, Trust
 from planetvision.render import BODIES, NON_PLANETS, render_dataset, render_non_planets
 
 Lots: TypeAlias = "dict[str, Evidence]"
 Row: TypeAlias = "dict[str, float]"
 
 FOLDS = 5
+NUM_LEARNED = 600  # as many as `fit` draws
 IMAGE_SIZE = 224
 
 
@@ -80,7 +81,7 @@ def collect(classifier: PlanetClassifier, arguments: argparse.Namespace, seed: i
             count=each, image_size=IMAGE_SIZE, seed=2000 + seed, kinds=[kind]
         )
         lots[kind] = gather(list(pictures))
-    learned = render_non_planets(count=NUM_OTHERS, image_size=IMAGE_SIZE, seed=seed)
+    learned = render_non_planets(count=NUM_LEARNED, image_size=IMAGE_SIZE, seed=seed)
     lots["learned"] = gather(list(learned))
     return lots
 

@@ -17,7 +17,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from planetvision.classifiers.classifier import PlanetClassifier
-from planetvision.classifiers.model_card import describe_scores, render_card
+from planetvision.classifiers.model_card import render_card
+from planetvision.classifiers.records import describe_scores
 from planetvision.classifiers.storage import SavedModel, save_model
 from planetvision.core.settings import Recipe
 from planetvision.data.catalog import name_origin

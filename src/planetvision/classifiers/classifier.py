@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,28 +12,27 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from planetvision.classifiers.arguments import (
+    arguments_from_json,
+    arguments_to_json,
+    select_portable,
+)
 from planetvision.classifiers.base import NO_TRUST, AnsweringModel
-from planetvision.core.devices import is_main_process, resolve_device, resolve_precision
+from planetvision.core.devices import resolve_device, resolve_precision
 from planetvision.core.errors import NotFittedError, SettingsError
 from planetvision.core.settings import Framing, InputSpec, Precision, Recipe, Stretch, Tta
-from planetvision.data import Catalog, Label, read_labelled, split_catalog
-from planetvision.data.cache import CACHES, DEFAULT_CACHE_GIGABYTES
-from planetvision.data.catalog import ClassMap, make_plain, name_origin
+from planetvision.data import Catalog, Label
+from planetvision.data.cache import DEFAULT_CACHE_GIGABYTES
+from planetvision.data.catalog import ClassMap
 from planetvision.inference.ood_scores import check_rejection_rate
 from planetvision.models.backbones.first_weights import (
     WeightsSetting,
-    format_weights,
-    make_weights_absolute,
 )
-from planetvision.results import UNKNOWN
 from planetvision.training.plan import OnError, create_plan
 
 if TYPE_CHECKING:
     import torch
 
-    from planetvision.data.cache import DecodedCache
-    from planetvision.data.loading import ImageDataset
-    from planetvision.data.preparation import Prepared
     from planetvision.data.tables import ColumnMap
     from planetvision.inference import Trust
     from planetvision.models.network import PlanetNet
@@ -43,83 +41,75 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanetClassifier"]
 
-logger = logging.getLogger(__name__)
-
-# Reading has warned of the first two, and of the last the comparison with the network says more.
-_TOLD_ELSEWHERE = ("unreadable", "bit_depth", "easy")
-
 
 class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
-    """Tells which body an image shows.
+    """Classifier of the solar-system body in an image.
 
-    It follows scikit-learn's conventions: arguments are stored as given and checked by `fit`, what
-    `fit` learns ends in an underscore, and `clone`, `cross_val_score` and `GridSearchCV` work over
-    lists of paths.
+    It follows scikit-learn's conventions: arguments are stored as given and checked by `fit`,
+    fitted attributes end in an underscore, and `clone`, `cross_val_score` and `GridSearchCV` work
+    on lists of paths.
 
-    Several threads may call `predict`, `predict_proba` and `explain` of one classifier at once, and
-    each gets the result that it would get alone. `fit`, `evaluate` and changes of settings are not
-    safe beside other calls.
+    Several threads may call `predict`, `predict_proba` and `explain` of one classifier at once.
+    `fit`, `evaluate` and changes of settings are not thread-safe.
 
     Args:
-        backbone: A registered backbone; `timm:NAME`, `torchvision:NAME` and `ensemble:A+B` too.
+        backbone: A registered backbone; also `timm:NAME`, `torchvision:NAME` or `ensemble:A+B`.
         recipe: A registered recipe, or a `Recipe`.
         head: A registered head; None takes the recipe's.
         augmentation: A registered policy; None takes the recipe's.
         scheduler: A registered schedule for all stages; None takes each stage's own.
-        image_size: The side of the input in pixels; None takes the recipe's, else the backbone's.
+        image_size: The side of the input in pixels; None takes the recipe's or the backbone's.
         framing: How a frame becomes a square: `letterbox`, `body`, `squash` or `center_crop`.
-        tta: What prediction is shown beside the framed image, its logits averaged with the others:
-            `none`, or joined by `+` `body`, a crop around the body where one is found, `flips` and
-            `rotations`, each of these mirrored and turned too; None takes the recipe's. Prediction
-            takes as many forward passes as there are views: up to 2, 4 and 4, or 16 with all.
-        stretch: How images of more than 8 bits a channel are brought to 8, in training and ever
-            after: `linear`, `percentile`, `asinh` or `zscale`.
-        batch_size: Images a step; None takes the recipe's.
-        weights: The backbone's first weights: `pretrained`, `none`, or a file; of an ensemble
-            also a mapping with one of these for each member, such as
+        tta: Test-time augmentation, whose logits are averaged: `none`, or joined by `+`: `body` (a
+            crop around the body), `flips` and `rotations`. Prediction takes one forward pass per
+            view: up to 2, 4 and 4, or 16 with all. None takes the recipe's.
+        stretch: How images of more than 8 bits per channel are converted to 8, in training and
+            prediction: `linear`, `percentile`, `asinh` or `zscale`.
+        batch_size: Images per step; None takes the recipe's.
+        weights: The backbone's initial weights: `pretrained`, `none`, or a file; for an ensemble
+            also a mapping with one of these per member, such as
             `{"efficientnet_b3": "pretrained", "resnet50": FILE}`.
-        val_fraction: The share of the images that choose the best epoch.
+        val_fraction: The share of the images for validation, which chooses the best epoch.
         test_fraction: The share that is kept for `evaluate()`; 0 keeps none.
-        group_duplicates: Whether near-copies of an image are looked for and kept in one part.
-        class_map: New names of classes, for `fit`, `score` and `evaluate`: several names to one
-            merge, None drops, those not mentioned stay.
-        cache: Where decoded images are kept while it trains: `memory`, `disk`, a folder, or `off`.
-        cache_gigabytes: The most that is kept, in 10**9 bytes.
-        max_minutes: How long the stages may take in all: when the time is over, the best weights
-            so far are kept. None sets no limit.
+        group_duplicates: Whether near-duplicates are found and kept in one split.
+        class_map: New names of classes, for `fit`, `score` and `evaluate`. Classes of one new name
+            are merged, None drops a class, and the rest keep their names.
+        cache: Where decoded images are kept during training: `memory`, `disk`, a folder, or `off`.
+        cache_gigabytes: The size limit of the cache, in 10**9 bytes.
+        max_minutes: The time limit of all stages together, after which the best weights so far are
+            kept. None sets no limit.
         compile: Whether steps that run the whole network are compiled by `torch.compile`.
-        on_error: What `fit` does with files that cannot be read: `raise` names them all and stops,
-            `skip` names them in a warning and goes on.
+        on_error: How `fit` treats unreadable files: `raise` lists them all in an error, `skip` in a
+            warning.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: `auto`, `fp32`, `fp16` or `bf16`: the arithmetic of training and, unless it is
-            `auto`, of prediction, which is in `fp32` otherwise.
+        precision: `auto`, `fp32`, `fp16` or `bf16`, for training and prediction. With `auto`,
+            prediction uses `fp32`.
         num_workers: Loader processes; None lets the machine decide.
-        tuning: The levers of the machine that are on: `all`, `none`, `allocator`, `threads` and
-            `channels_last` joined by `+`, or `auto`, what `PLANETVISION_TUNING` says, else `all`.
-        novelty_score: The registered score of how little an image is like those of the training.
+        tuning: Performance options that are on: `all`, `none`, or `allocator`, `threads` and
+            `channels_last` joined by `+`; `auto` takes `PLANETVISION_TUNING`, else `all`.
+        novelty_score: The registered OOD score.
         rejection_rate: The share of images of known bodies that may be called `unknown`, in [0, 1);
-            0 calls nothing unknown. It can be changed after training, and for one call.
+            0 calls nothing unknown. It can be changed after training, and for each call.
         random_state: The seed of split, weights, order and augmentation.
         progress: Whether to show progress bars.
 
     Attributes:
         classes_: The labels, sorted.
-        history_: One record an epoch.
-        split_: The catalog of all images with the part that each belongs to; its `to_frame()` is
-            the manifest.
-        audit_: What is to be known of the data; its baselines learned from the training part and
-            were asked about the validation part.
+        history_: One record per epoch.
+        split_: The catalog of all images, each with its split; its `to_frame()` is the manifest.
+        audit_: The audit of the data; its baselines learn from the training split and are scored
+            on the validation split.
         network_: The trained `PlanetNet`.
-        trust_: The `Trust` that makes probabilities and novelty of its evidence; None in models
-            that were saved before there was any.
-        recipe_: The recipe as it was run.
-        weights_: Where the backbone's first weights came from; a mapping where `weights` is one.
-        metrics_: What was measured on the way: numbers of images, validation loss and accuracy,
-            after `evaluate()` the scores on the test part (`test`), and after `evaluate(X)` those
-            on other images (`elsewhere`). It is saved with the model.
-        data_: What it was trained on, as JSON can hold it: images by class and part, the split,
-            findings and baselines of the audit, the others, and the model it began with. It is
-            saved with the model; None in models that were saved before it was recorded.
+        trust_: The `Trust` that calibrates probabilities and OOD scores; None in models saved
+            before there was one.
+        recipe_: The recipe as it ran.
+        weights_: The source of the backbone's initial weights; a mapping if `weights` is one.
+        metrics_: Numbers of images, validation loss and accuracy; after `evaluate()` the scores on
+            the test split (`test`), after `evaluate(X)` those on other images (`elsewhere`). Saved
+            with the model.
+        data_: The training data as JSON: images by class and split, findings and baselines of the
+            audit, the negatives, and the initial model. Saved with the model; None in models saved
+            before it was recorded.
     """
 
     classes_: npt.NDArray[Any]
@@ -209,30 +199,25 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
     ) -> PlanetClassifier:
         """Trains on labelled images and returns the classifier.
 
-        When it is trained, the validation part says how sure it may be of its answers and what it
-        has to call unknown.
-
-        Settings, files and split are checked before any training starts. Data that do not come in
-        parts are split by class, group and seed into 70, 15 and 15 % (`val_fraction`,
-        `test_fraction`); near-copies of an image stay in one part.
-
-        Where a trivial answer, such as the nearest neighbour by mean colour, comes within a point
-        of the network, a line in the log says so.
+        Settings, files and split are checked before the training starts. Data without given splits
+        are split by class, group and seed into 70, 15 and 15 % (`val_fraction`, `test_fraction`);
+        near-duplicates stay in one split. Afterwards the validation images calibrate the
+        probabilities and the OOD threshold. If a trivial baseline comes within a point of the
+        network, a line in the log says so.
 
         Args:
-            X: A folder with a folder a class; a folder with `train/`, `val/`, `test/` of those; a
-                CSV, TSV or Parquet file, or a DataFrame, with a row an image; or a sequence of
-                paths, arrays (H, W, 3), Pillow images or bytes.
+            X: A folder with one subfolder per class; a folder with `train/`, `val/` and `test/`
+                of those; a CSV, TSV or Parquet file or a DataFrame with one row per image; or a
+                sequence of paths, arrays (H, W, 3), Pillow images or bytes.
             y: The label of each image of a sequence.
             groups: The group of each image of a sequence: images of one group, such as the frames
                 of one observation, stay in one part.
             columns: The names of a table's columns, such as `{"path": "file", "label": "body"}`;
                 None guesses them.
-            others: Images that show none of the classes, as for `predict`: the network learns to
-                find no class likelier than another for them (`Recipe.others_weight`), and so do
-                scores of novelty that learn from such images. With the weight 0 these scores alone
-                learn from them. All of them train; keep some back, from elsewhere, for
-                `evaluate(others=...)`.
+            others: Images that show none of the classes (negatives), as for `predict`. The network
+                learns to give each class the same probability for them (`Recipe.others_weight`),
+                and OOD scores that learn from negatives use them. All of them train: keep some
+                back for `evaluate(others=...)`.
             warm_start_from: A trained `PlanetClassifier`, or the folder of a saved model, of the
                 same backbone: its weights are the first ones, instead of `weights`, and its head's
                 too where the classes are the same.
@@ -256,151 +241,44 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             raise SettingsError(
                 "`resume` needs the folder of the checkpoints, got None. Pass checkpoints=FOLDER."
             )
+        from planetvision.classifiers import fitting
+
         plan = create_plan(self)
-        recipe, spec = plan.recipe, plan.input_spec
         start = None
         if warm_start_from is not None:
             from planetvision.classifiers.initialization import read_warm_start
 
             start = read_warm_start(warm_start_from)
-        from planetvision.classifiers.model_card import describe_data, describe_others
-        from planetvision.data.cache import create_cache
-        from planetvision.data.loading import create_datasets
-        from planetvision.data.preparation import prepare_catalog
-        from planetvision.inference import fit_trust
-        from planetvision.models.network import create_network
-        from planetvision.training.trainer import Trainer
-
-        # The split is tried first: it costs nothing, and decoding every file does.
-        catalog = read_labelled(X, y, groups=groups, columns=columns, class_map=self.class_map)
-        self._split(catalog)
-        has_groups = catalog.groups is not None
-        cache = create_cache(self.cache, gigabytes=self.cache_gigabytes)
-        prepared = prepare_catalog(
-            catalog,
-            spec,
-            cache=cache,
-            group_duplicates=self.group_duplicates,
-            num_parts=3 if self.test_fraction > 0 else 2,
-            on_error=self.on_error,
-            progress=self.progress,
+        data = fitting.read_fit_data(
+            self, plan, X, y, groups=groups, columns=columns, others=others
         )
-        catalog = self._split(prepared.catalog)
-        classes = catalog.part("train").classes
-        if UNKNOWN in classes:
-            logger.warning(
-                "There is a class '%s', as the answer for images of none of the classes is called: "
-                "`known` tells the two apart, `label` does not. Rename the class, or leave it out: "
-                "class_map={'%s': None}.",
-                UNKNOWN,
-                UNKNOWN,
-            )
-        network = create_network(
-            self.backbone,
-            num_classes=len(classes),
-            head=recipe.head,
-            head_options=recipe.head_options,
-            weights=self.weights if start is None else "none",
-            input_spec=spec,
-            seed=self.random_state,
-            tuning=self.tuning,
-        )
-        warm_start = None
-        if start is None:
-            plan.warn_of_random_features()
-        else:
-            has_head = start.copy_to(network, classes)
-            warm_start = {"origin": start.origin, "has_head": has_head}
-        train, val = create_datasets(
-            catalog, classes=classes, input_spec=spec, seed=self.random_state, cache=cache
-        )
-        unlike = self._read_others(others, spec, cache)
-        trainer = Trainer(
+        network, initialization = fitting.prepare_network(self, plan, data.classes, start)
+        state = fitting.train_network(
+            self,
+            plan,
+            data,
             network,
-            recipe,
-            device=self.device,
-            precision=self.precision,
-            seed=self.random_state,
-            num_workers=self.num_workers,
-            compile=bool(self.compile),
-            tuning=self.tuning,
-            max_minutes=self.max_minutes,
-            checkpoints=checkpoints,
             callbacks=tuple(callbacks),
-            progress=self.progress,
+            checkpoints=checkpoints,
+            resume=resume,
         )
-        history = trainer.fit(
-            train if unlike is None else train.join(unlike),
-            val,
-            resume=checkpoints if resume else None,
-        )
-        self.network_, self.history_, self.recipe_, self.split_ = network, history, recipe, catalog
+        self.history_ = state.history
+        self.network_, self.recipe_, self.split_ = network, plan.recipe, data.catalog
         self.trust_ = self.data_ = self._folder = None
-        self.classes_ = np.array(classes)
+        self.classes_ = np.array(data.classes)
         self.weights_ = plan.weights_used if start is None else start.origin
         self.metrics_ = {
-            "num_train": len(train),
-            "num_val": len(val),
-            "num_others": 0 if unlike is None else len(unlike),
-            "val_loss": trainer.state.val_loss,
-            "val_accuracy": trainer.state.val_accuracy,
+            "num_train": len(data.train),
+            "num_val": len(data.val),
+            "num_others": 0 if data.negatives is None else len(data.negatives),
+            "val_loss": state.val_loss,
+            "val_accuracy": state.val_accuracy,
         }
-        # Now that the rest is kept: a score of one's own may fail, and the training is not lost.
-        self.trust_ = fit_trust(
-            network,
-            train,
-            val,
-            others=unlike,
-            score=self.novelty_score,
-            device=self._device(),
-            batch_size=int(self.batch_size or 32),
-            num_workers=self.num_workers,
-            precision=self.precision,
-            seed=self.random_state,
-            progress=self.progress and is_main_process(),
-        )
-        self.audit_ = self._audit(prepared)
-        self.data_ = describe_data(
-            self.audit_,
-            given_splits=prepared.given_splits,
-            has_groups=has_groups,
-            group_duplicates=self.group_duplicates,
-            val_fraction=self.val_fraction,
-            test_fraction=self.test_fraction,
-            seed=self.random_state,
-            others=None
-            if unlike is None
-            else describe_others(others, num_images=len(unlike), weight=recipe.others_weight),
-            warm_start=warm_start,
-        )
+        # After the rest is kept: a score of the user's own may fail, and the training is not lost.
+        self.trust_ = fitting.fit_classifier_trust(self, data, network)
+        self.audit_ = fitting.audit_fit(data, plan, state)
+        self.data_ = fitting.describe_fit(self, data, self.audit_, initialization)
         return self
-
-    def _read_others(
-        self, others: Any, spec: InputSpec, cache: DecodedCache | None
-    ) -> ImageDataset | None:
-        """Returns the images of none of the classes that can be read, each decoded once."""
-        if others is None:
-            return None
-        from planetvision.data import read_inputs
-        from planetvision.data.loading import ImageDataset
-        from planetvision.data.survey import drop_unreadable, survey_catalog
-
-        catalog = read_inputs(others)
-        survey = survey_catalog(
-            catalog,
-            min_size=spec.decode_size,
-            stretch=spec.stretch,
-            cache=cache,
-            progress=self.progress,
-        )
-        catalog, survey = drop_unreadable(catalog, survey, on_error=self.on_error)
-        return ImageDataset(
-            catalog.sources,
-            input_spec=spec,
-            seed=self.random_state,
-            hashes=survey.hashes,
-            cache=cache,
-        )
 
     def save(
         self, path: str | os.PathLike[str], *, overwrite: bool = False, half: bool = False
@@ -498,18 +376,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
 
     def to_settings(self) -> dict[str, Any]:
         """Returns the arguments as JSON can hold them, for `from_settings`."""
-        values: dict[str, Any] = self.get_params(deep=False)
-        # JSON's keys are strings, and a class may be an integer.
-        values["class_map"] = list(make_plain(self.class_map or {}).items()) or None
-        values["weights"] = make_weights_absolute(self.weights)
-        if isinstance(self.cache, str | os.PathLike) and self.cache not in CACHES:
-            values["cache"] = os.path.abspath(self.cache)  # noqa: PTH100 - Path.absolute keeps ".."
-        for name, value in values.items():
-            if isinstance(value, Recipe):
-                values[name] = value.to_dict()
-            elif isinstance(value, np.generic):  # as a grid search hands them over
-                values[name] = value.item()
-        return values
+        return arguments_to_json(self.get_params(deep=False))
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> PlanetClassifier:
@@ -518,13 +385,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         Args:
             settings: The arguments; those that there are no more are passed over.
         """
-        known = cls._get_param_names()
-        values = {name: value for name, value in settings.items() if name in known}
-        if values.get("class_map"):
-            values["class_map"] = dict(values["class_map"])
-        if isinstance(values.get("recipe"), Mapping):
-            values["recipe"] = Recipe.from_dict(values["recipe"])
-        return cls(**values)
+        return cls(**arguments_from_json(settings, cls._get_param_names()))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
@@ -560,34 +421,20 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
 
     def _keep_scores(self, evaluation: Evaluation, origin: str | None) -> None:
         """Keeps the scores on the test part, or on other images and what they are called."""
-        from planetvision.classifiers.model_card import describe_scores
+        from planetvision.classifiers.records import add_scores, describe_scores
 
         learned = None
         if hasattr(self, "split_"):
             rows = zip(self.split_.hashes or (), self.split_.splits or (), strict=True)
             learned = {value for value, split in rows if split != "test"}
-        scores = describe_scores(evaluation, learned=learned)
-        if origin is None:
-            self.metrics_["test"] = scores
-            return
-        kept = [
-            other
-            for other in self.metrics_.get("elsewhere", ())
-            if other["fingerprint"] != scores["fingerprint"]
-        ]
-        if scores["fingerprint"] != self.metrics_.get("test", {}).get("fingerprint"):
-            self.metrics_["elsewhere"] = [*kept, {"origin": name_origin(origin), **scores}]
+        add_scores(self.metrics_, describe_scores(evaluation, learned=learned), origin)
 
     def _describe_model(self) -> dict[str, Mapping[str, Any]]:
-        network = self._network()
-        model = {
-            "classes": ", ".join(map(str, self.classes_.tolist())),
-            "backbone": network.spec.name,
-            "weights before training": format_weights(self.weights_),
-            "recipe": self.recipe_.name,
-            "head": self.recipe_.head,
-            **network.input_spec.to_dict(),
-        }
+        from planetvision.classifiers.records import describe_network
+
+        model = describe_network(
+            self._network(), self.classes_.tolist(), self.recipe_, weights=self.weights_
+        )
         described = {"model": model, "settings": self._portable_settings()}
         data = getattr(self, "data_", None)
         return described if data is None else {**described, "training": data}
@@ -656,55 +503,6 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             )
         return test
 
-    def _split(self, catalog: Catalog) -> Catalog:
-        return split_catalog(
-            catalog,
-            val_fraction=self.val_fraction,
-            test_fraction=self.test_fraction,
-            seed=self.random_state,
-        )
-
-    def _audit(self, prepared: Prepared) -> Audit:
-        """Audits the data of the fit, and logs what trivial answers are worth beside it."""
-        from planetvision.evaluation.audit.added_value import (
-            compare_with_network,
-            score_frozen_stage,
-        )
-        from planetvision.evaluation.audit.auditor import audit_catalog
-
-        audit = audit_catalog(
-            self.split_,
-            prepared.survey,
-            unreadable=prepared.unreadable,
-            duplicates=prepared.duplicates,
-            given_splits=prepared.given_splits,
-            scored="val",
-        )
-        for finding in audit.findings:
-            level = logging.WARNING
-            if finding.severity == "note" or finding.kind in _TOLD_ELSEWHERE:
-                level = logging.INFO
-            logger.log(level, "%s %s", finding.message, finding.remedy)
-        frozen = score_frozen_stage(self.history_, self.recipe_, self.metrics_["num_val"])
-        baselines = [*audit.baselines, *([frozen] if frozen else [])]
-        line = compare_with_network(baselines, self.metrics_["val_accuracy"], scored="validation")
-        if line:
-            logger.warning("%s", line)
-        return audit
-
     def _portable_settings(self) -> Mapping[str, Any]:
         """The arguments that hold on any machine; the recipe has a place of its own."""
-        left_out = {
-            "recipe",
-            "device",
-            "precision",
-            "num_workers",
-            "tuning",
-            "progress",
-            "weights",
-            "cache",
-            "cache_gigabytes",
-            "max_minutes",
-            "compile",
-        }
-        return {name: value for name, value in self.to_settings().items() if name not in left_out}
+        return select_portable(self.to_settings())

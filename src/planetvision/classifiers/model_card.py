@@ -1,27 +1,24 @@
-"""The model card: what a model is, what it learned from, how good it is and what it cannot do."""
+"""The model card: the Markdown that describes a saved model."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from planetvision.core.errors import count
 from planetvision.core.text import format_interval, format_share
-from planetvision.data.catalog import SPLIT_NAMES, SplitName, name_origin
-from planetvision.data.manifest import fingerprint_hashes, hash_sources
-from planetvision.data.sources import list_input_places
+from planetvision.data.catalog import SPLIT_NAMES
 from planetvision.models.backbones.first_weights import format_weights
 from planetvision.results.predictions import UNKNOWN
 
 if TYPE_CHECKING:
-    from planetvision.results import Audit, Evaluation
+    pass
 
-__all__ = ["describe_data", "describe_others", "describe_scores", "render_card"]
+__all__ = ["render_card"]
 
-_SCORES = ("accuracy", "n", "accuracy_ci95", "balanced_accuracy", "macro_f1", "ece")
 _TAGS = ("planetvision", "image-classification", "astronomy", "solar-system", "planets")
 # Those of https://huggingface.co/docs/hub/repositories-licenses that weights come under.
 _LICENCES = (
@@ -46,117 +43,6 @@ class _Verbatim(str):
     """Markdown that is to be written as it is."""
 
     __slots__ = ()
-
-
-def describe_data(
-    audit: Audit,
-    *,
-    given_splits: Sequence[SplitName] | None,
-    has_groups: bool,
-    group_duplicates: bool,
-    val_fraction: float,
-    test_fraction: float,
-    seed: int,
-    others: Mapping[str, Any] | None = None,
-    warm_start: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Returns what a model should tell of the data it was trained on, as JSON can hold it.
-
-    It names no file, and of the data folder only the last part of its path.
-
-    Args:
-        audit: The audit of the images in their parts.
-        given_splits: The splits that came with the data; None where they came without.
-        has_groups: Whether groups came with the data.
-        group_duplicates: Whether near-copies were looked for, to be kept in one part.
-        val_fraction: The share that was asked for to validate.
-        test_fraction: The share that was asked for to test.
-        seed: The seed of the split.
-        others: What `describe_others` tells; None where there were none.
-        warm_start: The `origin` of the weights it began with, and whether it has those of its head
-            too (`has_head`); None where it began with those of the backbone.
-    """
-    catalog = audit.catalog
-    told, splits = audit.to_dict(), catalog.splits or ()
-    across = sum(splits[pair.first] != splits[pair.second] for pair in audit.duplicates)
-    return {
-        "origin": name_origin(catalog.origin),
-        "num_images": len(catalog),
-        "num_unreadable": len(audit.unreadable),
-        "parts": told["splits"],
-        "split": {
-            "given": [name for name in SPLIT_NAMES if name in (given_splits or ())],
-            "seed": int(seed),
-            "val_fraction": float(val_fraction),
-            "test_fraction": float(test_fraction),
-            "has_groups": has_groups,
-            "num_groups": len(set(catalog.groups)) if catalog.groups is not None else None,
-            "group_duplicates": bool(group_duplicates),
-            "num_copies": len(audit.duplicates) if group_duplicates else None,
-            "num_copies_across": across if group_duplicates else None,
-        },
-        "findings": [
-            {
-                "kind": finding.kind,
-                "severity": finding.severity,
-                "message": finding.message,
-                "remedy": finding.remedy,
-                "num_images": finding.num_images or len(finding.rows),
-            }
-            for finding in audit.findings
-        ],
-        "baselines": told["baselines"],
-        "remarks": told["remarks"],
-        "others": None if others is None else dict(others),
-        "warm_start": None if warm_start is None else dict(warm_start),
-    }
-
-
-def describe_others(others: Any, *, num_images: int, weight: float) -> dict[str, Any]:
-    """Returns what a model should tell of the images of none of the classes that it was taught.
-
-    Args:
-        others: As they were given to `fit`.
-        num_images: How many could be read.
-        weight: What each counted beside an image of a class.
-    """
-    origins = [
-        "images in memory" if place is None else name_origin(f"'{place}'")
-        for place in list_input_places(others)
-    ]
-    return {
-        "origins": list(dict.fromkeys(origins)),
-        "num_images": int(num_images),
-        "weight": float(weight),
-    }
-
-
-def describe_scores(
-    evaluation: Evaluation, *, learned: Collection[str] | None = None
-) -> dict[str, Any]:
-    """Returns what a model should keep of an evaluation, as JSON can hold it.
-
-    `fingerprint` tells whether another evaluation is of the same images, whatever they are called;
-    `num_learned` is how many of them the model has learned from.
-
-    Args:
-        evaluation: The evaluation.
-        learned: The hashes of the images that trained or validated the model; None where they are
-            not known.
-    """
-    predictions = evaluation.predictions
-    judged = [
-        source
-        for source, error in zip(predictions.sources, predictions.errors, strict=True)
-        if not error
-    ]
-    scores = {name: evaluation.metrics[name] for name in _SCORES}
-    hashes = hash_sources(judged)
-    return {
-        **scores,
-        "num_learned": None if learned is None else sum(value in learned for value in hashes),
-        "fingerprint": fingerprint_hashes(hashes),
-    }
 
 
 def render_card(config: Mapping[str, Any], *, threshold: float | None = None) -> str:

@@ -25,15 +25,12 @@ from planetvision.inference.ood_scores import (
 )
 from planetvision.inference.temperature import fit_temperature, get_error_after
 from planetvision.models.network import PlanetNet
-from planetvision.render import render_non_planets
 from planetvision.results.sampling import take_in_turn
 
-__all__ = ["NUM_OTHERS", "POLICY", "Trust", "fit_trust", "judge_evidence"]
+__all__ = ["POLICY", "Trust", "fit_trust", "judge_evidence"]
 
 # Of more images features and distances are known no better, and a model's folder grows.
 _MAX_KNOWN = 2000
-NUM_OTHERS = 600
-_OTHERS_SIZE = 224
 # The policy whose views stand for images of the same bodies from elsewhere.
 POLICY = "strong_body"
 # Where the scale of novelty has its one.
@@ -163,13 +160,12 @@ def fit_trust(
     train: ImageDataset,
     val: ImageDataset,
     *,
-    others: ImageDataset | None = None,
+    negatives: ImageDataset | None = None,
     score: str,
     device: torch.device,
     batch_size: int = 32,
     num_workers: int | None = None,
     precision: Precision = "fp32",
-    seed: int = 0,
     progress: bool = False,
 ) -> Trust:
     """Returns how far a trained network can be trusted.
@@ -182,19 +178,18 @@ def fit_trust(
         network: The network; it is left in evaluation mode on `device`.
         train: The images it learned from; of many, 2,000 from the classes in turn are used.
         val: Those it did not; likewise.
-        others: Images of none of the classes, for scores that learn from them, beside the pictures
-            that the library draws; of many, 2,000 are used.
+        negatives: Images that show none of the classes, for scores that learn from them.
         score: The registered score of novelty.
         device: Where to run.
         batch_size: Images a forward pass.
         num_workers: Loader processes; None lets the machine decide.
         precision: The arithmetic of the network; `auto` is `fp32`.
-        seed: The seed of the augmentation and of the drawn pictures.
         progress: Whether to show a progress bar.
 
     Raises:
         UnknownNameError: If the score is unknown.
-        SettingsError: If it does not give one finite number an image.
+        SettingsError: If it does not give one finite number per image, or needs negatives and got
+            none.
     """
     spec = NOVELTY_SCORES.get(score)
     running: dict[str, Any] = {
@@ -209,12 +204,12 @@ def fit_trust(
     val_rows = take_in_turn(val.targets, _MAX_KNOWN)
     unlike = None
     if spec.needs_others:
-        drawn = render_non_planets(count=NUM_OTHERS, image_size=_OTHERS_SIZE, seed=seed)
-        pictures = ImageDataset(tuple(drawn), input_spec=network.input_spec)
-        if others is not None:
-            rows = np.random.default_rng(seed).permutation(len(others))[:_MAX_KNOWN]
-            pictures = others.choose(rows.tolist()).join(pictures)
-        unlike = collect_images(network, ViewedImages(pictures), **running)
+        if negatives is None:
+            raise SettingsError(
+                f"The OOD score '{score}' learns from negatives, and got none. Pass "
+                "negatives=ImageDataset(...), or choose another score."
+            )
+        unlike = collect_images(network, ViewedImages(negatives), **running)
     known = collect_images(network, ViewedImages(train, known_rows), **running)
     # In the order that a loaded array has: BLAS adds up a transposed one in another.
     state = {

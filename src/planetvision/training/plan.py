@@ -65,6 +65,7 @@ class Settings(Protocol):
     novelty_score: str
     rejection_rate: float
     random_state: int
+    progress: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planetvision.classifiers.classifier import PlanetClassifier
-from planetvision.classifiers.model_card import describe_scores
+from planetvision.classifiers.records import describe_scores
 from planetvision.classifiers.storage import (
     CONFIG_FILE,
     SUMS_FILE,

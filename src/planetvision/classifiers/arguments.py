@@ -1,0 +1,70 @@
+"""The constructor arguments of a classifier as JSON, for runs and saved models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from planetvision.core.settings import Recipe
+from planetvision.data.cache import CACHES
+from planetvision.data.catalog import make_plain
+from planetvision.models.backbones.first_weights import make_weights_absolute
+
+__all__ = ["arguments_from_json", "arguments_to_json", "select_portable"]
+
+# These say how and where a training ran. The recipe has a place of its own in a saved model.
+_NOT_PORTABLE = frozenset(
+    {
+        "recipe",
+        "device",
+        "precision",
+        "num_workers",
+        "tuning",
+        "progress",
+        "weights",
+        "cache",
+        "cache_gigabytes",
+        "max_minutes",
+        "compile",
+    }
+)
+
+
+def arguments_to_json(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments as JSON can hold them, with absolute paths."""
+    values = dict(arguments)
+    # JSON's keys are strings, and a class may be an integer.
+    values["class_map"] = list(make_plain(values["class_map"] or {}).items()) or None
+    values["weights"] = make_weights_absolute(values["weights"])
+    cache = values["cache"]
+    if isinstance(cache, str | os.PathLike) and cache not in CACHES:
+        values["cache"] = os.path.abspath(cache)  # noqa: PTH100 - Path.absolute keeps ".."
+    for name, value in values.items():
+        if isinstance(value, Recipe):
+            values[name] = value.to_dict()
+        elif isinstance(value, np.generic):  # as a grid search hands them over
+            values[name] = value.item()
+    return values
+
+
+def arguments_from_json(settings: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Returns the arguments that `arguments_to_json` stored.
+
+    Args:
+        settings: The stored arguments. Those that no longer exist are ignored.
+        known: The names of the constructor's arguments.
+    """
+    values = {name: value for name, value in settings.items() if name in known}
+    if values.get("class_map"):
+        values["class_map"] = dict(values["class_map"])
+    if isinstance(values.get("recipe"), Mapping):
+        values["recipe"] = Recipe.from_dict(values["recipe"])
+    return values
+
+
+def select_portable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the stored arguments that hold on any machine."""
+    return {name: value for name, value in settings.items() if name not in _NOT_PORTABLE}
