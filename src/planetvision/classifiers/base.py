@@ -122,11 +122,10 @@ class AnsweringModel(abc.ABC):
         explain: bool = True,
         audit: bool = True,
     ) -> Evaluation:
-        """Returns how good the classifier is, with intervals.
+        """Returns metrics with intervals, curves, slices and maps on labelled images.
 
         Classes that the model does not know are left out with a warning, and their images count as
-        others. The scores are kept, unless they are those of another test-time augmentation, and a
-        model that is saved afterwards tells them.
+        negatives. The scores are saved with the model, unless `tta` is given.
 
         Args:
             X: As for `fit`; of a folder with a `test/` part, that part alone is used. None takes
@@ -135,13 +134,12 @@ class AnsweringModel(abc.ABC):
             columns: As for `fit`.
             class_map: The model's names of classes that these data call otherwise. For classes
                 that it does not name, the classifier's own class map holds.
-            others: Images that show none of the classes, as for `predict`: how many of them are
-                called unknown, and how well novelty tells them apart, is part of the result.
+            others: Images that show none of the classes (negatives), as for `predict`. The result
+                then has their rejection rate and the AUROC of the OOD score.
             rejection_rate: As for `predict`.
             tta: As for `predict`.
-            explain: Whether maps are part of the result, which take most of the time.
-            audit: Whether the images are looked at for copies, odd files and where their disc is,
-                for which each is decoded once more.
+            explain: Whether maps are computed, which takes most of the time.
+            audit: Whether the images are audited, for which each is decoded once more.
 
         Raises:
             NotFittedError: If it is not trained, or no test part was kept.

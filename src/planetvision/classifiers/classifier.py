@@ -25,19 +25,20 @@ from planetvision.data import Catalog, Label
 from planetvision.data.cache import DEFAULT_CACHE_GIGABYTES
 from planetvision.data.catalog import ClassMap
 from planetvision.inference.ood_scores import check_rejection_rate
-from planetvision.models.backbones.first_weights import (
-    WeightsSetting,
-)
+from planetvision.models.backbones.first_weights import WeightsSetting
 from planetvision.training.plan import OnError, create_plan
 
 if TYPE_CHECKING:
     import torch
 
+    from planetvision.classifiers.fitting import FitData
     from planetvision.data.tables import ColumnMap
     from planetvision.inference import Trust
     from planetvision.models.network import PlanetNet
     from planetvision.results import Audit, Evaluation, Explanations, Predictions, TrainingHistory
     from planetvision.training.callbacks import Callback
+    from planetvision.training.plan import Plan
+    from planetvision.training.state import TrainingState
 
 __all__ = ["PlanetClassifier"]
 
@@ -210,28 +211,26 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
                 of those; a CSV, TSV or Parquet file or a DataFrame with one row per image; or a
                 sequence of paths, arrays (H, W, 3), Pillow images or bytes.
             y: The label of each image of a sequence.
-            groups: The group of each image of a sequence: images of one group, such as the frames
-                of one observation, stay in one part.
+            groups: The group of each image of a sequence; images of one group, such as the frames
+                of one observation, stay in one split.
             columns: The names of a table's columns, such as `{"path": "file", "label": "body"}`;
                 None guesses them.
             others: Images that show none of the classes (negatives), as for `predict`. The network
                 learns to give each class the same probability for them (`Recipe.others_weight`),
                 and OOD scores that learn from negatives use them. All of them train: keep some
                 back for `evaluate(others=...)`.
-            warm_start_from: A trained `PlanetClassifier`, or the folder of a saved model, of the
-                same backbone: its weights are the first ones, instead of `weights`, and its head's
-                too where the classes are the same.
+            warm_start_from: A trained `PlanetClassifier` or the folder of a saved model, of the same
+                backbone, which gives the initial weights instead of `weights`; those of the head
+                only if the classes are the same.
             callbacks: Hooks into the training.
-            checkpoints: A folder in which the training can go on if it is cut off; None keeps
-                nothing.
-            resume: Whether it goes on from there. Data and settings must be the same; on CPU the
-                result is that of a training that was never cut off, to the bit.
+            checkpoints: A folder for checkpoints; None keeps none.
+            resume: Whether the training continues from them. Data and settings must be the same. On
+                CPU the result equals that of an uninterrupted training to the bit.
 
         Raises:
-            CheckpointError: If it shall go on and there is no checkpoint, or it is of another
-                training.
-            SettingsError: If arguments are wrong; all of them are named at once. Also if
-                `warm_start_from` has another backbone, or one of other shapes.
+            CheckpointError: If there is no checkpoint to resume, or it is of another training.
+            SettingsError: If arguments are wrong (all are listed), or `warm_start_from` has another
+                backbone.
             DataError: If the data cannot be used, or files in them cannot be read.
             WeightsError: If the pretrained weights cannot be had.
             TrainingError: If the loss is no longer a finite number.
@@ -244,11 +243,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         from planetvision.classifiers import fitting
 
         plan = create_plan(self)
-        start = None
-        if warm_start_from is not None:
-            from planetvision.classifiers.initialization import read_warm_start
-
-            start = read_warm_start(warm_start_from)
+        start = None if warm_start_from is None else fitting.read_warm_start(warm_start_from)
         data = fitting.read_fit_data(
             self, plan, X, y, groups=groups, columns=columns, others=others
         )
@@ -262,11 +257,24 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             checkpoints=checkpoints,
             resume=resume,
         )
-        self.history_ = state.history
+        self._keep_fit(plan, data, network, state)
+        if start is not None:
+            self.weights_ = start.origin
+        # After the rest is kept: a score of the user's own may fail, and the training is not lost.
+        self.trust_ = fitting.fit_classifier_trust(self, data, network)
+        self.audit_ = fitting.audit_fit(data, plan, state)
+        self.data_ = fitting.describe_fit(self, data, self.audit_, initialization)
+        return self
+
+    def _keep_fit(
+        self, plan: Plan, data: FitData, network: PlanetNet, state: TrainingState
+    ) -> None:
+        """Sets the fitted attributes that the training gives."""
         self.network_, self.recipe_, self.split_ = network, plan.recipe, data.catalog
+        self.history_ = state.history
         self.trust_ = self.data_ = self._folder = None
         self.classes_ = np.array(data.classes)
-        self.weights_ = plan.weights_used if start is None else start.origin
+        self.weights_ = plan.weights_used
         self.metrics_ = {
             "num_train": len(data.train),
             "num_val": len(data.val),
@@ -274,26 +282,20 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             "val_loss": state.val_loss,
             "val_accuracy": state.val_accuracy,
         }
-        # After the rest is kept: a score of the user's own may fail, and the training is not lost.
-        self.trust_ = fitting.fit_classifier_trust(self, data, network)
-        self.audit_ = fitting.audit_fit(data, plan, state)
-        self.data_ = fitting.describe_fit(self, data, self.audit_, initialization)
-        return self
 
     def save(
         self, path: str | os.PathLike[str], *, overwrite: bool = False, half: bool = False
     ) -> Path:
-        """Writes the model to a folder, safetensors and JSON, and returns the folder.
+        """Writes the model to a folder as safetensors and JSON, and returns the folder.
 
-        `MODEL_CARD.md` in it tells what the model is, and `SHA256SUMS` lists its files' hashes for
-        `planetvision.verify`.
+        The folder also holds `MODEL_CARD.md`, and `SHA256SUMS` for `planetvision.verify`.
 
         Args:
             path: The folder.
             overwrite: Whether a model that is there already may be replaced.
-            half: Whether the weights are written in half precision: a folder of about half the
-                size, and probabilities that differ in the third decimal. Tensors with values over
-                65,504, which half precision cannot hold, stay as they are.
+            half: Whether the weights are written in half precision, which halves the folder and
+                changes the third decimal of probabilities. Tensors with values over 65,504, which
+                half precision cannot hold, stay as they are.
 
         Raises:
             OutputExistsError: If the folder is not empty and `overwrite` is false.
@@ -308,7 +310,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             head_options=self.recipe_.head_options,
             recipe=self.recipe_,
             trust=self.trust_,
-            settings=self._portable_settings(),
+            settings=select_portable(self.to_settings()),
             weights=self.weights_,
             metrics=self.metrics_,
             data=self.data_,
@@ -339,9 +341,9 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         from planetvision.classifiers.storage import load_model
 
         resolve_precision(precision, resolve_device(device))
-        running = {"device": device, "precision": precision, "tuning": tuning}
         model = load_model(path, tuning=tuning)
-        settings = {**model.settings, "recipe": model.recipe, **running}
+        settings = {**model.settings, "recipe": model.recipe}
+        settings |= {"device": device, "precision": precision, "tuning": tuning}
         classifier = cls.from_settings(settings)
         classifier._folder = Path(path)
         classifier.network_ = model.network
@@ -435,21 +437,13 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         model = describe_network(
             self._network(), self.classes_.tolist(), self.recipe_, weights=self.weights_
         )
-        described = {"model": model, "settings": self._portable_settings()}
-        data = getattr(self, "data_", None)
-        return described if data is None else {**described, "training": data}
-
-    def _running(self) -> dict[str, Any]:
-        """How prediction runs."""
-        return {
-            "classes": self.classes_.tolist(),
-            "device": self._device(),
-            "batch_size": int(self.batch_size or 32),
-            "num_workers": self.num_workers,
-            "precision": self.precision,
-            "tuning": self.tuning,
-            "progress": self.progress,
+        described: dict[str, Mapping[str, Any]] = {
+            "model": model,
+            "settings": select_portable(self.to_settings()),
         }
+        if (data := getattr(self, "data_", None)) is not None:
+            described["training"] = data
+        return described
 
     def _answer(
         self, catalog: Catalog, *, rejection_rate: float | None, tta: Tta | None
@@ -459,9 +453,15 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         return predict_catalog(
             self._network(),
             catalog,
+            classes=self.classes_.tolist(),
+            device=self._device(),
+            batch_size=int(self.batch_size or 32),
+            num_workers=self.num_workers,
+            precision=self.precision,
+            tuning=self.tuning,
+            progress=self.progress,
             tta=tta,
             **self._judging(rejection_rate),
-            **self._running(),
         )
 
     def _explain(
@@ -502,7 +502,3 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
                 "data to evaluate on: evaluate('FOLDER') or evaluate(paths, labels)."
             )
         return test
-
-    def _portable_settings(self) -> Mapping[str, Any]:
-        """The arguments that hold on any machine; the recipe has a place of its own."""
-        return select_portable(self.to_settings())

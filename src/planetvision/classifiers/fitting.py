@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planetvision.classifiers.initialization import WarmStart
+from planetvision.classifiers.initialization import WarmStart, read_warm_start
 from planetvision.classifiers.records import describe_data, describe_others
 from planetvision.core.devices import is_main_process, resolve_device
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
@@ -40,6 +40,7 @@ __all__ = [
     "fit_classifier_trust",
     "prepare_network",
     "read_fit_data",
+    "read_warm_start",
     "train_network",
 ]
 
