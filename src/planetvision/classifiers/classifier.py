@@ -26,18 +26,15 @@ from planetvision.data.cache import DEFAULT_CACHE_GIGABYTES
 from planetvision.data.catalog import ClassMap
 from planetvision.inference.ood_scores import check_rejection_rate
 from planetvision.models.backbones.first_weights import WeightsSetting
-from planetvision.training.plan import OnError, create_plan
+from planetvision.training.plan import OnError, Plan, create_plan
 
 if TYPE_CHECKING:
-    import torch
-
     from planetvision.classifiers.fitting import FitData
     from planetvision.data.tables import ColumnMap
     from planetvision.inference import Trust
     from planetvision.models.network import PlanetNet
     from planetvision.results import Audit, Evaluation, Explanations, Predictions, TrainingHistory
     from planetvision.training.callbacks import Callback
-    from planetvision.training.plan import Plan
     from planetvision.training.state import TrainingState
 
 __all__ = ["PlanetClassifier"]
@@ -219,8 +216,8 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
                 learns to give each class the same probability for them (`Recipe.others_weight`),
                 and OOD scores that learn from negatives use them. All of them train: keep some
                 back for `evaluate(others=...)`.
-            warm_start_from: A trained `PlanetClassifier` or the folder of a saved model, of the same
-                backbone, which gives the initial weights instead of `weights`; those of the head
+            warm_start_from: A trained `PlanetClassifier` or the folder of a saved model, with this
+                backbone. Its weights are the initial ones instead of `weights`; those of its head
                 only if the classes are the same.
             callbacks: Hooks into the training.
             checkpoints: A folder for checkpoints; None keeps none.
@@ -400,9 +397,6 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             )
         return self.network_
 
-    def _device(self) -> torch.device:
-        return resolve_device(self.device)
-
     def _judging(self, rejection_rate: float | None) -> dict[str, Any]:
         """How evidence becomes an answer."""
         trust = getattr(self, "trust_", None)
@@ -454,7 +448,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             self._network(),
             catalog,
             classes=self.classes_.tolist(),
-            device=self._device(),
+            device=resolve_device(self.device),
             batch_size=int(self.batch_size or 32),
             num_workers=self.num_workers,
             precision=self.precision,
@@ -483,7 +477,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             self._network(),
             catalog,
             classes=self.classes_.tolist(),
-            device=self._device(),
+            device=resolve_device(self.device),
             method=method,
             target=target,
             against=against,
