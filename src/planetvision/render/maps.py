@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from planetvision.core.errors import DataError, SettingsError
 from planetvision.imaging.light import Floats, decode_srgb
-from planetvision.render.bodies import BODIES, OTHER_BODIES
+from planetvision.render.appearance import BODIES, OTHER_BODIES
 
 if TYPE_CHECKING:
     from PIL import Image
