@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from planetvision.core.errors import DataError, SettingsError
@@ -267,3 +268,17 @@ def test_faces_share_a_map_but_for_clouds(tmp_path: Path) -> None:
     assert get_surface("mars", 0, 96, map_file=mars) is get_surface("mars", 3, 96, map_file=mars)
     first, last = (get_surface("earth", face, 96, map_file=earth)[0].colour for face in (0, 3))
     assert not np.array_equal(first, last)
+
+
+def test_tiff_map_is_read_by_its_layout(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (32, 64)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "moon.tif", values, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "ceres.tif", 65535 - values)
+    np.testing.assert_array_equal(
+        load_map(tmp_path / "moon.tif", 32), load_map(tmp_path / "ceres.tif", 32)
+    )
+    # Pillow alone would show another picture.
+    planes = np.stack([values] * 3)
+    tifffile.imwrite(tmp_path / "mars.tif", planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(DataError, match=r"The map '.*mars\.tif' cannot be read: .* Save it as"):
+        load_map(tmp_path / "mars.tif", 32)
