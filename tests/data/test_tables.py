@@ -18,7 +18,6 @@ from planetvision.core.errors import (
 from planetvision.data.tables import (
     COLUMN_NAMES,
     Table,
-    create_table_error,
     read_table,
     select_columns,
 )
@@ -80,7 +79,7 @@ def test_space_around_cells_goes_and_rows_of_nothing_too(write: Write) -> None:
     assert table.header == ("path", "label")
     assert get_rows(table) == [("my file.png", "mars"), ("b.png", None)]
     assert table.lines == ["line 2", "line 5"]
-    assert table.problems == ()
+    assert table.problems == []
 
 
 def test_quotes_around_all_text_keep_it_as_it_stands(write: Write) -> None:
@@ -181,8 +180,9 @@ def test_parquet_without_its_package_names_the_extra(
 def find(*header: str, columns: dict[str, str | None] | None = None) -> dict[str, str]:
     """The column that is taken for each role, of a table of one row with the columns' names."""
     frame = pd.DataFrame([list(header)], columns=list(header))
-    cells, problems = select_columns(read_table(frame), columns)
-    assert problems == []
+    table = read_table(frame)
+    cells = select_columns(table, columns)
+    assert table.problems == []
     return {role: values[0] for role, values in cells.items()}
 
 
@@ -206,9 +206,9 @@ def test_own_name_goes_before_the_others() -> None:
 
 def test_hash_column_counts_only_if_it_holds_sha256() -> None:
     frame = pd.DataFrame({"path": ["a"], "hash": ["d41d8cd98f00b204e9800998ecf8427e"]})
-    assert set(select_columns(read_table(frame))[0]) == {"path"}
+    assert set(select_columns(read_table(frame))) == {"path"}
     frame["hash"] = "ab" * 32
-    assert set(select_columns(read_table(frame))[0]) == {"path", "sha256"}
+    assert set(select_columns(read_table(frame))) == {"path", "sha256"}
 
 
 def test_named_columns_are_taken_and_not_guessed_again() -> None:
@@ -275,8 +275,8 @@ def test_columns_that_cannot_be_told_are_problems(
     remedy: str,
 ) -> None:
     table = read_table(write(",".join(header) + "\n" + ",".join("x" for _ in header)))
-    _, problems = select_columns(table, columns, required={"path", "label"})
-    assert [(found.text, found.remedy) for found in problems] == [(problem, remedy)]
+    select_columns(table, columns, required={"path", "label"})
+    assert [(found.text, found.remedy) for found in table.problems] == [(problem, remedy)]
 
 
 def test_unknown_key_of_columns_suggests_nearest(write: Write) -> None:
@@ -287,17 +287,13 @@ def test_unknown_key_of_columns_suggests_nearest(write: Write) -> None:
 
 def test_error_lists_problems_by_line_and_each_remedy_once(write: Write) -> None:
     table = read_table(write("path,label\na,b\nc,d\ne,f\n"))
-    problems = [
-        table.create_problem(2, "late", "Do this."),
-        table.create_problem(0, "early", "Do that."),
-        table.create_problem(1, "between", "Do this."),
-    ]
-    error = create_table_error(table, problems)
+    table.report(2, "late", "Do this.")
+    assert str(table.create_error()) == (f"{table.origin} has 1 problem: line 4: late. Do this.")
+    table.report(0, "early", "Do that.")
+    table.report(1, "between", "Do this.")
+    error = table.create_error()
     assert str(error) == (
         f"{table.origin} has 3 problems:\n  - line 2: early\n  - line 3: between\n"
         "  - line 4: late\nDo that. Do this."
     )
     assert error.problems == ("line 2: early", "line 3: between", "line 4: late")
-    assert str(create_table_error(table, problems[:1])) == (
-        f"{table.origin} has 1 problem: line 4: late. Do this."
-    )

@@ -12,7 +12,7 @@ from PIL import Image
 
 from planetvision.core.errors import SettingsError
 from planetvision.render import Camera, render_body
-from planetvision.render.bodies import get_body
+from planetvision.render.appearance import get_body
 from planetvision.render.scene import draw_scene
 
 KEYS = (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from planetvision.render import BODIES, OTHER_BODIES
-from planetvision.render.bodies import get_body
+from planetvision.render.appearance import get_body
 from planetvision.render.camera import Camera
 from planetvision.render.lighting import paint_scene
 from planetvision.render.scene import FILTERS, Scene, draw_scene

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from planetvision.core.errors import DataError, SettingsError
 from planetvision.render import BODIES, OTHER_BODIES, Camera, render_body, render_dataset
-from planetvision.render.bodies import get_body
-from planetvision.render.cratered import CRATERED
+from planetvision.render.appearance import get_body
 from planetvision.render.maps import get_maps, load_map
 from planetvision.render.surfaces import get_surface
 
@@ -160,8 +160,9 @@ def test_maps_change_no_other_part_of_a_scene(tmp_path: Path) -> None:
 
 def test_fine_tones_of_a_map_are_slopes_where_the_body_says_so() -> None:
     with_slopes = {name for name in (*BODIES, *OTHER_BODIES) if get_body(name).map_relief_radii}
-    small = {body.name for body in CRATERED}
-    assert with_slopes == {"moon", "mercury", "ganymede", "callisto", "ceres", "rhea"} | small
+    cratered = {name for name, body in OTHER_BODIES.items() if body.painter == "craters"}
+    assert with_slopes == {"moon", *cratered}
+    assert {"mercury", "ganymede", "vesta", "mimas"} <= cratered
 
 
 @pytest.mark.parametrize(("name", "has_slopes"), [("moon", True), ("rhea", True), ("mars", False)])
@@ -267,3 +268,17 @@ def test_faces_share_a_map_but_for_clouds(tmp_path: Path) -> None:
     assert get_surface("mars", 0, 96, map_file=mars) is get_surface("mars", 3, 96, map_file=mars)
     first, last = (get_surface("earth", face, 96, map_file=earth)[0].colour for face in (0, 3))
     assert not np.array_equal(first, last)
+
+
+def test_tiff_map_is_read_by_its_layout(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (32, 64)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "moon.tif", values, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "ceres.tif", 65535 - values)
+    np.testing.assert_array_equal(
+        load_map(tmp_path / "moon.tif", 32), load_map(tmp_path / "ceres.tif", 32)
+    )
+    # Pillow alone would show another picture.
+    planes = np.stack([values] * 3)
+    tifffile.imwrite(tmp_path / "mars.tif", planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(DataError, match=r"The map '.*mars\.tif' cannot be read: .* Save it as"):
+        load_map(tmp_path / "mars.tif", 32)

@@ -9,7 +9,7 @@ import pytest
 
 from planetvision.core.errors import UnknownNameError
 from planetvision.render import BODIES, OTHER_BODIES, Camera, render_body
-from planetvision.render.bodies import get_body
+from planetvision.render.appearance import get_body
 from planetvision.render.lighting import paint_scene
 from planetvision.render.scene import FILTERS, LOOKS, draw_scene
 

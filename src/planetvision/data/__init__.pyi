@@ -8,9 +8,9 @@ from .decoders.registry import ImageFacts as ImageFacts
 from .decoders.registry import ImageFile as ImageFile
 from .decoders.registry import list_decoders as list_decoders
 from .decoders.registry import register_decoder as register_decoder
+from .descriptors import ImageDescriptor as ImageDescriptor
+from .descriptors import describe_image as describe_image
 from .duplicates import DuplicatePair as DuplicatePair
-from .duplicates import ImageDescriptor as ImageDescriptor
-from .duplicates import describe_image as describe_image
 from .duplicates import find_duplicates as find_duplicates
 from .duplicates import group_catalog as group_catalog
 from .duplicates import group_duplicates as group_duplicates

@@ -24,9 +24,7 @@ from planetvision.data.images import ImageSource, describe_source
 from planetvision.data.manifest import hash_sources
 from planetvision.data.tables import (
     ColumnMap,
-    Problem,
     Table,
-    create_table_error,
     is_whole_number,
     read_table,
     select_columns,
@@ -71,16 +69,15 @@ def read_labelled_table(
     """
     table = read_table(data)
     required = {"path"} if labels is not None else {"path", "label"}
-    cells, problems = select_columns(table, columns, required=required)
+    cells = select_columns(table, columns, required=required)
     for name, values in (("label", labels), ("group", groups)):
         if values is not None:
             cells[name] = _check_length(table, values, name)
-    if not len(table) and not problems:
+    if not len(table) and not table.problems:
         raise DataError(f"{table.origin} has no rows, only a header. Add a line for each image.")
-    problems += table.problems
     # Labels given beside the table are no text of it.
     is_text = table.is_text and labels is None
-    found = _read_labels(table, cells.get("label"), problems, is_text=is_text)
+    found = _read_labels(table, cells.get("label"), is_text=is_text)
     known = [label for label in found if label is not None]
     mapped = map_labels(
         found, class_map or {}, optional_classes=optional_classes, origin=table.origin
@@ -95,21 +92,21 @@ def read_labelled_table(
             f"The class map leaves out every class of {table.origin}, so that no image is left. "
             "Map at least two classes to a name."
         )
-    mapped = _unify_labels(table, mapped, rows, problems, is_text=is_text)
-    sources = _read_sources(table, cells.get("path"), rows, problems)
-    splits = _read_splits(table, cells.get("split"), rows, problems)
-    hashes = _read_hashes(table, cells.get("sha256"), rows, problems)
+    mapped = _unify_labels(table, mapped, rows, is_text=is_text)
+    sources = _read_sources(table, cells.get("path"), rows)
+    splits = _read_splits(table, cells.get("split"), rows)
+    hashes = _read_hashes(table, cells.get("sha256"), rows)
     grouped = plain_groups(
         cells.get("group"),
         names=[_identify(source, row) for row, source in enumerate(sources)],
         is_text=table.is_text and groups is None,
     )
-    rows = _merge_repeated(table, rows, sources, mapped, splits, grouped, problems)
-    _check_parts(table, rows, mapped, splits, grouped, problems)
+    rows = _merge_repeated(table, rows, sources, mapped, splits, grouped)
+    _check_parts(table, rows, mapped, splits, grouped)
     if hashes is not None:
-        _check_hashes(table, rows, sources, hashes, problems)
-    if problems:
-        raise create_table_error(table, problems)
+        _check_hashes(table, rows, sources, hashes)
+    if table.problems:
+        raise table.create_error()
 
     def pick(values: Sequence[T | None] | None) -> tuple[T, ...] | None:
         if values is None:
@@ -138,17 +135,10 @@ def read_path_column(
         UnknownNameError: If `columns` has an unknown key.
     """
     table = read_table(data)
-    only_path = {name: column for name, column in (columns or {}).items() if name == "path"}
-    select_columns(table, columns)  # checks the keys
-    cells, problems = select_columns(
-        table,
-        {"label": None, "split": None, "group": None, "sha256": None, **only_path},
-        required={"path"},
-    )
-    problems += table.problems
-    sources = _read_sources(table, cells.get("path"), range(len(table)), problems, must_exist=False)
-    if problems:
-        raise create_table_error(table, problems)
+    cells = select_columns(table, columns, roles=("path",), required={"path"})
+    sources = _read_sources(table, cells.get("path"), range(len(table)), must_exist=False)
+    if table.problems:
+        raise table.create_error()
     return tuple(source for source in sources if source is not None)
 
 
@@ -221,24 +211,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _read_labels(
-    table: Table, cells: Sequence[Any] | None, problems: list[Problem], *, is_text: bool
-) -> list[Label | None]:
+def _read_labels(table: Table, cells: Sequence[Any] | None, *, is_text: bool) -> list[Label | None]:
     labels: list[Label | None] = [None] * len(table)
     for row, cell in enumerate(cells or ()):
         value = _plain(cell)
         if value is None or (isinstance(value, str) and not value.strip()):
-            problems.append(table.create_problem(row, "the label is empty", _FILL))
+            table.report(row, "the label is empty", _FILL)
         elif isinstance(value, str) or _is_integer(value):
             labels[row] = value
         else:
-            problems.append(
-                table.create_problem(
-                    row,
-                    f"the label must be a string or an integer, got {value!r} of type "
-                    f"{type(value).__name__}",
-                    "Convert such labels.",
-                )
+            table.report(
+                row,
+                f"the label must be a string or an integer, got {value!r} of type "
+                f"{type(value).__name__}",
+                "Convert such labels.",
             )
     known = [label for label in labels if label is not None]
     if is_text and all(is_whole_number(str(label)) for label in known):
@@ -250,7 +236,6 @@ def _unify_labels(
     table: Table,
     labels: Sequence[Label | None],
     rows: Sequence[int],
-    problems: list[Problem],
     *,
     is_text: bool,
 ) -> list[Label | None]:
@@ -277,13 +262,11 @@ def _unify_labels(
         else (names, "a name", "integers")
     )
     for row in rarer:
-        problems.append(
-            table.create_problem(
-                row,
-                f"the label '{labels[row]}' is {kind}, where others are {others}",
-                "Make the labels all names or all integers, by a class map or in the table; in a "
-                "CSV with all its text in quotes, '\"7\"' is a name.",
-            )
+        table.report(
+            row,
+            f"the label '{labels[row]}' is {kind}, where others are {others}",
+            "Make the labels all names or all integers, by a class map or in the table; in a "
+            "CSV with all its text in quotes, '\"7\"' is a name.",
         )
     return unified
 
@@ -292,7 +275,6 @@ def _read_sources(
     table: Table,
     cells: Sequence[Any] | None,
     rows: Iterable[int],
-    problems: list[Problem],
     *,
     must_exist: bool = True,
 ) -> list[ImageSource | None]:
@@ -304,7 +286,7 @@ def _read_sources(
     for row in rows:
         cell = cells[row]
         if cell is None or (isinstance(cell, str) and not cell.strip()):
-            problems.append(table.create_problem(row, "the path is empty", _FILL))
+            table.report(row, "the path is empty", _FILL)
         elif isinstance(cell, str | os.PathLike):
             path = os.path.join(table.folder, os.fspath(cell))  # noqa: PTH118 - much faster
             sources[row] = path
@@ -312,22 +294,20 @@ def _read_sources(
                 faults[path] = _find_fault(path)
             fault = faults.get(path)
             # The bytes of a name in another encoding are gone; its line is a problem already.
-            if fault is None or (table.problems and "\ufffd" in path):
+            if fault is None or (table.is_damaged and "\ufffd" in path):
                 continue
             remedy = f"Correct the paths; relative ones start at {place}."
             if _IN_MEMORY.fullmatch(str(cell)):
                 fault = "was an image in memory, which a table cannot hold"
                 remedy = "Pass images in memory themselves, with labels and groups."
-            problems.append(table.create_problem(row, f"'{cell}' {fault}", remedy))
+            table.report(row, f"'{cell}' {fault}", remedy)
         elif isinstance(cell, bytes | np.ndarray) or hasattr(cell, "convert"):
             sources[row] = cell
         else:
-            problems.append(
-                table.create_problem(
-                    row,
-                    f"the path must be a string, got {cell!r} of type {type(cell).__name__}",
-                    "Name the column of the paths by columns={'path': ...} (--column path=...).",
-                )
+            table.report(
+                row,
+                f"the path must be a string, got {cell!r} of type {type(cell).__name__}",
+                "Name the column of the paths by columns={'path': ...} (--column path=...).",
             )
     return sources
 
@@ -343,7 +323,7 @@ def _find_fault(path: str) -> str | None:
 
 
 def _read_splits(
-    table: Table, cells: Sequence[Any] | None, rows: Sequence[int], problems: list[Problem]
+    table: Table, cells: Sequence[Any] | None, rows: Sequence[int]
 ) -> list[SplitName | None] | None:
     if cells is None or all(cells[row] is None for row in rows):
         return None
@@ -351,22 +331,18 @@ def _read_splits(
     for row in rows:
         splits[row] = SPLIT_SPELLINGS.get(str(cells[row]).strip().lower())
         if cells[row] is None:
-            problems.append(
-                table.create_problem(row, "the split is empty, where others have one", _FILL)
-            )
+            table.report(row, "the split is empty, where others have one", _FILL)
         elif splits[row] is None:
-            problems.append(
-                table.create_problem(
-                    row,
-                    f"unknown split '{cells[row]}'",
-                    "Splits are train, val and test.",
-                )
+            table.report(
+                row,
+                f"unknown split '{cells[row]}'",
+                "Splits are train, val and test.",
             )
     return splits
 
 
 def _read_hashes(
-    table: Table, cells: Sequence[Any] | None, rows: Sequence[int], problems: list[Problem]
+    table: Table, cells: Sequence[Any] | None, rows: Sequence[int]
 ) -> list[str] | None:
     if cells is None or all(cells[row] is None for row in rows):
         return None
@@ -376,13 +352,11 @@ def _read_hashes(
         if not value or _SHA256.fullmatch(value):
             hashes[row] = value
         else:
-            problems.append(
-                table.create_problem(
-                    row,
-                    f"'{cells[row]}' is not a SHA-256 of 64 hexadecimal digits",
-                    "Correct or empty it, or leave the column out by columns={'sha256': None} "
-                    "(--column sha256=).",
-                )
+            table.report(
+                row,
+                f"'{cells[row]}' is not a SHA-256 of 64 hexadecimal digits",
+                "Correct or empty it, or leave the column out by columns={'sha256': None} "
+                "(--column sha256=).",
             )
     return hashes
 
@@ -401,7 +375,6 @@ def _merge_repeated(
     labels: Sequence[Label | None],
     splits: Sequence[SplitName | None] | None,
     groups: Sequence[Label] | None,
-    problems: list[Problem],
 ) -> list[int]:
     """The rows without those that repeat an earlier one; those that contradict it are problems."""
     first: dict[str, int] = {}
@@ -424,12 +397,10 @@ def _merge_repeated(
             and values[row] != values[earlier]
         ]
         for noun, value, other in conflicts:
-            problems.append(
-                table.create_problem(
-                    row,
-                    f"'{source}' has the {noun} '{value}', but '{other}' in {table.lines[earlier]}",
-                    f"Give each file one {noun}.",
-                )
+            table.report(
+                row,
+                f"'{source}' has the {noun} '{value}', but '{other}' in {table.lines[earlier]}",
+                f"Give each file one {noun}.",
             )
         if conflicts:
             kept.append(row)
@@ -455,7 +426,6 @@ def _check_parts(
     labels: Sequence[Label | None],
     splits: Sequence[SplitName | None] | None,
     groups: Sequence[Label] | None,
-    problems: list[Problem],
 ) -> None:
     """Adds the groups that lie in two parts, and the classes that `train` lacks."""
     if splits is None:
@@ -467,14 +437,12 @@ def _check_parts(
         home = homes.setdefault(group, row) if splits[row] is not None else row
         if splits[row] != splits[home] and (group, splits[row]) not in reported:
             reported.add((group, splits[row]))
-            problems.append(
-                table.create_problem(
-                    row,
-                    f"the group '{group}' is in {splits[row]}, and in {splits[home]} in "
-                    f"{table.lines[home]}",
-                    "Keep each group in one part, or leave the column out by "
-                    "columns={'split': None} (--column split=) and have the data split anew.",
-                )
+            table.report(
+                row,
+                f"the group '{group}' is in {splits[row]}, and in {splits[home]} in "
+                f"{table.lines[home]}",
+                "Keep each group in one part, or leave the column out by "
+                "columns={'split': None} (--column split=) and have the data split anew.",
             )
     trained = {labels[row] for row in rows if splits[row] == "train"}
     missing: set[Label] = set()
@@ -483,12 +451,10 @@ def _check_parts(
         label = labels[row]
         if label is not None and splits[row] is not None and label not in trained | missing:
             missing.add(label)
-            problems.append(
-                table.create_problem(
-                    row,
-                    f"the class '{label}' is in {splits[row]} but not in train",
-                    "Give each class images in train, or leave it out by a class map.",
-                )
+            table.report(
+                row,
+                f"the class '{label}' is in {splits[row]} but not in train",
+                "Give each class images in train, or leave it out by a class map.",
             )
 
 
@@ -497,9 +463,8 @@ def _check_hashes(
     rows: Sequence[int],
     sources: Sequence[ImageSource | None],
     hashes: Sequence[str],
-    problems: list[Problem],
 ) -> None:
-    at_fault = {problem.position for problem in problems}
+    at_fault = {problem.position for problem in table.problems}
     checked = [
         row
         for row in rows
@@ -509,11 +474,8 @@ def _check_hashes(
     for row, value in zip(checked, actual, strict=True):
         if value != hashes[row]:
             fault = "has changed since its sha256 was written" if value else "cannot be read"
-            problems.append(
-                table.create_problem(
-                    row,
-                    f"'{describe_source(sources[row], row)}' {fault}",
-                    "Restore the changed files, or delete the column sha256 to take them as they "
-                    "are.",
-                )
+            table.report(
+                row,
+                f"'{describe_source(sources[row], row)}' {fault}",
+                "Restore the changed files, or delete the column sha256 to take them as they are.",
             )

@@ -26,7 +26,7 @@ from planetvision.core.settings import Stretch
 from planetvision.data.cache import DecodedCache, create_cache_key
 from planetvision.data.catalog import Catalog
 from planetvision.data.decoders import ImageFacts
-from planetvision.data.duplicates import ImageDescriptor, describe_body
+from planetvision.data.descriptors import ImageDescriptor, describe_body
 from planetvision.data.images import ImageArray, ImageSource, decode_image, describe_source
 from planetvision.data.manifest import hash_source
 from planetvision.imaging.disc.finder import find_body

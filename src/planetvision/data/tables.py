@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -31,7 +31,6 @@ __all__ = [
     "ColumnMap",
     "Problem",
     "Table",
-    "create_table_error",
     "get_frame",
     "is_table_path",
     "is_whole_number",
@@ -87,7 +86,8 @@ class Table:
         positions: The number of each row's line.
         folder: Where relative paths start; empty for the working folder.
         is_text: Whether all cells are text, numbers too.
-        problems: What is wrong with the lines as such.
+        is_damaged: Whether some lines were in another encoding.
+        problems: What is wrong in it, as far as it is known.
     """
 
     origin: str
@@ -98,36 +98,38 @@ class Table:
     positions: Sequence[int]
     folder: str = ""
     is_text: bool = False
-    problems: tuple[Problem, ...] = ()
+    is_damaged: bool = False
+    problems: list[Problem] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.lines)
 
-    def create_problem(self, row: int, statement: str, remedy: str) -> Problem:
-        """Returns the problem of a row."""
-        return Problem(
-            position=self.positions[row], text=f"{self.lines[row]}: {statement}", remedy=remedy
+    def report(self, row: int, statement: str, remedy: str) -> None:
+        """Adds the problem of a row."""
+        self.problems.append(
+            Problem(
+                position=self.positions[row], text=f"{self.lines[row]}: {statement}", remedy=remedy
+            )
         )
 
+    def create_error(self) -> DataError:
+        """Returns one error with all problems, in the order of their lines, and their remedies.
 
-def create_table_error(table: Table, problems: Collection[Problem]) -> DataError:
-    """Returns one error that reports all problems, in the order of their lines, and remedies.
-
-    Where there are many, they stand by kind, so that one kind does not hide the others.
-    """
-    ordered = sorted(problems, key=lambda problem: problem.position)
-    texts = [problem.text for problem in ordered]
-    name = table.origin[0].upper() + table.origin[1:]
-    heading = f"{name} has {count(len(texts), 'problem')}:"
-    kinds: dict[str, list[str]] = {}
-    for problem in ordered:
-        kinds.setdefault(problem.remedy, []).append(problem.text)
-    if len(texts) > _MANY_PROBLEMS:
-        shown = max(3, _MANY_PROBLEMS // len(kinds))
-        blocks = [f"{itemize(remedy, found, shown)}" for remedy, found in kinds.items()]
-        return DataError("\n".join([heading, *blocks]), problems=texts)
-    joint = ". " if len(texts) == 1 else "\n"
-    return DataError(f"{itemize(heading, texts)}{joint}{' '.join(kinds)}", problems=texts)
+        Many problems are grouped by kind, so that one kind does not hide the others.
+        """
+        ordered = sorted(self.problems, key=lambda problem: problem.position)
+        texts = [problem.text for problem in ordered]
+        name = self.origin[0].upper() + self.origin[1:]
+        heading = f"{name} has {count(len(texts), 'problem')}:"
+        kinds: dict[str, list[str]] = {}
+        for problem in ordered:
+            kinds.setdefault(problem.remedy, []).append(problem.text)
+        if len(texts) > _MANY_PROBLEMS:
+            shown = max(3, _MANY_PROBLEMS // len(kinds))
+            blocks = [f"{itemize(remedy, found, shown)}" for remedy, found in kinds.items()]
+            return DataError("\n".join([heading, *blocks]), problems=texts)
+        joint = ". " if len(texts) == 1 else "\n"
+        return DataError(f"{itemize(heading, texts)}{joint}{' '.join(kinds)}", problems=texts)
 
 
 def is_table_path(path: str | os.PathLike[str]) -> bool:
@@ -188,20 +190,16 @@ def _get_folder(path: Path) -> str:
     return "" if folder == os.curdir else folder
 
 
-def _from_frame(frame: pd.DataFrame, origin: str, lines: Sequence[str], folder: str = "") -> Table:
-    def get_cells(position: int) -> list[Any]:
-        column = frame.iloc[:, position]
-        missing = column.isna().tolist()
-        return [None if gone else cell for cell, gone in zip(column.tolist(), missing, strict=True)]
-
+def _from_frame(frame: pd.DataFrame, origin: str, lines: Sequence[str], **options: Any) -> Table:
+    # pandas' own conversion would make floats of integers beside gaps.
+    cells = frame.astype(object).where(frame.notna(), None)
+    facts = {"header_line": "header", "positions": range(1, len(frame) + 1), **options}
     return Table(
         origin=origin,
         header=tuple(map(str, frame.columns)),
-        header_line="header",
-        columns=tuple(get_cells(position) for position in range(frame.shape[1])),
+        columns=tuple(cells.iloc[:, place].tolist() for place in range(frame.shape[1])),
         lines=lines,
-        positions=range(1, len(frame) + 1),
-        folder=folder,
+        **facts,
     )
 
 
@@ -226,11 +224,13 @@ def _read_parquet(path: Path) -> Table:
 
 
 def _read_text(path: Path, content: bytes) -> Table:
+    import pandas as pd
+
     text, problems = _decode(path, content)
+    is_damaged = bool(problems)
     try:
         delimiter = _find_delimiter(text, "," if path.suffix.lower() == ".csv" else "\t")
         rows, starts = _parse(text, delimiter)
-        exact = _parse_exact(text, delimiter)
     except csv.Error as cause:
         raise DataError(f"'{path}' is not a table: {cause}. Close the quotes in it.") from cause
     if not rows:
@@ -238,39 +238,34 @@ def _read_text(path: Path, content: bytes) -> Table:
             f"The table '{path}' is empty. Its first line must name the columns, such as path and "
             "label."
         )
-    header = tuple(name.strip() for name in rows[0])
-    values: list[list[Any]] = (
-        [[cell.strip() or None for cell in row] for row in rows[1:]]
-        if exact is None
-        else [[None if cell == "" else cell for cell in row] for row in exact[1:]]
-    )
-    for row, start in zip(values, starts[1:], strict=True):
-        if any(cell is not None for cell in row[len(header) :]):
-            problems.append(
-                Problem(
-                    position=start,
-                    text=f"line {start}: {len(row)} cells, but {len(header)} columns",
-                    remedy="Put cells that hold the delimiter in quotes.",
-                )
+    exact = _mark_numbers(text, rows, delimiter)
+    width = len(rows[0])
+    widest = max(map(len, rows))
+    padded = [[*row, *[None] * (widest - len(row))] for row in exact or rows]
+    # pandas' own reader tells no lines, and stops at the first row that is too long.
+    frame = pd.DataFrame(padded, index=starts, dtype=object).iloc[1:]
+    if exact is None:
+        frame = frame.map(lambda cell: cell and cell.strip())
+    frame = frame.mask(frame == "").dropna(how="all")
+    lengths = dict(zip(starts, map(len, rows), strict=True))
+    for start in frame.index[frame.iloc[:, width:].notna().any(axis=1)]:
+        problems.append(
+            Problem(
+                position=start,
+                text=f"line {start}: {lengths[start]} cells, but {width} columns",
+                remedy="Put cells that hold the delimiter in quotes.",
             )
-    kept = [
-        (row, start)
-        for row, start in zip(values, starts[1:], strict=True)
-        if any(cell is not None for cell in row)
-    ]
-    return Table(
-        origin=f"'{path}'",
-        header=header,
+        )
+    return _from_frame(
+        frame.iloc[:, :width].set_axis([name.strip() for name in rows[0]], axis=1),
+        f"'{path}'",
+        [f"line {start}" for start in frame.index],
         header_line=f"line {starts[0]}",
-        columns=tuple(
-            [row[position] if position < len(row) else None for row, _ in kept]
-            for position in range(len(header))
-        ),
-        lines=[f"line {start}" for _, start in kept],
-        positions=[start for _, start in kept],
+        positions=frame.index.tolist(),
         folder=_get_folder(path),
         is_text=exact is None,
-        problems=tuple(problems),
+        is_damaged=is_damaged,
+        problems=problems,
     )
 
 
@@ -333,14 +328,18 @@ def _parse(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
     return rows, starts
 
 
-def _parse_exact(text: str, delimiter: str) -> list[list[str | int]] | None:
-    """Returns the rows of a file in which all text is in quotes, None of another."""
+def _mark_numbers(
+    text: str, rows: Sequence[Sequence[str]], delimiter: str
+) -> list[list[str | int]] | None:
+    """Returns the rows with numbers where a whole number has no quotes.
+
+    It returns None for a file in which some text has no quotes: there quotes mean nothing.
+    """
     if not text.startswith('"'):
         return None
     marked = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONNUMERIC
     )
-    plain, _ = _parse(text, delimiter)
     try:
         # The reader makes floats of what has no quotes; large integers would lose digits so.
         return [
@@ -348,28 +347,32 @@ def _parse_exact(text: str, delimiter: str) -> list[list[str | int]] | None:
                 int(cell) if isinstance(mark, float) and is_whole_number(cell) else cell
                 for cell, mark in zip(cells, marks, strict=True)
             ]
-            for cells, marks in zip(plain, (row for row in marked if row), strict=True)
+            for cells, marks in zip(rows, (row for row in marked if row), strict=True)
         ]
     except ValueError:
         return None
 
 
 def select_columns(
-    table: Table, columns: ColumnMap | None = None, *, required: Collection[str] = ()
-) -> tuple[dict[str, Sequence[Any]], list[Problem]]:
-    """Returns the cells of each column that was named or found, and what is wrong with the header.
+    table: Table,
+    columns: ColumnMap | None = None,
+    *,
+    roles: Collection[str] = tuple(COLUMN_NAMES),
+    required: Collection[str] = (),
+) -> dict[str, Sequence[Any]]:
+    """Returns the cells of each column that was named or found; adds problems to the table.
 
     Args:
         table: The table.
-        columns: The column for each of `path`, `label`, `split`, `group` and `sha256` that shall
-            not be guessed; None for one that shall not be used.
+        columns: The column of each of `path`, `label`, `split`, `group` and `sha256` that is not
+            to be guessed; None for one that is not to be used.
+        roles: Those that are looked for.
         required: Those that must be there.
 
     Raises:
-        UnknownNameError: If `columns` names another.
+        UnknownNameError: If `columns` has another key.
     """
-    columns = dict(columns or {})
-    for role in columns:
+    for role in columns or ():
         if role not in COLUMN_NAMES:
             raise UnknownNameError.among(
                 f"`columns` has the key {role!r}, which is none of a table's columns.",
@@ -378,22 +381,26 @@ def select_columns(
                 family="columns",
                 name=str(role),
             )
+    columns = {role: name for role, name in (columns or {}).items() if role in roles}
     named = {role: _find_named(table, name) for role, name in columns.items() if name is not None}
     taken = {position for found in named.values() for position in found}
     chosen: dict[str, Sequence[Any]] = {}
     faults: dict[str, Sequence[int]] = {}
-    for role, names in COLUMN_NAMES.items():
+    for role in COLUMN_NAMES:
+        if role not in roles:
+            continue
         if role in columns:
             found = named.get(role, [])
         else:
-            found = [at for at in _guess(table, names) if at not in taken]
+            found = [at for at in _guess(table, COLUMN_NAMES[role]) if at not in taken]
             if role == "sha256":
                 found = [at for at in found if _is_sha256_column(table, at)]
         if len(found) == 1:
             chosen[role] = table.columns[found[0]]
         elif found or role in named or role in required:
             faults[role] = found
-    return chosen, _create_header_problems(table, columns, faults)
+    _report_header(table, columns, faults)
+    return chosen
 
 
 def _find_named(table: Table, name: str) -> list[int]:
@@ -416,9 +423,7 @@ def _is_sha256_column(table: Table, at: int) -> bool:
     return all(cell is None or _SHA256.fullmatch(str(cell)) for cell in table.columns[at])
 
 
-def _create_header_problems(
-    table: Table, columns: ColumnMap, faults: Mapping[str, Sequence[int]]
-) -> list[Problem]:
+def _report_header(table: Table, columns: ColumnMap, faults: Mapping[str, Sequence[int]]) -> None:
     listed = ", ".join(repr(header) for header in table.header) or "none"
     known = {header for names in COLUMN_NAMES.values() for header in names}
     free = iter([name for name in table.header if name and name.lower() not in known])
@@ -436,7 +441,6 @@ def _create_header_problems(
         f"Name the columns in the first line, or as in columns={{{mapping}}} ({options} on the "
         "command line)."
     )
-    problems = []
     for role, found in faults.items():
         name = columns.get(role)
         repeated = len({table.header[at] for at in found}) < len(found)
@@ -447,11 +451,10 @@ def _create_header_problems(
             statement = f"there is no column '{name}' for the {role}"
         else:
             statement = f"no column is called {role} or {', '.join(COLUMN_NAMES[role][1:])}"
-        problems.append(
+        table.problems.append(
             Problem(
                 position=0,
                 text=f"{table.header_line}: {statement}; columns: {listed}",
                 remedy="Give each column a name of its own." if repeated else remedy,
             )
         )
-    return problems

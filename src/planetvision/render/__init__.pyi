@@ -1,5 +1,5 @@
-from .bodies import BODIES as BODIES
-from .bodies import OTHER_BODIES as OTHER_BODIES
+from .appearance import BODIES as BODIES
+from .appearance import OTHER_BODIES as OTHER_BODIES
 from .body import Body as Body
 from .body import Haze as Haze
 from .body import Ring as Ring

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from planetvision.imaging.light import Floats, srgb_to_linear
+
 __all__ = ["Body", "Haze", "Rgb", "Ring"]
 
 Rgb = tuple[int, int, int]
@@ -84,9 +86,12 @@ class Body:
             is seen, which a slanting line of sight meets more of: under 1/2 the limb is bright.
         terminator_softness: The cosine of incidence over which day fades into night: larger
             under a thick atmosphere.
+        painter: The rule that paints its surface, of `surfaces.PAINTERS`.
         colours: The palette as sRGB values in [0, 255], by what they paint.
         bands: The same palette in the ultraviolet (about 350 nm), the near infrared (about 750 nm)
             and the methane band at 890 nm, encoded as sRGB is. Its keys are those of `colours`.
+        profile: Belts and zones: rows of latitude in degrees, the colour there, and how far it is
+            from the colour of the zones.
         haze: The air, where it is seen.
         rings: The rings, from the inside out.
         has_faint_rings: Whether the rings show only beside a planet that methane darkens: they are
@@ -119,8 +124,10 @@ class Body:
     minnaert_exponent: float = 1.0
     band_exponents: tuple[float, float, float] | None = None
     terminator_softness: float = 0.05
+    painter: str = "craters"
     colours: Mapping[str, Rgb] = field(hash=False)
     bands: Mapping[str, Rgb] = field(default_factory=dict, hash=False)
+    profile: tuple[tuple[float, str, float], ...] = ()
     haze: Haze | None = None
     rings: tuple[Ring, ...] = ()
     has_faint_rings: bool = False
@@ -142,6 +149,11 @@ class Body:
     has_seas: bool = False
     has_clouds_on_maps: bool = False
     map_relief_radii: float = 0.0
+
+    @property
+    def palette(self) -> Mapping[str, Floats]:
+        """The palette in linear light."""
+        return {name: srgb_to_linear(value) for name, value in self.colours.items()}
 
     @property
     def shows_ground(self) -> bool:

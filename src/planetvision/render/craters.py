@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planetvision.imaging.light import Floats
-from planetvision.render.sphere import Sphere
+from planetvision.render.sphere import Sphere, mix
 
 __all__ = ["Craters"]
 
@@ -97,6 +97,11 @@ class Craters:
             total += float(rng.uniform(0.25, 0.7)) * streak * (away < np.pi / 2)
         patchy = np.clip(0.75 + 0.3 * patches[near], 0.2, 1.3)
         self.albedo[near] += (0.85 * strength * np.minimum(total, 1.1) * patchy).astype(np.float32)
+
+    def tint(self, picture: Floats, ray: Floats) -> Floats:
+        """Returns the picture with bright ejecta and rays in the colour `ray`, and dark floors."""
+        picture = mix(picture, ray, np.clip(self.albedo, 0, 0.9))
+        return picture * (1 + 0.6 * np.clip(self.albedo, -0.5, 0))[..., None]
 
     def _window(self, lat: float, lon: float, reach_degrees: float) -> tuple[slice, slice]:
         height = self.sphere.height

@@ -14,8 +14,8 @@ from PIL import Image
 from planetvision.core.devices import derive_seed
 from planetvision.core.errors import SettingsError
 from planetvision.core.files import RENDERS_FILE, create_output_folder, write_atomically
+from planetvision.render.appearance import BODIES, get_body
 from planetvision.render.arguments import check_image_size, check_integer, refuse_single_name
-from planetvision.render.bodies import BODIES, get_body
 from planetvision.render.image import RenderedImage, check_look, render_body
 from planetvision.render.maps import get_maps
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from planetvision.imaging.light import Floats, srgb_to_linear
+from planetvision.imaging.light import Floats
 from planetvision.render.body import Body
 from planetvision.render.paint import Paint
 from planetvision.render.photometry import smoothstep
@@ -14,74 +14,14 @@ from planetvision.render.sphere import Sphere, mix
 
 __all__ = ["paint_jupiter", "paint_neptune", "paint_saturn", "paint_uranus"]
 
-# Planetographic latitude in degrees, and the colour there. Belts and zones change at the jets, in
-# degrees about: 7, 17, 24 and 31 north; 7, 20, 27 and 32 south: Rogers, "The Giant Planet
-# Jupiter", Cambridge University Press, 1995.
-_JUPITER_BANDS: Sequence[tuple[float, str, float]] = (
-    (-90, "pole", 1.0),
-    (-60, "pole", 0.95),
-    (-48, "pole", 0.55),
-    (-42, "zone", 0.75),
-    (-38, "belt", 0.4),
-    (-33, "zone", 0.85),
-    (-31, "belt", 0.55),
-    (-27, "belt", 0.45),
-    (-25, "zone", 1.0),
-    (-20.5, "zone", 0.95),
-    (-19, "dark_belt", 0.85),
-    (-15, "belt", 0.7),
-    (-12, "belt", 0.9),
-    (-8, "dark_belt", 0.8),
-    (-6, "zone", 0.9),
-    (0, "equator", 0.9),
-    (5.5, "zone", 0.95),
-    (7.5, "dark_belt", 0.85),
-    (12, "dark_belt", 0.95),
-    (16, "belt", 0.9),
-    (18.5, "zone", 0.95),
-    (23, "zone", 0.9),
-    (25, "belt", 0.75),
-    (28, "belt", 0.55),
-    (31, "zone", 0.8),
-    (37, "belt", 0.35),
-    (41, "zone", 0.65),
-    (47, "pole", 0.6),
-    (60, "pole", 0.95),
-    (90, "pole", 1.0),
-)
-_SATURN_BANDS: Sequence[tuple[float, str, float]] = (
-    (-90, "pole", 1.0),
-    (-70, "pole", 0.8),
-    (-58, "belt", 0.7),
-    (-48, "zone", 0.7),
-    (-38, "belt", 0.75),
-    (-30, "zone", 0.6),
-    (-20, "belt", 0.8),
-    (-12, "zone", 0.9),
-    (-6, "equator", 1.0),
-    (6, "equator", 1.0),
-    (12, "zone", 0.8),
-    (20, "belt", 0.85),
-    (30, "zone", 0.6),
-    (38, "belt", 0.75),
-    (48, "zone", 0.7),
-    (58, "belt", 0.7),
-    (70, "pole", 0.8),
-    (90, "pole", 1.0),
-)
-
-
-def _linear(body: Body) -> Mapping[str, Floats]:
-    return {name: srgb_to_linear(value) for name, value in body.colours.items()}
-
 
 def _draw_bands(
-    latitude: Floats, bands: Sequence[tuple[float, str, float]], colour: Mapping[str, Floats]
+    latitude: Floats, profile: Sequence[tuple[float, str, float]], colour: Mapping[str, Floats]
 ) -> Floats:
-    """Returns the colours of a band profile; the third field says how far from "zone" each is."""
-    knots = [knot for knot, _, _ in bands]
+    """Returns the colours of `Body.profile` at each latitude."""
+    knots = [knot for knot, _, _ in profile]
     zone = colour["zone"]
-    values = np.array([zone + (colour[name] - zone) * weight for _, name, weight in bands])
+    values = np.array([zone + (colour[name] - zone) * weight for _, name, weight in profile])
     return np.stack(
         [np.interp(latitude, knots, values[:, channel]) for channel in range(3)], axis=-1
     ).astype(np.float32)
@@ -93,7 +33,7 @@ def _latitude_of(points: Floats) -> Floats:
 
 def paint_jupiter(sphere: Sphere, body: Body) -> Paint:
     """Paints belts and zones with turbulent edges, ovals, festoons and the Great Red Spot."""
-    colour = _linear(body)
+    colour = body.palette
     rng = sphere.generator("storms")
     spot_longitude = float(rng.uniform(-180, 180))
     # The Great Red Spot lies at about 22 degrees south: Rogers 1995, chapter 10. It is drawn at the
@@ -122,7 +62,7 @@ def paint_jupiter(sphere: Sphere, body: Body) -> Paint:
         spot_latitude + 1, spot_longitude, height_degrees=spot_height, width_degrees=spot_width
     )
     latitude = latitude - 5.5 * smoothstep(1.55, 0.95, hollow)
-    picture = _draw_bands(latitude, _JUPITER_BANDS, colour)
+    picture = _draw_bands(latitude, body.profile, colour)
 
     streaks = sphere.noise("streaks", frequency=3, octaves=6, stretch=11, points=points, gain=0.65)
     fine = sphere.noise("fine", frequency=10, octaves=4, stretch=3, points=points, gain=0.7)
@@ -162,11 +102,11 @@ def paint_jupiter(sphere: Sphere, body: Body) -> Paint:
 
 def paint_saturn(sphere: Sphere, body: Body) -> Paint:
     """Paints soft bands, a hint of waves between them, and a few small storms."""
-    colour = _linear(body)
+    colour = body.palette
     rng = sphere.generator("storms")
     rolling = sphere.noise("rolling", frequency=4, octaves=4, stretch=3)
     latitude = sphere.latitude_degrees + 0.6 * rolling
-    picture = _draw_bands(latitude, _SATURN_BANDS, colour)
+    picture = _draw_bands(latitude, body.profile, colour)
     # Narrow bands that go all the way round: noise of the latitude alone.
     height = np.sin(np.radians(latitude))
     upright = np.stack([np.zeros_like(height), np.zeros_like(height), height], axis=-1)
@@ -187,7 +127,7 @@ def paint_saturn(sphere: Sphere, body: Body) -> Paint:
 
 def paint_uranus(sphere: Sphere, body: Body) -> Paint:
     """Paints an all but featureless haze that brightens towards the poles."""
-    colour = _linear(body)
+    colour = body.palette
     latitude = sphere.latitude_degrees
     haze = sphere.noise("haze", frequency=2, octaves=3, stretch=4)
     # The hood covers the latitudes beyond about 45 degrees; which pole has it changes with the
@@ -196,7 +136,7 @@ def paint_uranus(sphere: Sphere, body: Body) -> Paint:
     hood = np.maximum(
         north * smoothstep(28, 62, latitude + haze), south * smoothstep(28, 62, -latitude + haze)
     )
-    picture = np.broadcast_to(colour["base"], (*latitude.shape, 3)).astype(np.float32)
+    picture = sphere.fill(colour["base"])
     collar = np.exp(-(((np.abs(latitude) - 20) / 14) ** 2))
     picture = mix(picture, colour["band"], 0.7 * collar)
     picture = mix(picture, colour["pole"], 0.85 * hood)
@@ -205,11 +145,11 @@ def paint_uranus(sphere: Sphere, body: Body) -> Paint:
 
 def paint_neptune(sphere: Sphere, body: Body) -> Paint:
     """Paints faint bands, a dark spot with its bright companion, and white streaks of cirrus."""
-    colour = _linear(body)
+    colour = body.palette
     rng = sphere.generator("storms")
     rolling = sphere.noise("rolling", frequency=3, octaves=4, stretch=2.5)
     latitude = sphere.latitude_degrees + 2 * rolling
-    picture = np.broadcast_to(colour["base"], (*latitude.shape, 3)).astype(np.float32)
+    picture = sphere.fill(colour["base"])
     dark = np.exp(-(((latitude + 58) / 11) ** 2)) + 0.7 * np.exp(-(((latitude - 8) / 10) ** 2))
     bright = np.exp(-(((latitude + 32) / 10) ** 2)) + 0.8 * np.exp(-(((latitude - 36) / 12) ** 2))
     picture = mix(picture, colour["dark"], 0.6 * np.clip(dark, 0, 1))

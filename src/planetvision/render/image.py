@@ -16,13 +16,13 @@ from planetvision.core.devices import derive_seed
 from planetvision.core.errors import SettingsError
 from planetvision.imaging.backgrounds import draw_background
 from planetvision.imaging.instrument import take_picture
+from planetvision.render.appearance import get_body
 from planetvision.render.arguments import (
     check_image_size,
     check_integer,
     check_name,
     check_phase_angle,
 )
-from planetvision.render.bodies import get_body
 from planetvision.render.camera import Camera
 from planetvision.render.lighting import estimate_lit_share, paint_scene
 from planetvision.render.maps import get_maps

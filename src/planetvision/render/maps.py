@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from planetvision.core.errors import DataError, SettingsError
+from planetvision.core.errors import DataError, ImageError, SettingsError
+from planetvision.data.images import read_values
 from planetvision.imaging.light import Floats, decode_srgb
-from planetvision.render.bodies import BODIES, OTHER_BODIES
-
-if TYPE_CHECKING:
-    from PIL import Image
+from planetvision.render.appearance import BODIES, OTHER_BODIES
 
 __all__ = ["MAP_ENDINGS", "get_maps", "load_map"]
 
@@ -70,31 +67,26 @@ def _find_maps(root: Path) -> Mapping[str, Path]:
             f"{', '.join(names)}."
         )
     for file in found.values():
-        with _open_map(file):
-            pass
+        _check_header(file)
     return found
 
 
-@contextlib.contextmanager
-def _open_map(file: Path) -> Iterator[Image.Image]:
-    """Opens a map and checks its size; what fails within is an error that names the file."""
+def _check_header(file: Path) -> None:
+    """Checks the size that a map's header gives, so that a wrong one is not decoded first."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             # Large maps are read on purpose, up to our own limit.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(file)
-        with picture:
-            _check_size(file, *picture.size)
-            yield picture
+            with Image.open(file) as picture:
+                width, height = picture.size
     except Image.DecompressionBombError as cause:
         raise _refuse_size(file, "more") from cause
     # Pillow raises ValueError and SyntaxError too on some damaged files.
     except (OSError, SyntaxError, ValueError) as cause:
-        if isinstance(cause, DataError):
-            raise
         raise DataError(f"The map '{file}' cannot be read: {cause}. {_REMEDY}") from cause
+    _check_size(file, width, height)
 
 
 def _check_size(file: Path, width: int, height: int) -> None:
@@ -118,7 +110,7 @@ def _refuse_size(file: Path, size: str) -> DataError:
 def load_map(file: Path, height: int) -> Floats:
     """Returns a map in linear light, as (height, 2 * height, 3).
 
-    Convention: row 0 is at the north pole, column 0 at longitude -180 degrees. Gray maps of 16 bits
+    Convention: row 0 is at the north pole, column 0 at longitude -180 degrees. Maps of 16 bits
     keep their range: 65535 is white.
 
     Raises:
@@ -126,25 +118,28 @@ def load_map(file: Path, height: int) -> Floats:
     """
     import cv2
 
-    with _open_map(file) as picture:
-        pixels = _read_pixels(file, picture)
+    _check_header(file)
+    try:
+        pixels = _to_levels(file, read_values(file))
+    except ImageError as cause:
+        raise DataError(f"The map '{file}' cannot be read: {cause.cause}. {_REMEDY}") from cause
     shrinks = pixels.shape[0] > height
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     resized = cv2.resize(pixels, (2 * height, height), interpolation=method)
     return decode_srgb(np.asarray(resized, np.uint8))
 
 
-def _read_pixels(file: Path, picture: Image.Image) -> npt.NDArray[np.uint8]:
-    """Returns a map as (row, column, RGB); Pillow itself would cut gray levels over 255 off."""
-    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
-        return np.asarray(picture.convert("RGB"), np.uint8)
-    values = np.asarray(picture)
-    low, high = float(values.min()), float(values.max())
-    limit = 1 if picture.mode == "F" else 65535
-    if not (math.isfinite(low) and math.isfinite(high) and low >= 0 and high <= limit):
-        raise DataError(
-            f"A gray map must hold values from 0 to 65535, or fractions from 0 to 1, and '{file}' "
-            f"holds {low:g} to {high:g}. {_REMEDY}"
-        )
-    levels = np.round(values * (255 / limit)).astype(np.uint8)
-    return np.repeat(levels[..., None], 3, axis=-1)
+def _to_levels(file: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Returns the values of a map as 8 bits of red, green and blue, with their range kept."""
+    if values.dtype == np.bool_:
+        values = np.where(values, np.uint8(255), np.uint8(0))
+    if values.dtype != np.uint8:
+        low, high = float(values.min()), float(values.max())
+        limit = 1 if values.dtype.kind == "f" else 65535
+        if not (math.isfinite(low) and math.isfinite(high) and low >= 0 and high <= limit):
+            raise DataError(
+                f"A map must hold values from 0 to 65535, or fractions from 0 to 1, and '{file}' "
+                f"holds {low:g} to {high:g}. {_REMEDY}"
+            )
+        values = np.round(values * (255 / limit)).astype(np.uint8)
+    return values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=-1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from planetvision.imaging.light import Floats, srgb_to_linear
+from planetvision.imaging.light import Floats
 from planetvision.render.body import Body
 from planetvision.render.craters import Craters
 from planetvision.render.paint import Paint
 from planetvision.render.photometry import smoothstep
-from planetvision.render.sphere import Sphere, mix
+from planetvision.render.sphere import Sphere, mix, pick_place
 
 __all__ = [
     "paint_clouds",
@@ -21,23 +21,12 @@ __all__ = [
 ]
 
 
-def _fill(sphere: Sphere, colour: Floats) -> Floats:
-    return np.broadcast_to(colour, (*sphere.latitude_degrees.shape, 3)).astype(np.float32)
-
-
-def _warp(sphere: Sphere, strength: float) -> Floats:
-    """Returns the grid's points, pushed about."""
-    push = [sphere.noise(f"warp{axis}", frequency=4, octaves=4) for axis in range(3)]
-    points = sphere.points + np.float32(strength) * np.stack(push, axis=-1)
-    return np.asarray(points / np.linalg.norm(points, axis=-1, keepdims=True), np.float32)
-
-
 def paint_craters(sphere: Sphere, body: Body) -> Paint:
     """Paints ground that is craters all over, in two tones, with rays of the youngest."""
-    colour = {name: srgb_to_linear(value) for name, value in body.colours.items()}
+    colour = body.palette
     mottle = sphere.noise("mottle", frequency=6, octaves=6, gain=0.65)
-    plains = sphere.noise("plains", frequency=1.8, octaves=4, points=_warp(sphere, 0.06))
-    picture = mix(_fill(sphere, colour["ground"]), colour["dark"], smoothstep(-0.3, 1.2, plains))
+    plains = sphere.noise("plains", frequency=1.8, octaves=4, points=sphere.warp(0.06))
+    picture = mix(sphere.fill(colour["ground"]), colour["dark"], smoothstep(-0.3, 1.2, plains))
     picture = picture * (1 + 0.08 * mottle)[..., None]
     craters = Craters(sphere)
     craters.scatter("craters", count=1300, smallest_degrees=0.5, largest_degrees=7)
@@ -45,19 +34,18 @@ def paint_craters(sphere: Sphere, body: Body) -> Paint:
     patches = sphere.noise("patches", frequency=16, octaves=3)
     rng = sphere.generator("rays")
     for _ in range(10):
-        lat, lon = float(np.degrees(np.arcsin(rng.uniform(-1, 1)))), float(rng.uniform(-180, 180))
+        lat, lon = pick_place(rng)
         radius, strength = float(rng.uniform(0.5, 1.6)), float(rng.uniform(0.3, 0.9))
         craters.stamp(lat, lon, radius_degrees=radius, freshness=strength)
         craters.ray(lat, lon, radius_degrees=radius, strength=strength, patches=patches)
-    picture = mix(picture, colour["ray"], np.clip(craters.albedo, 0, 0.9))
-    picture = picture * (1 + 0.6 * np.clip(craters.albedo, -0.5, 0))[..., None]
+    picture = craters.tint(picture, colour["ray"])
     hills = (0.0022 * mottle).astype(np.float32)
     return Paint(picture, elevation=craters.elevation + hills)
 
 
 def paint_clouds(sphere: Sphere, body: Body) -> Paint:
     """Paints a cover of cloud all round, in streaks that open towards the poles like a Y."""
-    colour = {name: srgb_to_linear(value) for name, value in body.colours.items()}
+    colour = body.palette
     latitude = np.radians(sphere.latitude_degrees)
     # Clouds of Venus lag the faster, the nearer to the equator.
     turn = np.float32(1.4) * np.abs(np.sin(latitude))
@@ -67,7 +55,7 @@ def paint_clouds(sphere: Sphere, body: Body) -> Paint:
     broad = sphere.noise("broad", frequency=1.6, octaves=4, points=points, stretch=3)
     fine = sphere.noise("fine", frequency=3, octaves=5, points=points, stretch=5, gain=0.6)
     tone = 0.7 * broad + 0.4 * fine
-    picture = mix(_fill(sphere, colour["base"]), colour["dark"], 0.7 * smoothstep(0.2, 1.6, tone))
+    picture = mix(sphere.fill(colour["base"]), colour["dark"], 0.7 * smoothstep(0.2, 1.6, tone))
     picture = mix(picture, colour["bright"], 0.7 * smoothstep(-0.2, -1.6, tone))
     hood = smoothstep(55, 75, np.abs(sphere.latitude_degrees))
     return Paint(mix(picture, colour["bright"], 0.4 * hood))
@@ -75,10 +63,10 @@ def paint_clouds(sphere: Sphere, body: Body) -> Paint:
 
 def paint_frost(sphere: Sphere, body: Body) -> Paint:
     """Paints frosts of several ages: a bright plain, dark regions along the equator, a cap."""
-    colour = {name: srgb_to_linear(value) for name, value in body.colours.items()}
+    colour = body.palette
     mottle = sphere.noise("mottle", frequency=5, octaves=6, gain=0.6)
-    points = _warp(sphere, 0.08)
-    picture = _fill(sphere, colour["ground"]) * (1 + 0.07 * mottle)[..., None]
+    points = sphere.warp(0.08)
+    picture = sphere.fill(colour["ground"]) * (1 + 0.07 * mottle)[..., None]
     belt = sphere.noise("belt", frequency=1.5, octaves=4, points=points)
     equator = np.exp(-(((sphere.latitude_degrees + 8) / 16) ** 2))
     picture = mix(picture, colour["dark"], 0.9 * equator * smoothstep(-0.2, 0.9, belt))
@@ -100,16 +88,16 @@ def paint_frost(sphere: Sphere, body: Body) -> Paint:
 
 def paint_io(sphere: Sphere, body: Body) -> Paint:
     """Paints sulphur plains, frost, reddish poles and vents with rings of fallout."""
-    colour = {name: srgb_to_linear(value) for name, value in body.colours.items()}
+    colour = body.palette
     mottle = sphere.noise("mottle", frequency=4, octaves=6, gain=0.65)
-    picture = _fill(sphere, colour["ground"]) * (1 + 0.1 * mottle)[..., None]
-    frost = sphere.noise("frost", frequency=2.5, octaves=5, points=_warp(sphere, 0.06))
+    picture = sphere.fill(colour["ground"]) * (1 + 0.1 * mottle)[..., None]
+    frost = sphere.noise("frost", frequency=2.5, octaves=5, points=sphere.warp(0.06))
     picture = mix(picture, colour["frost"], 0.8 * smoothstep(0.2, 1.3, frost))
     poles = smoothstep(42, 72, np.abs(sphere.latitude_degrees) + 6 * mottle)
     picture = mix(picture, colour["pole"], 0.8 * poles)
     rng = sphere.generator("vents")
     for index in range(70):
-        lat, lon = float(np.degrees(np.arcsin(rng.uniform(-1, 1)))), float(rng.uniform(-180, 180))
+        lat, lon = pick_place(rng)
         size = float(rng.uniform(0.8, 3.5))
         vent = sphere.ellipse(
             lat, lon, height_degrees=size, width_degrees=size * float(rng.uniform(0.8, 1.8))
@@ -125,11 +113,11 @@ def paint_io(sphere: Sphere, body: Body) -> Paint:
 
 def paint_europa(sphere: Sphere, body: Body) -> Paint:
     """Paints ice with brownish stains and a net of long dark lines."""
-    colour = {name: srgb_to_linear(value) for name, value in body.colours.items()}
+    colour = body.palette
     mottle = sphere.noise("mottle", frequency=6, octaves=5, gain=0.6)
-    points = _warp(sphere, 0.02)
-    picture = _fill(sphere, colour["ground"]) * (1 + 0.04 * mottle)[..., None]
-    stain = sphere.noise("stain", frequency=2, octaves=5, points=_warp(sphere, 0.08))
+    points = sphere.warp(0.02)
+    picture = sphere.fill(colour["ground"]) * (1 + 0.04 * mottle)[..., None]
+    stain = sphere.noise("stain", frequency=2, octaves=5, points=sphere.warp(0.08))
     picture = mix(picture, colour["stain"], 0.8 * smoothstep(0.2, 1.4, stain))
     rng = sphere.generator("lines")
     lines = np.zeros_like(mottle)
@@ -151,10 +139,10 @@ def _pick_direction(rng: np.random.Generator) -> Floats:
 
 def paint_sun(sphere: Sphere, body: Body) -> Paint:
     """Paints grains, faculae and groups of spots."""
-    colour = {name: srgb_to_linear(value) for name, value in body.colours.items()}
+    colour = body.palette
     grains = sphere.noise("grains", frequency=22, octaves=3, gain=0.7)
     active = sphere.noise("active", frequency=5, octaves=5, gain=0.65)
-    picture = _fill(sphere, colour["disc"]) * (1 + 0.05 * grains)[..., None]
+    picture = sphere.fill(colour["disc"]) * (1 + 0.05 * grains)[..., None]
     royal = np.exp(-(((np.abs(sphere.latitude_degrees) - 18) / 11) ** 2))
     picture = mix(picture, colour["bright"], 0.7 * royal * smoothstep(0.6, 1.8, active))
     rng = sphere.generator("spots")

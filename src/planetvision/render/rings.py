@@ -9,7 +9,7 @@ import numpy as np
 
 from planetvision.core.devices import derive_seed
 from planetvision.imaging.light import Floats
-from planetvision.render.bodies import get_body
+from planetvision.render.appearance import get_body
 from planetvision.render.body import Body
 
 __all__ = ["RingProfile", "get_ring_profile"]

@@ -273,17 +273,7 @@ def _draw_photo(
     if body.libration_degrees is not None and rng.uniform() < 0.75:
         longitude = float(rng.uniform(-body.libration_degrees, body.libration_degrees))
     position_angle = _draw_position_angle(rng, any_share=0.5)
-    framing = rng.uniform()
-    if framing < 0.7:
-        # Some are a few pixels wide, as a planet is to a spacecraft that is still far away.
-        smallest, largest = (0.035, 0.1) if framing < _DISTANT_SHARE else (0.1, 1.0)
-        reach = 0.49 * math.exp(rng.uniform(math.log(smallest), math.log(largest)))
-        shift = (float(rng.triangular(-1, 0, 1)), float(rng.triangular(-1, 0, 1)))
-    else:
-        # A close-up, or a body that is partly out of the frame.
-        nearest = _NEAREST_GROUND if body.shows_ground else _NEAREST
-        reach = 0.49 * math.exp(rng.uniform(0, math.log(nearest)))
-        shift = (float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.8, 0.8)))
+    reach, shift = _draw_framing(body, rng)
     filters = _draw_filters(body, rng)
     # Pictures that show faint rings mostly have room for them.
     has_room = rng.uniform() < 0.75
@@ -327,6 +317,20 @@ def _draw_photo(
         is_metered=True,
         instrument=_draw_camera(rng, image_size, is_single=len(set(filters)) == 1),
     )
+
+
+def _draw_framing(body: Body, rng: np.random.Generator) -> tuple[float, tuple[float, float]]:
+    """Returns the body's reach in shares of the frame, and its shift from the middle."""
+    framing = rng.uniform()
+    if framing < 0.7:
+        # Some are a few pixels wide, as a planet is to a spacecraft that is still far away.
+        smallest, largest = (0.035, 0.1) if framing < _DISTANT_SHARE else (0.1, 1.0)
+        reach = 0.49 * math.exp(rng.uniform(math.log(smallest), math.log(largest)))
+        return reach, (float(rng.triangular(-1, 0, 1)), float(rng.triangular(-1, 0, 1)))
+    # A close-up, or a body that is partly out of the frame.
+    nearest = _NEAREST_GROUND if body.shows_ground else _NEAREST
+    reach = 0.49 * math.exp(rng.uniform(0, math.log(nearest)))
+    return reach, (float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.8, 0.8)))
 
 
 def _draw_position_angle(rng: np.random.Generator, *, any_share: float) -> float:

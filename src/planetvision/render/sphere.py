@@ -8,7 +8,7 @@ from planetvision.core.devices import derive_seed
 from planetvision.imaging.light import AnyFloats, Floats
 from planetvision.render.photometry import smoothstep
 
-__all__ = ["Sphere", "mix"]
+__all__ = ["Sphere", "mix", "pick_place"]
 
 _LATTICE = 32
 
@@ -16,6 +16,11 @@ _LATTICE = 32
 def mix(below: AnyFloats, above: AnyFloats, weight: AnyFloats) -> Floats:
     """Returns `below` painted over by the colour or picture `above`, as far as `weight` says."""
     return np.asarray(below + (above - below) * weight[..., None], np.float32)
+
+
+def pick_place(rng: np.random.Generator) -> tuple[float, float]:
+    """Returns the latitude and longitude in degrees of a place, evenly over the sphere."""
+    return float(np.degrees(np.arcsin(rng.uniform(-1, 1)))), float(rng.uniform(-180, 180))
 
 
 class Sphere:
@@ -50,6 +55,28 @@ class Sphere:
         return np.stack(
             [across * np.cos(longitude), across * np.sin(longitude), np.sin(latitude)], axis=-1
         ).astype(np.float32)
+
+    def fill(self, colour: Floats) -> Floats:
+        """Returns the whole grid in one colour, as (row, column, 3)."""
+        return np.broadcast_to(colour, (*self.latitude_degrees.shape, 3)).astype(np.float32)
+
+    def warp(
+        self, strength: float, *, frequency: float = 4, octaves: int = 4, gain: float = 0.5
+    ) -> Floats:
+        """Returns the grid's points pushed about by noise, and put back on the sphere.
+
+        Args:
+            strength: How far they are pushed, in radii.
+            frequency: As for `noise`.
+            octaves: As for `noise`.
+            gain: As for `noise`.
+        """
+        push = [
+            self.noise(f"warp{axis}", frequency=frequency, octaves=octaves, gain=gain)
+            for axis in range(3)
+        ]
+        points = self.points + np.float32(strength) * np.stack(push, axis=-1)
+        return np.asarray(points / np.linalg.norm(points, axis=-1, keepdims=True), np.float32)
 
     def generator(self, label: str) -> np.random.Generator:
         """Returns the random generator of the part called `label`."""

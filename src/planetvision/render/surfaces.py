@@ -17,9 +17,8 @@ import numpy as np
 from planetvision.core.devices import derive_seed
 from planetvision.imaging.light import Floats
 from planetvision.render import giants, other_surfaces, terrestrial
-from planetvision.render.bodies import get_body
+from planetvision.render.appearance import get_body
 from planetvision.render.body import Body
-from planetvision.render.cratered import CRATERED
 from planetvision.render.craters import Craters
 from planetvision.render.maps import load_map
 from planetvision.render.paint import Paint, Painter
@@ -29,6 +28,7 @@ from planetvision.render.sphere import Sphere
 __all__ = [
     "MIN_TEXELS_A_RADIUS",
     "NUM_VARIANTS",
+    "PAINTERS",
     "Spectrum",
     "Surface",
     "choose_height",
@@ -46,28 +46,22 @@ Spectrum = Literal["visible", "bands"]
 
 _HEIGHTS = (96, 144, 288, 576, 768)
 
-_PAINTERS: Mapping[str, Painter] = {
+PAINTERS: Mapping[str, Painter] = {
     "earth": terrestrial.paint_earth,
-    "jupiter": giants.paint_jupiter,
     "mars": terrestrial.paint_mars,
     "moon": terrestrial.paint_moon,
-    "neptune": giants.paint_neptune,
+    "jupiter": giants.paint_jupiter,
     "saturn": giants.paint_saturn,
     "uranus": giants.paint_uranus,
-    "mercury": other_surfaces.paint_craters,
-    "venus": other_surfaces.paint_clouds,
-    "pluto": other_surfaces.paint_frost,
+    "neptune": giants.paint_neptune,
+    "craters": other_surfaces.paint_craters,
+    "clouds": other_surfaces.paint_clouds,
+    "frost": other_surfaces.paint_frost,
     "io": other_surfaces.paint_io,
     "europa": other_surfaces.paint_europa,
-    "ganymede": other_surfaces.paint_craters,
-    "callisto": other_surfaces.paint_craters,
-    "titan": other_surfaces.paint_clouds,
-    "triton": other_surfaces.paint_frost,
-    "ceres": other_surfaces.paint_craters,
-    "rhea": other_surfaces.paint_craters,
     "sun": other_surfaces.paint_sun,
-    **{body.name: other_surfaces.paint_craters for body in CRATERED},
 }
+"""The rules by which surfaces are painted, by the names that `Body.painter` takes."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +194,7 @@ def _create_surface(
     else:
         if spectrum == "bands":
             body = dataclasses.replace(body, colours=body.bands)
-        paint = _PAINTERS[name](sphere, body)
+        paint = PAINTERS[body.painter](sphere, body)
     levels = []
     colour, details = np.clip(paint.colour, 0, 1).astype(np.float32), _find_details(sphere, paint)
     while True:

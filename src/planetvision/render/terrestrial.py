@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from planetvision.imaging.light import Floats, srgb_to_linear
+from planetvision.imaging.light import Floats
+from planetvision.render.appearance import read_data
 from planetvision.render.body import Body
 from planetvision.render.craters import Craters
 from planetvision.render.paint import Paint
 from planetvision.render.photometry import smoothstep
-from planetvision.render.places import (
-    CONTINENTS,
-    DESERTS,
-    MARIA,
-    MARS_BRIGHT,
-    MARS_DARK,
-    MARS_VOLCANOES,
-    RAY_CRATERS,
-)
 from planetvision.render.sphere import Sphere, mix
 
 __all__ = ["cover_earth", "paint_earth", "paint_mars", "paint_moon"]
+
+# Each table says what its rows are.
+_PLACES = {name: table["rows"] for name, table in read_data("places.json").items()}
 
 
 def _draw_land(sphere: Sphere) -> Floats:
@@ -32,7 +27,7 @@ def _draw_land(sphere: Sphere) -> Floats:
 
     scale, shift = sphere.height / 180, 4
     canvas = np.zeros((sphere.height, 2 * sphere.height), np.uint8)
-    for outline in CONTINENTS:
+    for outline in _PLACES["continents"]:
         corners = [((180 + lon) * scale, (90 - lat) * scale) for lon, lat in outline]
         points = np.round(np.array(corners) * 2**shift).astype(np.int32)
         cv2.fillPoly(canvas, [points], 255, lineType=cv2.LINE_AA, shift=shift)
@@ -47,14 +42,14 @@ def _draw_land(sphere: Sphere) -> Floats:
 
 def paint_earth(sphere: Sphere, body: Body) -> Paint:
     """Paints oceans, continents by climate, polar ice, and clouds that follow the circulation."""
-    colour = {name: srgb_to_linear(value) for name, value in body.colours.items()}
+    colour = body.palette
     latitude = sphere.latitude_degrees
     polar = np.abs(latitude)
     land = _draw_land(sphere)
     rough = sphere.noise("ground", frequency=5, octaves=5)
 
     dry = np.zeros_like(land)
-    for center_lat, center_lon, half_height, half_width in DESERTS:
+    for center_lat, center_lon, half_height, half_width in _PLACES["deserts"]:
         spot = sphere.ellipse(
             center_lat, center_lon, height_degrees=half_height, width_degrees=half_width
         )
@@ -62,7 +57,7 @@ def paint_earth(sphere: Sphere, body: Body) -> Paint:
     wet = smoothstep(24, 6, polar + 4 * rough)
     boreal = smoothstep(44, 52, polar + 3 * rough)
     ground = mix(
-        np.broadcast_to(colour["steppe"], (*land.shape, 3)),
+        sphere.fill(colour["steppe"]),
         colour["forest"],
         np.maximum(np.maximum(wet, 0.8 * boreal), smoothstep(-0.2, 1.2, rough)),
     )
@@ -71,7 +66,7 @@ def paint_earth(sphere: Sphere, body: Body) -> Paint:
     ground = ground * (1 + 0.12 * sphere.noise("relief", frequency=14, octaves=3))[..., None]
 
     shelf = smoothstep(0.0, 1.0, np.clip(_blur(land, sphere.height / 120), 0, 1))
-    water = mix(np.broadcast_to(colour["ocean"], ground.shape), colour["shallows"], 0.6 * shelf)
+    water = mix(sphere.fill(colour["ocean"]), colour["shallows"], 0.6 * shelf)
     picture = mix(water, ground, land)
 
     season = sphere.generator("season").uniform(-4, 4)
@@ -93,7 +88,7 @@ def cover_earth(sphere: Sphere, body: Body, ground: Floats) -> Paint:
     sea = smoothstep(1.2, 1.6, ground[..., 2] / np.maximum(ground[..., 0], 1e-3))
     sea = sea * smoothstep(0.25, 0.12, ground[..., 1])
     clouds = _draw_clouds(sphere, np.zeros_like(sea))
-    picture = mix(ground, srgb_to_linear(body.colours["cloud"]), clouds)
+    picture = mix(ground, body.palette["cloud"], clouds)
     return Paint(picture, gloss=sea * (1 - clouds))
 
 
@@ -135,14 +130,9 @@ def _draw_clouds(sphere: Sphere, dry: Floats) -> Floats:
 
 def paint_mars(sphere: Sphere, body: Body) -> Paint:
     """Paints dust, the dark regions, a canyon, volcanoes, caps and clouds over cratered ground."""
-    colour = {name: srgb_to_linear(value) for name, value in body.colours.items()}
+    colour = body.palette
     latitude = sphere.latitude_degrees
-    warp = np.stack(
-        [sphere.noise(f"warp{axis}", frequency=5, octaves=5, gain=0.6) for axis in range(3)],
-        axis=-1,
-    )
-    points = sphere.points + 0.045 * warp
-    points /= np.linalg.norm(points, axis=-1, keepdims=True)
+    points = sphere.warp(0.045, frequency=5, octaves=5, gain=0.6)
     mottle = sphere.noise("mottle", frequency=6, octaves=6, gain=0.6)
 
     def draw(regions: tuple[tuple[float, ...], ...], softness: float) -> Floats:
@@ -161,10 +151,10 @@ def paint_mars(sphere: Sphere, body: Body) -> Paint:
             total = np.maximum(total, depth * region)
         return total
 
-    picture = np.broadcast_to(colour["dust"], (*latitude.shape, 3)).astype(np.float32)
+    picture = sphere.fill(colour["dust"])
     picture = mix(picture, colour["bright_dust"], np.clip(0.35 + 0.35 * mottle, 0, 1) * 0.6)
-    picture = mix(picture, colour["bright_dust"], 0.8 * draw(MARS_BRIGHT, 1.2))
-    dark = draw(MARS_DARK, 0.9)
+    picture = mix(picture, colour["bright_dust"], 0.8 * draw(_PLACES["mars_bright"], 1.2))
+    dark = draw(_PLACES["mars_dark"], 0.9)
     southern = 0.25 * smoothstep(-8, -30, latitude + 6 * mottle)
     dark = np.clip(np.maximum(dark, southern) * (1 + 0.16 * mottle), 0, 1)
     picture = mix(picture, colour["dark"], 0.92 * dark)
@@ -177,7 +167,7 @@ def paint_mars(sphere: Sphere, body: Body) -> Paint:
     )
     picture = mix(picture, colour["dark"], 0.8 * canyon)
     summits = np.zeros_like(latitude)
-    for lat, lon, radius in MARS_VOLCANOES:
+    for lat, lon, radius in _PLACES["mars_volcanoes"]:
         away = sphere.ellipse(lat, lon, height_degrees=radius, width_degrees=radius, points=points)
         summits = np.maximum(summits, smoothstep(1.25, 0.75, away))
     picture = mix(picture, colour["dark"], 0.5 * summits)
@@ -200,7 +190,7 @@ def paint_mars(sphere: Sphere, body: Body) -> Paint:
     cloudiness = float(rng.uniform(0.4, 1.6))
     cloud = smoothstep(1.2, 2.8, haze) * 0.55 + hood * smoothstep(-0.5, 1.5, haze)
     wisps = sphere.noise("wisps", frequency=7, octaves=4, stretch=1.5)
-    for lat, lon, radius in MARS_VOLCANOES:
+    for lat, lon, radius in _PLACES["mars_volcanoes"]:
         # Air that rises over a volcano drops its ice on the lee side, to the west.
         lee = sphere.ellipse(
             lat + 2, lon - 1.6 * radius, height_degrees=1.5 * radius, width_degrees=2.2 * radius
@@ -213,17 +203,12 @@ def paint_mars(sphere: Sphere, body: Body) -> Paint:
 
 def paint_moon(sphere: Sphere, body: Body) -> Paint:
     """Paints the highlands, the seas of the near side, craters and rays."""
-    colour = {name: srgb_to_linear(value) for name, value in body.colours.items()}
-    warp = np.stack(
-        [sphere.noise(f"warp{axis}", frequency=6, octaves=5, gain=0.6) for axis in range(3)],
-        axis=-1,
-    )
-    points = sphere.points + 0.03 * warp
-    points /= np.linalg.norm(points, axis=-1, keepdims=True)
+    colour = body.palette
+    points = sphere.warp(0.03, frequency=6, octaves=5, gain=0.6)
     mottle = sphere.noise("mottle", frequency=8, octaves=6, gain=0.65)
     # The complements of overlapping seas are multiplied, so that they merge without a seam.
     dry = np.ones_like(mottle)
-    for lat, lon, half_height, half_width in MARIA:
+    for lat, lon, half_height, half_width in _PLACES["maria"]:
         sea = sphere.blob(
             lat,
             lon,
@@ -236,7 +221,7 @@ def paint_moon(sphere: Sphere, body: Body) -> Paint:
     tones = sphere.noise("tones", frequency=3, octaves=4)
     mare = np.clip((1 - dry) * (0.92 + 0.1 * tones), 0, 1)
     picture = mix(
-        np.broadcast_to(colour["highland"], (*mottle.shape, 3)).astype(np.float32),
+        sphere.fill(colour["highland"]),
         colour["mare"],
         mare,
     )
@@ -250,10 +235,9 @@ def paint_moon(sphere: Sphere, body: Body) -> Paint:
     craters.scatter("late_craters", count=120, smallest_degrees=0.5, largest_degrees=1.6)
     craters.scatter_small()
     patches = sphere.noise("patches", frequency=16, octaves=3)
-    for lat, lon, radius, strength in RAY_CRATERS:
+    for lat, lon, radius, strength in _PLACES["ray_craters"]:
         craters.stamp(lat, lon, radius_degrees=radius, freshness=0.9 * strength)
         craters.ray(lat, lon, radius_degrees=radius, strength=strength, patches=patches)
-    picture = mix(picture, colour["ray"], np.clip(craters.albedo, 0, 0.9))
-    picture = picture * (1 + 0.6 * np.clip(craters.albedo, -0.5, 0))[..., None]
+    picture = craters.tint(picture, colour["ray"])
     hills = (0.0022 * mottle * (1 - 0.8 * mare)).astype(np.float32)
     return Paint(picture, elevation=craters.elevation + hills)

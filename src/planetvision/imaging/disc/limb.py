@@ -155,9 +155,7 @@ def fit_edge(
     fit = None
     for number in range(rounds):
         reach = reach_pixels if number == 0 else min(reach_pixels, 4.0 + 0.02 * ellipse.semi_major)
-        fit = _fit_once(
-            light, ellipse, level, reach, flattening_spread, flattening_spread is not None
-        )
+        fit = _fit_once(light, ellipse, level, reach, flattening_spread)
         if fit is None:
             return None
         ellipse = fit.ellipse
@@ -170,8 +168,8 @@ def _fit_once(
     level: float,
     reach: float,
     flattening_spread: float | None,
-    is_globe: bool,
 ) -> LimbFit | None:
+    is_globe = flattening_spread is not None
     height, width = light.shape
     turn = np.arange(_NUM_RAYS) * (2 * math.pi / _NUM_RAYS)
     circle = np.stack([np.cos(turn), np.sin(turn)])
@@ -214,31 +212,8 @@ def _fit_once(
         axis=1,
     )
     radius = math.sqrt(ellipse.semi_major * ellipse.semi_minor)
-    penalty = np.zeros((5, 5))
-    target = np.zeros(5)
-    if flattening_spread is not None:
-        # What the shape has of both stretches already counts too.
-        shape = matrix @ matrix.T / radius**2
-        present = np.array([(shape[0, 0] - shape[1, 1]) / 4, shape[0, 1] / 2])
-        strength = (0.5 / flattening_spread) ** 2
-        penalty[3, 3] = penalty[4, 4] = strength
-        target[3:] = -strength * present
-    penalty += np.diag([1e-6, 1e-6, 1e-6 * radius**2, 1e-6 * radius**2, 1e-6 * radius**2])
-    weights = trust * facing
-    step = np.zeros(5)
-    residuals = offsets
-    for number in range(4):
-        weighted = (design * weights[:, None]).T
-        step = np.linalg.solve(weighted @ design + penalty, weighted @ offsets + target)
-        residuals = offsets - design @ step
-        # The first round keeps all that lies near; later ones ask for a closer fit.
-        middle = len(residuals) // 2
-        scale = 1.4826 * float(np.partition(np.abs(residuals), middle)[middle])
-        scale = max(scale, 0.3 if number else 1.0)
-        if number == 2:
-            # A night side that is seen has a limb too, and it agrees with that of the day.
-            facing = np.maximum(facing, _NIGHT_WEIGHT)
-        weights = trust * facing * np.clip(1 - (residuals / (4.685 * scale)) ** 2, 0, None) ** 2
+    penalty, target = _create_prior(matrix, radius, flattening_spread)
+    step, residuals = _solve(design, offsets, trust, facing, penalty, target)
     change = np.array([[step[2] + step[3], step[4]], [step[4], step[2] - step[3]]])
     new_matrix = (np.eye(2) + change) @ matrix
     if np.linalg.det(new_matrix) <= 0 or np.abs(change).max() > 0.7:
@@ -252,6 +227,43 @@ def _fit_once(
         agreement=float((trust * on).sum() / trust.sum()),
         residual_pixels=float(np.sqrt(np.mean(residuals[on] ** 2))),
     )
+
+
+def _create_prior(
+    matrix: Floats, radius: float, flattening_spread: float | None
+) -> tuple[Floats, Floats]:
+    """Returns what the expected flattening adds to both sides of the normal equations."""
+    penalty, target = np.zeros((5, 5)), np.zeros(5)
+    if flattening_spread is not None:
+        # What the shape has of both stretches already counts too.
+        shape = matrix @ matrix.T / radius**2
+        present = np.array([(shape[0, 0] - shape[1, 1]) / 4, shape[0, 1] / 2])
+        strength = (0.5 / flattening_spread) ** 2
+        penalty[3, 3] = penalty[4, 4] = strength
+        target[3:] = -strength * present
+    penalty += np.diag([1e-6, 1e-6, 1e-6 * radius**2, 1e-6 * radius**2, 1e-6 * radius**2])
+    return penalty, target
+
+
+def _solve(
+    design: Floats, offsets: Floats, trust: Floats, facing: Floats, penalty: Floats, target: Floats
+) -> tuple[Floats, Floats]:
+    """Returns the step that explains the offsets best, and what it leaves of them."""
+    weights = trust * facing
+    step, residuals = np.zeros(5), offsets
+    for number in range(4):
+        weighted = (design * weights[:, None]).T
+        step = np.linalg.solve(weighted @ design + penalty, weighted @ offsets + target)
+        residuals = offsets - design @ step
+        # The first round keeps all that lies near; later ones ask for a closer fit.
+        middle = len(residuals) // 2
+        scale = 1.4826 * float(np.partition(np.abs(residuals), middle)[middle])
+        scale = max(scale, 0.3 if number else 1.0)
+        if number == 2:
+            # A night side that is seen has a limb too, and it agrees with that of the day.
+            facing = np.maximum(facing, _NIGHT_WEIGHT)
+        weights = trust * facing * np.clip(1 - (residuals / (4.685 * scale)) ** 2, 0, None) ** 2
+    return step, residuals
 
 
 def _find_edges(

@@ -1,4 +1,4 @@
-"""The table of bodies, and getting one by its name."""
+"""The appearance of bodies as data, and getting one by its name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from planetvision.core.errors import SettingsError, UnknownNameError
 from planetvision.render import BODIES, OTHER_BODIES
-from planetvision.render.bodies import get_body
+from planetvision.render.appearance import get_body
+from planetvision.render.surfaces import PAINTERS
 
 
 def test_bodies_are_the_seven_in_alphabetical_order() -> None:
@@ -90,6 +91,15 @@ def test_methane_darkens_the_two_that_hold_most_of_it() -> None:
     for name in ("uranus", "neptune"):
         ultraviolet, infrared, methane = BODIES[name].bands["base"]
         assert methane < infrared < ultraviolet
+
+
+@pytest.mark.parametrize("name", [*BODIES, *OTHER_BODIES])
+def test_surface_rule_exists_and_finds_its_colours(name: str) -> None:
+    body = get_body(name)
+    assert body.painter in PAINTERS
+    assert {colour for _, colour, _ in body.profile} <= set(body.colours)
+    latitudes = [latitude for latitude, _, _ in body.profile]
+    assert latitudes == sorted(latitudes)
 
 
 def test_every_body_survives_pickling() -> None:
