@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from planetvision.core.errors import SettingsError
-from planetvision.training.settings import ClassifierSettings, CommandOption
+from planetvision.training.settings import ClassifierSettings
 
 __all__ = [
     "RUNNING",
@@ -90,20 +91,25 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
     Args:
         names: The settings; without any, all that have an option.
     """
-    hints = typing.get_type_hints(ClassifierSettings, include_extras=True)
-    options = [_create_option(name, hint) for name, hint in hints.items() if _get_option(hint)]
-    chosen = {item.name: item for item in options if not names or item.name in names}
+    fields = dataclasses.fields(ClassifierSettings)
+    options = [
+        _create_option(field.name, **field.metadata)
+        for field in fields
+        if field.metadata and (not names or field.name in names)
+    ]
 
     def decorate(function: Command) -> Command:
         @functools.wraps(function)
         def command(**given: Any) -> None:
-            settings = {name: given.pop(name) for name in chosen}
+            settings = {option.name: given.pop(option.name) for option in options}
             if "progress" in settings:  # the option is --quiet
                 settings["progress"] = not settings["progress"]
             function(settings=settings, **given)
 
         signature = inspect.signature(function, eval_str=True)
-        parameters = list(_replace(signature.parameters.values(), chosen.values()))
+        parameters: list[inspect.Parameter] = []
+        for item in signature.parameters.values():
+            parameters += options if item.name == "settings" else [item]
         # Typer reads both.
         command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {item.name: item.annotation for item in parameters}
@@ -112,37 +118,19 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def _replace(
-    parameters: typing.Iterable[inspect.Parameter], options: typing.Iterable[inspect.Parameter]
-) -> Iterator[inspect.Parameter]:
-    for parameter in parameters:
-        if parameter.name == "settings":
-            yield from options
-        else:
-            yield parameter
-
-
-def _get_option(hint: Any) -> CommandOption | None:
-    found = [item for item in getattr(hint, "__metadata__", ()) if isinstance(item, CommandOption)]
-    return found[0] if found else None
-
-
-def _create_option(name: str, hint: Any) -> inspect.Parameter:
+def _create_option(setting: str, *, help: str, name: str | None, type: Any) -> inspect.Parameter:
     """Returns the parameter of a command that offers a setting."""
-    option = _get_option(hint)
-    assert option is not None
-    default = getattr(ClassifierSettings, name)
-    kind = option.type or hint.__origin__
+    default = getattr(ClassifierSettings, setting)
+    kind = type or typing.get_type_hints(ClassifierSettings)[setting]
     if kind == list[str]:
         kind, default = list[str] | None, None
-    # A flag that is off by default needs no form that turns it off.
-    given = option.name or (f"--{name}" if default is False else None)
-    info = typer.Option(*([given] if given else []), help=option.help)
+    if default is False and name is None:
+        name = f"--{setting}"  # without a form that turns it off
     return inspect.Parameter(
-        name,
+        setting,
         inspect.Parameter.KEYWORD_ONLY,
         default=default,
-        annotation=Annotated[kind, info],
+        annotation=Annotated[kind, typer.Option(*filter(None, [name]), help=help)],
     )
 
 
