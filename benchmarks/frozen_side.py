@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args, get_origin
 
 import numpy as np
 import typer
@@ -164,13 +164,17 @@ def _describe(command: Any, name: str) -> Iterable[tuple[str, Mapping[str, Any]]
             next((it for it in item.opts if it.startswith("--")), item.opts[0]): {
                 "names": [*item.opts, *item.secondary_opts],
                 "type": _describe_type(item),
-                "default": repr(item.default),
+                "default": repr(_get_value(item.default)),
                 "required": item.required,
                 "many": [item.nargs, getattr(item, "multiple", False)],
             }
             for item in command.params
         },
     )
+
+
+def _get_value(default: object) -> object:
+    return default.value if isinstance(default, Enum) else default
 
 
 def _describe_type(item: Any) -> object:
@@ -180,6 +184,8 @@ def _describe_type(item: Any) -> object:
     kind = item.type_descriptor.annotation
     if isinstance(kind, type) and issubclass(kind, Enum):
         return [member.value for member in kind]
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
     return getattr(kind, "__name__", str(kind))
 
 

@@ -13,7 +13,7 @@ novelty between photographs and others, `at 95` the share of others accepted whe
 photographs are, `energy` the median share of a Grad-CAM map on the disc. By a model's own threshold
 `answered` counts the photographs that are not unknown, `answered right` those of them whose class
 is right, and `passed` the others that are not unknown; they are printed and kept, and have no
-column. `best` is the recipe of `balanced` by another name, and not measured unless asked for.
+column.
 
 What was measured is kept in `--json` after every model, and is not measured again. With `--every 3`
 a third of the renders, views and others takes part, spread over all kinds: the rows show what each
@@ -71,7 +71,6 @@ ROWS = {
     "classic": Row("classic"),
     "linear probe": Row("probe"),
     "balanced": Row("balanced"),
-    "best": Row("best"),
     "renders only": Row("robust", eyes=False, renders=True),
     "simulator only": Row("robust"),
     "both": Row("robust", renders=True),
@@ -171,9 +170,7 @@ def main() -> None:
     parser.add_argument("others", type=Path)
     parser.add_argument("--provenance", type=Path)
     names = [*ROWS, RELEASED]
-    parser.add_argument(
-        "--rows", nargs="+", choices=names, default=[name for name in names if name != "best"]
-    )
+    parser.add_argument("--rows", nargs="+", choices=names, default=names)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--sheet", type=Path)

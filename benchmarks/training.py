@@ -26,7 +26,7 @@ Row: TypeAlias = "dict[str, Any]"
 
 PLAIN = "classic"
 PEER = "fastai"
-ROWS = ("probe", "balanced", "best", PLAIN, PEER)
+ROWS = ("probe", "balanced", PLAIN, PEER)
 SHARED = ("backbone", "seed", "device", "precision")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -23,6 +24,7 @@ from planetvision.core.errors import (
 from planetvision.core.registry import Entry, Registry, summarize
 from planetvision.models.heads import HEADS
 
+Gadgets: TypeAlias = Registry[Entry, Callable[..., Any]]
 GADGET = """
 from planetvision.core.registry import Entry
 GADGET = Entry(name="{name}", build=dict, summary="a gadget from outside")
@@ -34,8 +36,8 @@ def create_entry(name: str, summary: str = "a summary") -> Entry:
 
 
 @pytest.fixture
-def gadgets() -> Registry[Entry]:
-    registry: Registry[Entry] = Registry("gadgets", Entry)
+def gadgets() -> Gadgets:
+    registry: Gadgets = Registry("gadgets", Entry)
     registry.add(create_entry("linear"))
     registry.add(create_entry("mlp"))
     return registry
@@ -71,7 +73,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         sys.modules.pop(module, None)
 
 
-def test_get_gives_the_entry_that_was_added(gadgets: Registry[Entry]) -> None:
+def test_get_gives_the_entry_that_was_added(gadgets: Gadgets) -> None:
     entry = create_entry("new_2", summary="a new one")
     assert gadgets.add(entry) is entry
     assert gadgets.get("new_2") is entry
@@ -83,19 +85,48 @@ def test_get_gives_the_entry_that_was_added(gadgets: Registry[Entry]) -> None:
     assert repr(gadgets) == "Registry('gadgets': linear, mlp, new_2)"
 
 
+def test_register_decorates_a_function_whose_docstring_is_the_summary(gadgets: Gadgets) -> None:
+    @gadgets.register("gizmo", source="a test")
+    def build() -> None:
+        """Does nothing."""
+
+    entry = gadgets.get("gizmo")
+    assert (entry.build, entry.summary, entry.source) == (build, "Does nothing.", "a test")
+    gadgets.register("gizmo", summary="mine", replace=True)(build)
+    assert gadgets.get("gizmo").summary == "mine"
+    with pytest.raises(DuplicateNameError, match="'gizmo'"):
+        gadgets.register("gizmo")(build)
+
+
+def test_register_with_a_misspelt_field_suggests_the_nearest(gadgets: Gadgets) -> None:
+    with pytest.raises(UnknownNameError, match=r"no field 'extras'\. Did you mean 'extra'\?"):
+        gadgets.register("gizmo", extras="fits")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [("l*", ["linear"]), ("*l*", ["linear", "mlp"]), ("mlp", ["mlp"]), ("MLP", []), ("x*", [])],
+)
+def test_names_and_specs_are_those_that_match_the_pattern(
+    gadgets: Gadgets, pattern: str, expected: list[str]
+) -> None:
+    assert gadgets.names(pattern) == expected
+    assert [spec.name for spec in gadgets.specs(pattern)] == expected
+
+
 def test_entry_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         create_entry("linear").name = "other"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", ["Linear", "two words", "kebab-case", "", "2d", "timm:resnet"])
-def test_add_with_a_name_not_in_snake_case_raises(gadgets: Registry[Entry], name: str) -> None:
+def test_add_with_a_name_not_in_snake_case_raises(gadgets: Gadgets, name: str) -> None:
     with pytest.raises(SettingsError, match=r"A gadget name must be lower-case letters.*got "):
         gadgets.add(create_entry(name))
     assert gadgets.names() == ["linear", "mlp"]
 
 
-def test_add_of_a_taken_name_raises_and_keeps_the_old(gadgets: Registry[Entry]) -> None:
+def test_add_of_a_taken_name_raises_and_keeps_the_old(gadgets: Gadgets) -> None:
     old = gadgets.get("mlp")
     with pytest.raises(
         DuplicateNameError, match=r"The gadget 'mlp' exists already \(a summary\)\. .*replace=True"
@@ -105,13 +136,13 @@ def test_add_of_a_taken_name_raises_and_keeps_the_old(gadgets: Registry[Entry]) 
     assert gadgets.get("mlp") is old
 
 
-def test_add_with_replace_puts_the_new_in_its_place(gadgets: Registry[Entry]) -> None:
+def test_add_with_replace_puts_the_new_in_its_place(gadgets: Gadgets) -> None:
     gadgets.add(create_entry("mlp", summary="mine"), replace=True)
     assert gadgets.get("mlp").summary == "mine"
     assert gadgets.names() == ["linear", "mlp"]
 
 
-def test_get_with_misspelt_name_suggests_nearest(gadgets: Registry[Entry]) -> None:
+def test_get_with_misspelt_name_suggests_nearest(gadgets: Gadgets) -> None:
     with pytest.raises(UnknownNameError) as caught:
         gadgets.get("Liner")
     assert str(caught.value) == (
@@ -121,25 +152,25 @@ def test_get_with_misspelt_name_suggests_nearest(gadgets: Registry[Entry]) -> No
     assert (caught.value.family, caught.value.name) == ("gadgets", "Liner")
 
 
-def test_get_with_a_name_like_no_other_suggests_nothing(gadgets: Registry[Entry]) -> None:
+def test_get_with_a_name_like_no_other_suggests_nothing(gadgets: Gadgets) -> None:
     with pytest.raises(UnknownNameError) as caught:
         gadgets.get("zzz")
     assert str(caught.value) == "Unknown gadget 'zzz'. Known: linear, mlp."
 
 
-def test_get_with_something_else_than_a_string_says_what_it_got(gadgets: Registry[Entry]) -> None:
+def test_get_with_something_else_than_a_string_says_what_it_got(gadgets: Gadgets) -> None:
     with pytest.raises(SettingsError, match=r"by its name, a string; got 3 of type int"):
         gadgets.get(3)  # type: ignore[arg-type]
 
 
-def test_remove_takes_the_entry_out_and_unknown_names_raise(gadgets: Registry[Entry]) -> None:
+def test_remove_takes_the_entry_out_and_unknown_names_raise(gadgets: Gadgets) -> None:
     gadgets.remove("mlp")
     assert gadgets.names() == ["linear"]
     with pytest.raises(UnknownNameError, match="Unknown gadget 'mlp'"):
         gadgets.remove("mlp")
 
 
-def test_prefix_makes_entries_on_the_spot_and_is_not_listed(gadgets: Registry[Entry]) -> None:
+def test_prefix_makes_entries_on_the_spot_and_is_not_listed(gadgets: Gadgets) -> None:
     gadgets.add_prefix("timm", lambda rest: create_entry("made", summary=f"made from {rest}"))
     assert gadgets.get("timm:resnet:18").summary == "made from resnet:18"
     assert gadgets.prefixes() == ["timm"]
@@ -148,9 +179,7 @@ def test_prefix_makes_entries_on_the_spot_and_is_not_listed(gadgets: Registry[En
         gadgets.get("tim:x")
 
 
-def test_plugin_is_listed_without_being_imported(
-    gadgets: Registry[Entry], install: Install
-) -> None:
+def test_plugin_is_listed_without_being_imported(gadgets: Gadgets, install: Install) -> None:
     module = install("good-plugin", GADGET.format(name="gizmo"), points="gizmo = {module}:GADGET")
     assert gadgets.names() == ["gizmo", "linear", "mlp"]
     assert "gizmo" in gadgets
@@ -159,7 +188,7 @@ def test_plugin_is_listed_without_being_imported(
     assert module in sys.modules
 
 
-def test_plugin_of_another_family_is_not_listed(gadgets: Registry[Entry], install: Install) -> None:
+def test_plugin_of_another_family_is_not_listed(gadgets: Gadgets, install: Install) -> None:
     install("other-plugin", "", points="gizmo = {module}:GADGET", family="heads")
     assert gadgets.names() == ["linear", "mlp"]
 
@@ -178,7 +207,7 @@ def test_plugin_function_under_our_decorator_is_found_by_its_name(install: Insta
 
 
 def test_broken_plugin_fails_only_its_own_name_and_says_whose_it_is(
-    gadgets: Registry[Entry], install: Install
+    gadgets: Gadgets, install: Install
 ) -> None:
     install("good-plugin", GADGET.format(name="gizmo"), points="gizmo = {module}:GADGET")
     install("bad-plugin", "1 / 0", points="widget = {module}:GADGET")
@@ -196,9 +225,7 @@ def test_broken_plugin_fails_only_its_own_name_and_says_whose_it_is(
     assert len(warned) == 1
 
 
-def test_name_declared_by_two_packages_names_both(
-    gadgets: Registry[Entry], install: Install
-) -> None:
+def test_name_declared_by_two_packages_names_both(gadgets: Gadgets, install: Install) -> None:
     for distribution in ("plugin-b", "plugin-a"):
         install(distribution, GADGET.format(name="gizmo"), points="gizmo = {module}:GADGET")
     assert gadgets.names() == ["gizmo", "linear", "mlp"]
@@ -209,7 +236,7 @@ def test_name_declared_by_two_packages_names_both(
 
 
 def test_plugin_with_the_name_of_an_entry_is_passed_over_with_one_warning(
-    gadgets: Registry[Entry], install: Install
+    gadgets: Gadgets, install: Install
 ) -> None:
     module = install("same-plugin", GADGET.format(name="mlp"), points="mlp = {module}:GADGET")
     with pytest.warns(PluginWarning, match=r"'same-plugin' offers a gadget 'mlp', but that name"):
@@ -238,7 +265,7 @@ def test_plugin_that_was_imported_by_hand_is_no_rival_of_its_own_entry(install: 
 
 
 def test_plugin_that_gives_nothing_says_what_was_expected(
-    gadgets: Registry[Entry], install: Install
+    gadgets: Gadgets, install: Install
 ) -> None:
     install("empty-plugin", "def build(): ...", points="gizmo = {module}:build")
     with pytest.raises(
@@ -253,7 +280,7 @@ def test_plugin_that_two_threads_load_at_once_is_the_same_for_both(install: Inst
     install("fast-plugin", GADGET.format(name="gizmo"), points="gizmo = {module}:GADGET")
     ready = threading.Barrier(2)
 
-    class Slow(Registry[Entry]):
+    class Slow(Registry[Entry, Callable[..., Any]]):
         def add(self, spec: Entry, *, replace: bool = False) -> Entry:
             ready.wait(timeout=30)
             return super().add(spec, replace=replace)
@@ -266,7 +293,7 @@ def test_plugin_that_two_threads_load_at_once_is_the_same_for_both(install: Inst
 
 @pytest.mark.parametrize("given", ["mlp", "other", "Not Snake Case"])
 def test_plugin_whose_entry_has_another_name_changes_nothing(
-    gadgets: Registry[Entry], install: Install, given: str
+    gadgets: Gadgets, install: Install, given: str
 ) -> None:
     install("odd-plugin", GADGET.format(name=given), points="gizmo = {module}:GADGET")
     with pytest.raises(PluginError, match=r"'odd-plugin' gave no gadget called 'gizmo'"):
@@ -278,7 +305,7 @@ def test_plugin_whose_entry_has_another_name_changes_nothing(
 
 
 def test_plugin_with_a_name_that_we_refuse_fails_only_its_own_name(
-    gadgets: Registry[Entry], install: Install
+    gadgets: Gadgets, install: Install
 ) -> None:
     install("odd-plugin", GADGET.format(name="Odd-Name"), points="Odd-Name = {module}:GADGET")
     with pytest.raises(PluginError, match=r"package 'odd-plugin' failed to load: SettingsError"):
@@ -287,7 +314,7 @@ def test_plugin_with_a_name_that_we_refuse_fails_only_its_own_name(
         assert [spec.name for spec in gadgets.specs()] == ["linear", "mlp"]
 
 
-def test_specs_without_broken_plugins_warn_of_nothing(gadgets: Registry[Entry]) -> None:
+def test_specs_without_broken_plugins_warn_of_nothing(gadgets: Gadgets) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [spec.name for spec in gadgets.specs()] == ["linear", "mlp"]
@@ -298,7 +325,7 @@ def test_subclass_registry_takes_plugins_of_its_own_type_only(install: Install) 
     class SpecialEntry(Entry):
         pass
 
-    registry = Registry("gadgets", SpecialEntry)
+    registry: Registry[SpecialEntry, Callable[..., Any]] = Registry("gadgets", SpecialEntry)
     install("good-plugin", GADGET.format(name="gizmo"), points="gizmo = {module}:GADGET")
     with pytest.raises(PluginError, match="It must name an instance of SpecialEntry"):
         registry.get("gizmo")

@@ -14,7 +14,7 @@ from planetvision.training.schedules import SCHEDULES
 
 
 def test_list_recipes_names_the_built_in_ones() -> None:
-    assert {"balanced", "best", "classic", "probe", "scratch"} <= set(list_recipes())
+    assert {"balanced", "classic", "probe", "scratch"} <= set(list_recipes())
 
 
 def test_classic_has_the_published_numbers() -> None:

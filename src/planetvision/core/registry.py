@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import fnmatch
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -20,15 +22,19 @@ from planetvision.core.errors import (
 __all__ = ["Entry", "Registry", "SpecT", "summarize"]
 
 
+SpecT = TypeVar("SpecT", bound="Entry")
+BuildT = TypeVar("BuildT", bound=Callable[..., Any])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What every registry entry has.
+    """The fields of every registry entry.
 
     Args:
-        name: The key: lower case, digits and underscores.
-        build: Builds the thing; each family documents its signature.
+        name: The key: lower-case letters, digits and underscores.
+        build: Builds the object; each family documents its signature.
         summary: One line for `planetvision list`.
-        extra: The extra of planetvision that the entry needs, where it needs one.
+        extra: The extra of planetvision that the entry needs, if any.
         source: Where the method or the weights come from.
     """
 
@@ -38,16 +44,29 @@ class Entry:
     extra: str | None = None
     source: str = ""
 
+    @classmethod
+    def from_function(
+        cls: type[SpecT], build: Callable[..., Any], *, summary: str = "", **fields: Any
+    ) -> SpecT:
+        """Returns the entry of a function.
+
+        Args:
+            build: The function.
+            summary: One line for listings; by default the first line of the docstring.
+            fields: The other fields of the entry.
+        """
+        return cls(build=build, summary=summary or summarize(build), **fields)
+
     def check_keywords(self, options: Mapping[str, Any], *, noun: str, given: int) -> None:
-        """Checks that `build` takes keyword arguments of these names.
+        """Checks that `build` accepts keyword arguments of these names.
 
         Args:
             options: The keyword arguments.
-            noun: What messages call the entry.
-            given: How many arguments come before them.
+            noun: The name of the family in messages.
+            given: The number of positional arguments before them.
 
         Raises:
-            SettingsError: If it takes no such argument.
+            SettingsError: If `build` does not accept one of them.
         """
         signature = inspect.signature(self.build).parameters
         if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in signature.values()):
@@ -61,22 +80,18 @@ class Entry:
             )
 
 
-SpecT = TypeVar("SpecT", bound=Entry)
-BuilderT = TypeVar("BuilderT", bound=Callable[..., Any])
-
-
 def summarize(function: Callable[..., Any]) -> str:
     """Returns the first line of a function's docstring, or the empty string."""
     lines = (function.__doc__ or "").strip().splitlines()
     return lines[0].strip() if lines else ""
 
 
-class Registry(Generic[SpecT]):
+class Registry(Generic[SpecT, BuildT]):
     """The entries of one family, by name.
 
-    An entry comes from one of three places: it was added, it is made on the spot from a name with
-    a prefix (`timm:resnet18`), or an installed package declares it under the entry-point group.
-    Plugins are listed from their metadata and imported only when their name is asked for.
+    An entry is registered, made on demand from a name with a prefix (`timm:resnet18`), or declared
+    by an installed package under the entry-point group. Plugins are listed from their metadata and
+    imported only when their name is used.
 
     Args:
         family: The plural noun of the family, such as "backbones"; the entry-point group is
@@ -137,49 +152,61 @@ class Registry(Generic[SpecT]):
         source: str = "",
         replace: bool = False,
         **fields: Any,
-    ) -> Callable[[BuilderT], BuilderT]:
-        """Returns a decorator that adds the entry whose `build` is the function below it.
+    ) -> Callable[[BuildT], BuildT]:
+        """Returns a decorator that registers a function as the `build` of an entry.
+
+        `register_backbone`, `register_head` and the like are this method of the registry of their
+        family.
 
         Args:
-            name: The name to choose it by.
+            name: The name of the entry.
             summary: One line for listings; by default the first line of the docstring.
-            source: Where it comes from.
-            replace: Whether an entry of that name may be replaced.
-            fields: What else an entry of this family has.
-        """
-        return self.decorator(
-            lambda build: self.spec_type(
-                name=name,
-                build=build,
-                summary=summary or summarize(build),
-                source=source,
-                **fields,
-            ),
-            replace=replace,
-        )
-
-    def decorator(
-        self, create_spec: Callable[[BuilderT], SpecT], *, replace: bool = False
-    ) -> Callable[[BuilderT], BuilderT]:
-        """Returns a decorator that adds the entry made of the function below it.
-
-        Args:
-            create_spec: Makes the entry of the function.
+            source: Where the method or the weights come from.
             replace: Whether an entry of the same name may be replaced.
-        """
+            fields: The other fields of the family's entries, such as `input` of a `BackboneSpec`.
 
-        def register(build: BuilderT) -> BuilderT:
-            self.add(create_spec(build), replace=replace)
+        Raises:
+            UnknownNameError: If entries of this family have no such field.
+
+        Example:
+            >>> from planetvision import register_head
+            >>> from planetvision.models import HEADS
+            >>> @register_head("normed")
+            ... def normed(feature_size, num_classes):
+            ...     "Layer norm, then one linear layer."
+            ...     from torch import nn
+            ...     norm = nn.LayerNorm(feature_size)
+            ...     return nn.Sequential(norm, nn.Linear(feature_size, num_classes))
+            >>> HEADS.get("normed").summary
+            'Layer norm, then one linear layer.'
+            >>> HEADS.remove("normed")
+        """
+        known = [field.name for field in dataclasses.fields(self.spec_type)]
+        for field in fields:
+            if field not in known:
+                raise UnknownNameError.among(
+                    f"The entry of a {self.noun} has no field {field!r}.",
+                    known=known,
+                    remedy=f"Its fields are: {', '.join(known)}.",
+                    family=self.family,
+                    name=field,
+                )
+
+        def add(build: BuildT) -> BuildT:
+            spec = self.spec_type.from_function(
+                build, name=name, summary=summary, source=source, **fields
+            )
+            self.add(spec, replace=replace)
             return build
 
-        return register
+        return add
 
     def add_prefix(self, prefix: str, resolve: Callable[[str], SpecT]) -> None:
-        """Lets names of the form `prefix:REST` be made by `resolve(REST)`."""
+        """Makes entries of the names `prefix:REST` by `resolve(REST)`."""
         self._prefixes[prefix] = resolve
 
     def remove(self, name: str) -> None:
-        """Removes an entry that was added; unknown names raise as in `get`."""
+        """Removes a registered entry; unknown names raise as in `get`."""
         self.get(name)
         self._entries.pop(name, None)
 
@@ -206,22 +233,31 @@ class Registry(Generic[SpecT]):
             return self._load(points)
         raise self._unknown(name)
 
-    def names(self) -> list[str]:
-        """Returns the names of all entries, plugins included, sorted; prefixes are left out."""
-        return sorted({*self._entries, *(point.name for point in self._entry_points())})
+    def names(self, pattern: str = "*") -> list[str]:
+        """Returns the sorted names of all entries, including plugins but not prefixes.
+
+        Args:
+            pattern: A glob pattern that the names must match, such as `resnet*`.
+        """
+        names = {*self._entries, *(point.name for point in self._entry_points())}
+        return sorted(name for name in names if fnmatch.fnmatchcase(name, pattern))
 
     def added(self) -> list[SpecT]:
-        """Returns the entries that were added so far, in that order; nothing is imported."""
+        """Returns the registered entries in the order of registration; imports nothing."""
         return list(self._entries.values())
 
     def prefixes(self) -> list[str]:
-        """Returns the prefixes of names that are made on the spot, such as `timm`."""
+        """Returns the prefixes of names whose entries are made on demand, such as `timm`."""
         return sorted(self._prefixes)
 
-    def specs(self) -> list[SpecT]:
-        """Returns all entries that load, sorted by name; a plugin that does not is warned of."""
+    def specs(self, pattern: str = "*") -> list[SpecT]:
+        """Returns all entries that load, sorted by name; warns of each plugin that does not.
+
+        Args:
+            pattern: A glob pattern that the names must match, such as `resnet*`.
+        """
         specs = []
-        for name in self.names():
+        for name in self.names(pattern):
             try:
                 specs.append(self.get(name))
             except PluginError as error:
@@ -260,7 +296,7 @@ class Registry(Generic[SpecT]):
             if named and name not in self._entries:
                 self.add(loaded, replace=True)  # another thread may have loaded it since
             self._compared.add(name)
-        # A plugin is somebody else's code: whatever it raises must fail its own name only.
+        # A plugin is third-party code: whatever it raises must fail its own name only.
         except Exception as cause:
             raise PluginError(
                 f"The {self.noun} '{name}' of the installed package '{owner}' failed to load: "
@@ -280,7 +316,7 @@ class Registry(Generic[SpecT]):
         return self._entries[name]
 
     def _warn_of_shadowed(self, name: str) -> None:
-        """Warns, once a name, of an installed plugin that a registered entry keeps out."""
+        """Warns, once per name, of an installed plugin that a registered entry hides."""
         if name in self._compared:
             return
         self._compared.add(name)

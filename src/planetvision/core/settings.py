@@ -17,11 +17,14 @@ __all__ = [
     "IMAGENET_STD",
     "STRETCHES",
     "TTAS",
+    "ClassMap",
     "ClassWeights",
     "Framing",
     "InputSpec",
     "Interpolation",
+    "Label",
     "Monitor",
+    "OnError",
     "Precision",
     "Recipe",
     "Stage",
@@ -30,6 +33,8 @@ __all__ = [
     "parse_tta",
 ]
 
+Label: TypeAlias = str | int
+ClassMap: TypeAlias = Mapping[Label, Label | None]
 Framing = Literal["letterbox", "body", "squash", "center_crop"]
 FRAMINGS: tuple[str, ...] = get_args(Framing)
 # `none`, or names of `TTAS` joined by `+`: see `parse_tta`.
@@ -38,6 +43,7 @@ TTAS = ("body", "flips", "rotations")
 Stretch = Literal["linear", "percentile", "asinh", "zscale"]
 STRETCHES: tuple[str, ...] = get_args(Stretch)
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+OnError = Literal["raise", "skip"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 ClassWeights = Literal["balanced", "none"]
 Monitor = Literal["loss", "calibrated_loss", "none"]

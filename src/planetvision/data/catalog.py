@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
 from planetvision.core.errors import DataError, SettingsError, UnknownNameError
+from planetvision.core.settings import ClassMap, Label
 from planetvision.data.images import ImageSource, describe_source
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ __all__ = [
     "sort_labels",
 ]
 
-Label: TypeAlias = "str | int"
-ClassMap: TypeAlias = "Mapping[Label, Label | None]"
 T = TypeVar("T")
 _COLUMNS = ("path", "label", "split", "group", "sha256")
 SplitName = Literal["train", "val", "test"]

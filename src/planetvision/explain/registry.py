@@ -1,4 +1,4 @@
-"""`EXPLAINERS`: the methods that draw a map of evidence, by name."""
+"""`EXPLAINERS`: the registry of attribution methods."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Explainer: TypeAlias = "Callable[[PlanetNet, torch.Tensor, torch.Tensor], torch.
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainerSpec(Entry):
-    """A method of explanation.
+    """An attribution method.
 
     `build(network, images, targets)` is the method itself: framed uint8 images (N, 3, S, S) and
-    class indices (N,) in, maps of evidence (N, h, w) out, not negative, on any scale. The network
-    comes in evaluation mode, as a copy for this call that shares its weights: the method may add
-    hooks to it and leaves the weights as they are.
+    class indices (N,) in, non-negative maps of evidence (N, h, w) on any scale out. The network is
+    in evaluation mode and is a copy for this call that shares the weights: the method may add hooks
+    to it but must not change the weights.
 
     Args:
-        uses_layers: Whether it looks at the network's `feature_layers`, which can then be chosen.
-        uses_target: Whether its map is of a class; otherwise it is the same for all of them.
+        uses_layers: Whether it uses the network's `feature_layers`, which can then be chosen.
+        uses_target: Whether the map depends on the class; otherwise all classes share one map.
     """
 
     build: Explainer
@@ -37,41 +37,9 @@ class ExplainerSpec(Entry):
     uses_target: bool = True
 
 
-EXPLAINERS: Registry[ExplainerSpec] = Registry("explainers", ExplainerSpec)
-
-
-def register_explainer(
-    name: str,
-    *,
-    summary: str = "",
-    source: str = "",
-    uses_layers: bool = False,
-    uses_target: bool = True,
-    replace: bool = False,
-) -> Callable[[Explainer], Explainer]:
-    """Registers a function of (network, images, targets) as the explainer `name`.
-
-    Args:
-        name: The name to choose it by.
-        summary: One line for listings; by default the first line of the docstring.
-        source: Where the method comes from.
-        uses_layers: Whether it looks at the network's `feature_layers`.
-        uses_target: Whether its map is of a class.
-        replace: Whether an entry of that name may be replaced.
-    """
-    return EXPLAINERS.register(
-        name,
-        summary=summary,
-        source=source,
-        replace=replace,
-        uses_layers=uses_layers,
-        uses_target=uses_target,
-    )
-
-
-def list_explainers() -> list[str]:
-    """Returns the names of the methods of explanation."""
-    return EXPLAINERS.names()
+EXPLAINERS: Registry[ExplainerSpec, Explainer] = Registry("explainers", ExplainerSpec)
+register_explainer = EXPLAINERS.register
+list_explainers = EXPLAINERS.names
 
 
 @register_explainer(
@@ -94,7 +62,7 @@ def _gradcam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) ->
 def _gradcam_plus_plus(
     network: PlanetNet, images: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """As Grad-CAM, by the positive gradients; finds several places where Grad-CAM finds one."""
+    """Grad-CAM by the positive gradients; finds several regions where Grad-CAM finds one."""
     from planetvision.explain.gradcam import compute_gradcam_plus_plus
 
     return compute_gradcam_plus_plus(network, images, targets)
@@ -106,7 +74,7 @@ def _gradcam_plus_plus(
     uses_layers=True,
 )
 def _layercam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Activations, each weighted by its own gradient; holds for early, finer layers too."""
+    """Activations, each weighted by its own gradient; works for early, finer layers too."""
     from planetvision.explain.gradcam import compute_layercam
 
     return compute_layercam(network, images, targets)
@@ -119,7 +87,7 @@ def _layercam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -
     uses_target=False,
 )
 def _eigencam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """What the last spatial layer responds to most, the same for every class; no gradients."""
+    """The main response of the last spatial layer, the same for every class; no gradients."""
     from planetvision.explain.eigencam import compute_eigencam
 
     return compute_eigencam(network, images, targets)
@@ -131,7 +99,7 @@ def _eigencam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -
     uses_layers=True,
 )
 def _scorecam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Activations, weighted by the score of the image seen through each; slow, no gradients."""
+    """Activations, weighted by the class score of the image masked by each; slow, no gradients."""
     from planetvision.explain.scorecam import compute_scorecam
 
     return compute_scorecam(network, images, targets)
@@ -144,7 +112,7 @@ def _scorecam(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -
 def _integrated_gradients(
     network: PlanetNet, images: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """What each pixel adds to the class score on the way from black; fine, for every backbone."""
+    """The contribution of each pixel on the path from black; fine-grained, for every backbone."""
     from planetvision.explain.integrated_gradients import compute_integrated_gradients
 
     return compute_integrated_gradients(network, images, targets)
@@ -158,7 +126,7 @@ def _integrated_gradients(
 def _attention_rollout(
     network: PlanetNet, images: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """Which patches flow into a vision transformer's answer, the same for every class."""
+    """The patches that a vision transformer attends to, the same for every class."""
     from planetvision.explain.attention_rollout import compute_attention_rollout
 
     return compute_attention_rollout(network, images, targets)
@@ -166,7 +134,7 @@ def _attention_rollout(
 
 @register_explainer("occlusion", source="Zeiler & Fergus 2014, doi:10.1007/978-3-319-10590-1_53")
 def _occlusion(network: PlanetNet, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """How much the class's probability falls when a patch is covered; slow, needs no gradients."""
+    """The drop in the class probability when a patch is covered; slow, no gradients."""
     from planetvision.explain.occlusion import compute_occlusion
 
     return compute_occlusion(network, images, targets)

@@ -1,4 +1,4 @@
-"""`POLICIES`: the augmentation policies, by name."""
+"""`POLICIES`: the registry of augmentation policies."""
 
 from __future__ import annotations
 
@@ -32,41 +32,17 @@ class AugmentationSpec(Entry):
     """An augmentation policy.
 
     `build(input_spec)` returns a function from one image to one image: uint8 (3, H, W) in, uint8
-    (3, H', W') out. What is not yet `image_size` square is framed afterwards, so a policy that
-    only flips need not resize. Randomness from `torch`, `numpy.random` and `random` is seeded by
-    image and epoch, whichever process draws it.
+    (3, H', W') out. An image that is not `image_size` square is framed afterwards, so a policy that
+    only flips need not resize. Randomness from `torch`, `numpy.random` and `random` is seeded per
+    image and epoch, in every process.
     """
 
     build: PolicyBuilder
 
 
-POLICIES: Registry[AugmentationSpec] = Registry("augmentations", AugmentationSpec)
-
-
-def register_augmentation(
-    name: str, *, summary: str = "", source: str = "", replace: bool = False
-) -> Callable[[PolicyBuilder], PolicyBuilder]:
-    """Registers a function from an `InputSpec` to an image transform as the policy `name`.
-
-    Args:
-        name: The name to choose it by.
-        summary: One line for listings; by default the first line of the docstring.
-        source: Where the policy comes from.
-        replace: Whether an entry of that name may be replaced.
-
-    Example:
-        >>> from planetvision import register_augmentation
-        >>> @register_augmentation("upside_down", replace=True)
-        ... def upside_down(input_spec):
-        ...     "Turns every image upside down."
-        ...     return lambda image: image.flip(-2)
-    """
-    return POLICIES.register(name, summary=summary, source=source, replace=replace)
-
-
-def list_augmentations() -> list[str]:
-    """Returns the names of the augmentation policies."""
-    return POLICIES.names()
+POLICIES: Registry[AugmentationSpec, PolicyBuilder] = Registry("augmentations", AugmentationSpec)
+register_augmentation = POLICIES.register
+list_augmentations = POLICIES.names
 
 
 def create_transform(name: str, spec: InputSpec) -> ImageTransform:
@@ -76,7 +52,7 @@ def create_transform(name: str, spec: InputSpec) -> ImageTransform:
 
     Raises:
         UnknownNameError: If there is no such policy.
-        SettingsError: If the policy gives something else than a uint8 image, at the first image.
+        SettingsError: If the policy returns anything but a uint8 image; raised at the first image.
     """
     from planetvision.imaging.framing import frame_image
 
@@ -98,13 +74,17 @@ def create_transform(name: str, spec: InputSpec) -> ImageTransform:
     return transform
 
 
+@register_augmentation("none")
 def _none(spec: InputSpec) -> ImageTransform:
+    """The framed image as it is."""
     from planetvision.imaging.framing import frame_image
 
     return lambda image: frame_image(image, spec)
 
 
+@register_augmentation("light")
 def _light(spec: InputSpec) -> ImageTransform:
+    """Half of them cropped to the body; any rotation, flips, scale 0.6-1.2, exposure 0.4-1.5."""
     from torchvision.transforms import InterpolationMode, v2
 
     from planetvision.imaging.framing import crop_to_body, frame_image
@@ -133,7 +113,9 @@ def _light(spec: InputSpec) -> ImageTransform:
     return transform
 
 
+@register_augmentation("strong", source="the published PlanetaryImageClassifier pipeline")
 def _strong(spec: InputSpec) -> ImageTransform:
+    """Random resized crop, rotation to 40 degrees, both flips, colour jitter 0.3/0.3/0.3/0.1."""
     from torchvision.transforms import InterpolationMode, v2
 
     mode = InterpolationMode.BILINEAR
@@ -149,7 +131,9 @@ def _strong(spec: InputSpec) -> ImageTransform:
     return change
 
 
+@register_augmentation("strong_body")
 def _strong_body(spec: InputSpec) -> ImageTransform:
+    """As strong, but every crop keeps at least half of the body."""
     from torchvision.transforms import InterpolationMode, v2
 
     from planetvision.imaging.crops import random_crop_keeping_body
@@ -174,38 +158,9 @@ def _strong_body(spec: InputSpec) -> ImageTransform:
     return transform
 
 
+@register_augmentation("celestial")
 def _celestial(spec: InputSpec) -> ImageTransform:
+    """Any rotation, scale and place; other backgrounds; another camera, down to its file."""
     from planetvision.imaging.celestial import create_celestial
 
     return create_celestial(spec)
-
-
-_BUILT_IN = (
-    ("none", _none, "the framed image as it is", ""),
-    (
-        "light",
-        _light,
-        "half of them cropped to the body; any rotation, flips, scale 0.6-1.2, exposure 0.4-1.5",
-        "",
-    ),
-    (
-        "strong",
-        _strong,
-        "random resized crop, rotation to 40 degrees, both flips, colour jitter 0.3/0.3/0.3/0.1",
-        "the published PlanetaryImageClassifier pipeline",
-    ),
-    (
-        "strong_body",
-        _strong_body,
-        "strong, but every crop keeps at least half of the body",
-        "",
-    ),
-    (
-        "celestial",
-        _celestial,
-        "any rotation, scale and place; other backgrounds; another camera, down to its file",
-        "",
-    ),
-)
-for _name, _build, _summary, _source in _BUILT_IN:
-    POLICIES.add(AugmentationSpec(name=_name, build=_build, summary=_summary, source=_source))

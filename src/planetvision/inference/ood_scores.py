@@ -1,4 +1,4 @@
-"""`NOVELTY_SCORES`: how little an image is like those that a network was trained on, by name."""
+"""`NOVELTY_SCORES`: the registry of out-of-distribution (OOD) scores."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ __all__ = [
 Floats: TypeAlias = "npt.NDArray[np.float64]"
 State: TypeAlias = "Mapping[str, npt.NDArray[np.floating]]"
 
-# Between 0.3 and 0.9 it makes little difference: see benchmarks/novelty.py.
+# Values from 0.3 to 0.9 make little difference: see benchmarks/novelty.py.
 _SHRINKAGE = 0.5
 _MAX_COMPONENTS = 256
 _NEIGHBOURS = 5
-# Every fifth known image of a class only says how large the parts of `layered` are.
+# Every fifth known image of a class only sets the scale of the terms of `layered`.
 _HOLD_EVERY = 5
-# The least that counts as one, as a share of the way from known images to others.
+# The smallest scale, as a fraction of the gap between known images and negatives.
 _MIN_STEP = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """What a network gives for images.
+    """The outputs of a network for images.
 
     Args:
         features: The pooled features, float64 of shape (N, D).
-        logits: float64 of shape (N, C).
-        targets: The class index of each image, (N,); None where it is not known.
-        levels: What earlier blocks of the network give, as `PlanetNet.forward_levels` has it, each
-            float64 with a row an image; empty where the score does not ask for them.
+        logits: The logits, float64 of shape (N, C).
+        targets: The class index of each image, (N,); None if unknown.
+        levels: The outputs of earlier blocks from `PlanetNet.forward_levels`, each float64 with one
+            row per image; empty if the score does not use them.
     """
 
     features: Floats
@@ -59,19 +59,19 @@ class Evidence:
 
     @property
     def directions(self) -> Floats:
-        """The features at unit length, (N, D): how strong they are says more of the light."""
+        """The features at unit length, (N, D): their length depends mostly on the exposure."""
         return _scale_to_unit(self.features)
 
     def with_levels(self) -> Evidence:
-        """Returns evidence whose features are those of all levels side by side.
+        """Returns evidence whose features are those of all levels, concatenated.
 
-        Each level is brought to unit length, so that none outweighs the others.
+        Each level is scaled to unit length, so that all have equal weight.
         """
         parts = [_scale_to_unit(level) for level in (*self.levels, self.features)]
         return replace(self, features=np.concatenate(parts, axis=1), levels=())
 
     def choose(self, rows: npt.NDArray[np.bool_] | slice) -> Evidence:
-        """Returns the evidence of some of the images."""
+        """Returns the evidence of selected images."""
         return Evidence(
             features=self.features[rows],
             logits=self.logits[rows],
@@ -81,10 +81,10 @@ class Evidence:
 
 
 def join_evidence(parts: Sequence[Evidence]) -> Evidence:
-    """Returns the evidence of all images, one part after the other, without targets.
+    """Returns the concatenated evidence, without targets.
 
     Args:
-        parts: At least one, all of the same network.
+        parts: One or more pieces of evidence from the same network.
     """
     levels = zip(*(part.levels for part in parts), strict=True)
     return Evidence(
@@ -101,99 +101,60 @@ def _scale_to_unit(rows: Floats) -> Floats:
 
 
 class NoveltyScore(Protocol):
-    """A score of novelty: the higher, the less like what is known."""
+    """An OOD score: higher means less like the training images."""
 
     def fit(self, known: Evidence, others: Evidence | None) -> State:
         """Returns the arrays that the score needs, which are saved with the model.
 
         Args:
             known: The training images, with targets.
-            others: Pictures of something else, where the score asks for them.
+            others: The negatives, if the score needs them.
         """
         ...
 
     def score(self, state: State, images: Evidence) -> Floats:
-        """Returns the novelty of each image, (N,), on any scale."""
+        """Returns the score per image, (N,), on any scale."""
         ...
+
+
+ScoreBuilder: TypeAlias = Callable[[], NoveltyScore]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoveltySpec(Entry):
-    """A score of novelty.
+    """An OOD score.
 
-    `build()` returns a `NoveltyScore`: `fit(known, others)` gives a mapping of names to arrays, and
-    `score(state, images)` the novelty of each image by it.
+    `build()` returns a `NoveltyScore`: `fit(known, others)` returns a mapping of names to arrays,
+    and `score(state, images)` returns the score per image by it.
 
     Args:
-        needs_others: Whether `fit` asks for pictures of something else, which the library draws.
-        needs_levels: Whether it asks for `Evidence.levels`.
+        needs_others: Whether `fit` needs negatives, which the library draws if none are given.
+        needs_levels: Whether the score uses `Evidence.levels`.
     """
 
-    build: Callable[[], NoveltyScore]
+    build: ScoreBuilder
     needs_others: bool = False
     needs_levels: bool = False
 
 
-NOVELTY_SCORES: Registry[NoveltySpec] = Registry("novelty_scores", NoveltySpec)
-
-
-def register_novelty_score(
-    name: str,
-    *,
-    needs_others: bool = False,
-    needs_levels: bool = False,
-    summary: str = "",
-    source: str = "",
-    replace: bool = False,
-) -> Callable[[Callable[[], NoveltyScore]], Callable[[], NoveltyScore]]:
-    """Registers a class, or a function that returns a `NoveltyScore`, as the score `name`.
-
-    Args:
-        name: The name to choose it by.
-        needs_others: Whether it learns from drawn pictures of something else.
-        needs_levels: Whether it looks at earlier blocks too, by `Evidence.levels`.
-        summary: One line for listings; by default the first line of the docstring.
-        source: Where the method comes from.
-        replace: Whether an entry of that name may be replaced.
-
-    Example:
-        >>> from planetvision.inference import register_novelty_score
-        >>> @register_novelty_score("feature_length", replace=True)
-        ... class FeatureLength:
-        ...     "How short the features are."
-        ...     def fit(self, known, others):
-        ...         return {}
-        ...     def score(self, state, images):
-        ...         return -(images.features**2).sum(axis=1)
-    """
-    return NOVELTY_SCORES.register(
-        name,
-        summary=summary,
-        source=source,
-        replace=replace,
-        needs_others=needs_others,
-        needs_levels=needs_levels,
-    )
-
-
-def list_novelty_scores() -> list[str]:
-    """Returns the names of the scores of novelty."""
-    return NOVELTY_SCORES.names()
+NOVELTY_SCORES: Registry[NoveltySpec, ScoreBuilder] = Registry("novelty_scores", NoveltySpec)
+register_novelty_score = NOVELTY_SCORES.register
+list_novelty_scores = NOVELTY_SCORES.names
 
 
 def check_rejection_rate(value: object) -> float:
     """Returns the value as a float.
 
     Raises:
-        SettingsError: If it is no number in [0, 1).
+        SettingsError: If the value is not a number in [0, 1).
     """
     if isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_):
         rate = float(value)
         if 0 <= rate < 1:
             return rate
     raise SettingsError(
-        "`rejection_rate` must be the share of images of known bodies that may be called unknown, "
-        f"from 0 to under 1, got {value!r}. Pass 0.05, or 0 for no answer 'unknown'."
+        "`rejection_rate` must be the fraction of images of known bodies that may be called "
+        f"unknown, from 0 to under 1, got {value!r}. Pass 0.05, or 0 to call nothing unknown."
     )
 
 
@@ -207,7 +168,7 @@ class _Softmax:
     def score(self, state: State, images: Evidence) -> Floats:
         from scipy.special import log_softmax
 
-        # Its logarithm has the same order, and does not end at 1 where a network is very sure.
+        # The logarithm has the same order and does not saturate at 1 for confident networks.
         best: Floats = log_softmax(images.logits, axis=1).max(axis=1)
         return -best
 
@@ -228,11 +189,11 @@ class _Energy:
 
 @register_novelty_score("mahalanobis", source="Lee et al. 2018, arXiv:1807.03888, equation 2")
 class _Mahalanobis:
-    """The distance to the nearest class mean, in units of the spread that all classes share.
+    """The Mahalanobis distance to the nearest class mean, with one covariance for all classes.
 
-    Features are brought to unit length. Of the covariance of the images about their class means the
-    leading 256 axes are kept and the rest has one variance; half of it is replaced by a sphere of
-    the same trace (shrinkage 0.5), since there are fewer images than features.
+    Features are scaled to unit length. The covariance about the class means keeps its leading 256
+    axes; the other axes share one variance. It is shrunk by 0.5 towards a sphere of the same trace,
+    since there are fewer images than features.
     """
 
     def fit(self, known: Evidence, others: Evidence | None) -> State:
@@ -246,7 +207,7 @@ class _Mahalanobis:
         num_images, size = spread.shape
         total = float((spread**2).sum() / num_images)
         sphere = total / size
-        # One axis is left over, so that the rest has a variance.
+        # One axis stays out, so that the rest has a variance.
         wanted = min(_MAX_COMPONENTS, num_images - 1, size - 1)
         if wanted < 1 or total == 0:
             axes, variances = np.zeros((0, size)), np.zeros(0)
@@ -301,7 +262,7 @@ class _Neighbours:
     "arXiv:1812.04606",
 )
 class _Drawn:
-    """The log-odds of a linear head against drawn pictures of something else, as one more class."""
+    """The log-odds of a linear head that has the negatives as one more class."""
 
     def fit(self, known: Evidence, others: Evidence | None) -> State:
         from sklearn.linear_model import LogisticRegression
@@ -310,7 +271,7 @@ class _Drawn:
         assert others is not None
         assert known.targets is not None
         rows = np.concatenate([known.directions, others.directions])
-        # -1 is the first of the sorted classes.
+        # -1 becomes the first of the sorted classes.
         targets = np.concatenate([known.targets, np.full(len(others), -1)])
         scaler = StandardScaler().fit(rows)
         head = LogisticRegression(C=1e-3, max_iter=500).fit(scaler.transform(rows), targets)
@@ -336,11 +297,11 @@ class _Drawn:
     "arXiv:1807.03888, and `drawn`",
 )
 class _Layered:
-    """Distance and log-odds against other pictures, both of the features of several layers.
+    """The sum of `mahalanobis` and `drawn`, both on the features of several layers.
 
-    Early layers tell textures that no body has, late ones bodies that are none of the classes. Each
-    part is brought to the scale where the median of known images is 0 and 95 % of them lie under 1;
-    the score is their sum. Every fifth image of a class is kept for that, where one has five.
+    Early layers recognise textures that no body has, late layers bodies outside of the classes.
+    Each term is scaled so that the median of known images is 0 and 95 % of them lie below 1. Every
+    fifth image of a class, if it has five, is held out for the scale.
     """
 
     def fit(self, known: Evidence, others: Evidence | None) -> State:
@@ -355,7 +316,7 @@ class _Layered:
             learned = scorer.fit(known.choose(~is_held), others)
             held = known.choose(is_held if is_held.any() else ~is_held)
             middle, high = np.quantile(scorer.score(learned, held), [0.5, 0.95])
-            # Of a few images the two may be one.
+            # With few images both quantiles may be equal.
             gap = abs(float(np.median(scorer.score(learned, others))) - middle)
             state.update({f"{name}.{key}": value for key, value in learned.items()})
             state[f"{name}.scale"] = np.array([middle, max(high, middle + _MIN_STEP * gap)])

@@ -1,4 +1,4 @@
-"""`HEADS`: every head, by name."""
+"""`HEADS`: the registry of classification heads."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class HeadSpec(Entry):
     build: HeadBuilder
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Raises a `SettingsError` if the head takes no option of one of these names."""
+        """Raises a `SettingsError` if the head does not accept an option of one of these names."""
         self.check_keywords(options, noun="head", given=2)
 
     def create(self, feature_size: int, num_classes: int, options: Mapping[str, Any]) -> nn.Module:
         """Returns the module.
 
         Raises:
-            SettingsError: If the head takes no option of one of these names or values.
+            SettingsError: If the head does not accept one of the options or its value.
         """
         self.check_options(options)
         try:
@@ -47,44 +47,21 @@ class HeadSpec(Entry):
             ) from cause
 
 
-HEADS: Registry[HeadSpec] = Registry("heads", HeadSpec)
+HEADS: Registry[HeadSpec, HeadBuilder] = Registry("heads", HeadSpec)
+register_head = HEADS.register
+list_heads = HEADS.names
 
 
-def register_head(
-    name: str, *, summary: str = "", source: str = "", replace: bool = False
-) -> Callable[[HeadBuilder], HeadBuilder]:
-    """Registers a function of (feature_size, num_classes, **options) as the head `name`.
-
-    Args:
-        name: The name to choose it by.
-        summary: One line for listings; by default the first line of the docstring.
-        source: Where the head comes from.
-        replace: Whether an entry of that name may be replaced.
-
-    Example:
-        >>> from planetvision import register_head
-        >>> @register_head("normed", replace=True)
-        ... def normed(feature_size, num_classes):
-        ...     "Layer norm, then one linear layer."
-        ...     from torch import nn
-        ...     norm = nn.LayerNorm(feature_size)
-        ...     return nn.Sequential(norm, nn.Linear(feature_size, num_classes))
-    """
-    return HEADS.register(name, summary=summary, source=source, replace=replace)
-
-
-def list_heads() -> list[str]:
-    """Returns the names of the heads."""
-    return HEADS.names()
-
-
+@register_head("linear")
 def _build_linear(feature_size: int, num_classes: int, *, dropout: float = 0.0) -> nn.Module:
+    """One linear layer; option: dropout."""
     from torch import nn
 
     linear = nn.Linear(feature_size, num_classes)
     return nn.Sequential(nn.Dropout(dropout), linear) if dropout else linear
 
 
+@register_head("mlp", source="the published PlanetaryImageClassifier pipeline")
 def _build_mlp(
     feature_size: int,
     num_classes: int,
@@ -92,6 +69,7 @@ def _build_mlp(
     hidden_sizes: Sequence[int] = (1024, 512),
     dropout: float = 0.5,
 ) -> nn.Module:
+    """Fully connected 1024 and 512, ReLU, dropout 0.5; options: hidden_sizes, dropout."""
     from torch import nn
 
     layers: list[nn.Module] = []
@@ -100,14 +78,3 @@ def _build_mlp(
         layers += [nn.Linear(size, hidden_size), nn.ReLU(), nn.Dropout(dropout)]
         size = hidden_size
     return nn.Sequential(*layers, nn.Linear(size, num_classes))
-
-
-HEADS.add(HeadSpec(name="linear", build=_build_linear, summary="one linear layer; option: dropout"))
-HEADS.add(
-    HeadSpec(
-        name="mlp",
-        build=_build_mlp,
-        summary="fully connected 1024 and 512, ReLU, dropout 0.5; options: hidden_sizes, dropout",
-        source="the published PlanetaryImageClassifier pipeline",
-    )
-)

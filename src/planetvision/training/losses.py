@@ -1,4 +1,4 @@
-"""`LOSSES`: what training makes small, by name."""
+"""`LOSSES`: the registry of loss functions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Loss: TypeAlias = "Callable[..., torch.Tensor]"
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpec(Entry):
-    """A loss.
+    """A loss function.
 
-    `build(logits, targets, **options)` is the loss itself: of logits (N, C) and targets (N, C),
-    which are probabilities (one 1 and zeros, or what label smoothing and mixing made of them), it
-    returns the loss of each image, (N,).
+    `build(logits, targets, **options)` is the loss itself. It takes logits (N, C) and targets
+    (N, C) and returns the loss per image, (N,). Targets are probabilities: one-hot vectors, changed
+    by label smoothing and by the mixing of images.
     """
 
     build: Loss
@@ -32,39 +32,15 @@ class LossSpec(Entry):
         """Returns the loss, a function of logits and targets.
 
         Raises:
-            SettingsError: If it takes no option of one of these names.
+            SettingsError: If the loss does not accept one of the options.
         """
         self.check_keywords(options, noun="loss", given=2)
         return partial(self.build, **options)
 
 
-LOSSES: Registry[LossSpec] = Registry("losses", LossSpec)
-
-
-def register_loss(
-    name: str, *, summary: str = "", source: str = "", replace: bool = False
-) -> Callable[[Loss], Loss]:
-    """Registers a function of (logits, targets, **options) as the loss `name`.
-
-    Args:
-        name: The name to choose it by.
-        summary: One line for listings; by default the first line of the docstring.
-        source: Where it comes from.
-        replace: Whether an entry of that name may be replaced.
-
-    Example:
-        >>> from planetvision.training import register_loss
-        >>> @register_loss("brier", replace=True)
-        ... def brier(logits, targets):
-        ...     "The squared error of the probabilities."
-        ...     return (logits.softmax(dim=1) - targets).square().sum(dim=1)
-    """
-    return LOSSES.register(name, summary=summary, source=source, replace=replace)
-
-
-def list_losses() -> list[str]:
-    """Returns the names of the losses."""
-    return LOSSES.names()
+LOSSES: Registry[LossSpec, Loss] = Registry("losses", LossSpec)
+register_loss = LOSSES.register
+list_losses = LOSSES.names
 
 
 @register_loss("cross_entropy")
@@ -77,6 +53,6 @@ def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 @register_loss("focal", source="Lin et al. (2017), arXiv:1708.02002, equation 4")
 def _focal(logits: torch.Tensor, targets: torch.Tensor, *, gamma: float = 2.0) -> torch.Tensor:
-    """Cross-entropy that weighs what is right already less; `gamma` says how much less."""
+    """Cross-entropy with less weight on images that are already right, by `gamma`."""
     logs = logits.log_softmax(dim=1)
     return -(targets * (1 - logs.exp()) ** gamma * logs).sum(dim=1)

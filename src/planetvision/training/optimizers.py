@@ -1,4 +1,4 @@
-"""`OPTIMIZERS`: what takes the steps, by name; timm's and torch's by `timm:NAME`, `torch:NAME`."""
+"""`OPTIMIZERS`: the registry of optimizers; the prefixes `timm:` and `torch:` name theirs."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ OptimizerBuilder: TypeAlias = Callable[..., "torch.optim.Optimizer"]
 class OptimizerSpec(Entry):
     """An optimizer.
 
-    `build(groups, lr=..., **options)` returns it: `groups` are parameter groups with a `params`,
-    an `lr` and a `weight_decay` each, `options` are those of the stage.
+    `build(groups, lr=..., **options)` returns it. Each parameter group has `params`, `lr` and
+    `weight_decay`; `options` are the stage's `optimizer_options`.
     """
 
     build: OptimizerBuilder
@@ -41,7 +41,7 @@ class OptimizerSpec(Entry):
         """Returns the optimizer.
 
         Raises:
-            SettingsError: If it takes no option of one of these names or values.
+            SettingsError: If the optimizer does not accept one of the options or its value.
         """
         try:
             return self.build(groups, lr=learning_rate, **options)
@@ -52,34 +52,9 @@ class OptimizerSpec(Entry):
             ) from cause
 
 
-OPTIMIZERS: Registry[OptimizerSpec] = Registry("optimizers", OptimizerSpec)
-
-
-def register_optimizer(
-    name: str, *, summary: str = "", source: str = "", replace: bool = False
-) -> Callable[[OptimizerBuilder], OptimizerBuilder]:
-    """Registers a function of (groups, lr, **options) as the optimizer `name`.
-
-    Args:
-        name: The name to choose it by.
-        summary: One line for listings; by default the first line of the docstring.
-        source: Where it comes from.
-        replace: Whether an entry of that name may be replaced.
-
-    Example:
-        >>> import torch
-        >>> from planetvision.training import register_optimizer
-        >>> @register_optimizer("plain_sgd", replace=True)
-        ... def plain_sgd(groups, lr):
-        ...     "Steps along the gradient, without momentum."
-        ...     return torch.optim.SGD(groups, lr=lr)
-    """
-    return OPTIMIZERS.register(name, summary=summary, source=source, replace=replace)
-
-
-def list_optimizers() -> list[str]:
-    """Returns the names of the optimizers; timm's and torch's are not among them."""
-    return OPTIMIZERS.names()
+OPTIMIZERS: Registry[OptimizerSpec, OptimizerBuilder] = Registry("optimizers", OptimizerSpec)
+register_optimizer = OPTIMIZERS.register
+list_optimizers = OPTIMIZERS.names
 
 
 @register_optimizer("adam", source="Kingma and Ba (2015), arXiv:1412.6980")
@@ -92,7 +67,7 @@ def _adam(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
 
 @register_optimizer("adamw", source="Loshchilov and Hutter (2019), arXiv:1711.05101")
 def _adamw(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
-    """Adam with weight decay apart from the gradient."""
+    """Adam with decoupled weight decay."""
     import torch
 
     return torch.optim.AdamW(groups, **options)
@@ -100,7 +75,7 @@ def _adamw(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
 
 @register_optimizer("sgd", source="Sutskever et al. (2013), ICML")
 def _sgd(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
-    """Stochastic gradient descent with Nesterov's momentum of 0.9."""
+    """Stochastic gradient descent with Nesterov momentum 0.9."""
     import torch
 
     return torch.optim.SGD(groups, **{"momentum": 0.9, "nesterov": True, **options})
@@ -145,8 +120,8 @@ def _resolve_torch(rest: str) -> OptimizerSpec:
         )
     if rest == "LBFGS":
         raise SettingsError(
-            "The optimizer 'torch:LBFGS' asks for the loss several times a step, which the "
-            "training loop does not offer. Choose another, such as 'adamw'."
+            "The optimizer 'torch:LBFGS' evaluates the loss several times per step, which the "
+            "training loop does not support. Choose another, such as 'adamw'."
         )
     return OptimizerSpec(
         name=f"torch:{rest}",

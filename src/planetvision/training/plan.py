@@ -6,14 +6,22 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from planetvision.core.devices import resolve_device, resolve_precision
 from planetvision.core.errors import SettingsError, WeightsWarning
 from planetvision.core.performance import resolve_tuning
-from planetvision.core.settings import Framing, InputSpec, Precision, Recipe, Stretch, Tta
+from planetvision.core.settings import (
+    Framing,
+    InputSpec,
+    OnError,
+    Precision,
+    Recipe,
+    Stretch,
+    Tta,
+)
 from planetvision.data.cache import check_cache
 from planetvision.data.catalog import ClassMap
 from planetvision.data.splits import check_fractions
@@ -31,7 +39,6 @@ from planetvision.training.recipes import RECIPES
 
 __all__ = ["OnError", "Plan", "Settings", "create_plan"]
 
-OnError = Literal["raise", "skip"]
 T = TypeVar("T")
 
 

@@ -1,4 +1,4 @@
-"""`RECIPES`: how to train, by name."""
+"""`RECIPES`: the registry of training recipes."""
 
 from __future__ import annotations
 
@@ -21,40 +21,14 @@ class RecipeSpec(Entry):
     build: RecipeBuilder
 
 
-RECIPES: Registry[RecipeSpec] = Registry("recipes", RecipeSpec)
-
-
-def register_recipe(
-    name: str, *, summary: str = "", source: str = "", replace: bool = False
-) -> Callable[[RecipeBuilder], RecipeBuilder]:
-    """Registers a function that returns a `Recipe` as the recipe `name`.
-
-    Args:
-        name: The name to choose it by.
-        summary: One line for listings; by default the first line of the docstring.
-        source: Where the recipe comes from.
-        replace: Whether an entry of that name may be replaced.
-
-    Example:
-        >>> from planetvision import Recipe, Stage
-        >>> from planetvision.training import register_recipe
-        >>> @register_recipe("ten_epochs", replace=True)
-        ... def ten_epochs():
-        ...     "The head alone, for ten epochs."
-        ...     stage = Stage(name="head", epochs=10, learning_rate=1e-3, views=1)
-        ...     return Recipe(name="ten_epochs", stages=(stage,))
-    """
-    return RECIPES.register(name, summary=summary, source=source, replace=replace)
-
-
-def list_recipes() -> list[str]:
-    """Returns the names of the recipes."""
-    return RECIPES.names()
+RECIPES: Registry[RecipeSpec, RecipeBuilder] = Registry("recipes", RecipeSpec)
+register_recipe = RECIPES.register
+list_recipes = RECIPES.names
 
 
 @register_recipe("classic", source="the published PlanetaryImageClassifier pipeline")
 def _classic() -> Recipe:
-    """The published two stages, 15 and 85 epochs: hours on a CPU, for comparison."""
+    """The two published stages of 15 and 85 epochs, for comparison: hours on a CPU."""
     return Recipe(
         name="classic",
         head="mlp",
@@ -85,7 +59,7 @@ def _classic() -> Recipe:
 
 @register_recipe("probe")
 def _probe() -> Recipe:
-    """Frozen features and a linear head: seconds."""
+    """A linear head on frozen features: seconds."""
     return Recipe(
         name="probe",
         head="linear",
@@ -115,8 +89,8 @@ def _balanced() -> Recipe:
                 weight_decay=1e-2,
                 patience=10,
             ),
-            # docs/concepts/fine-tuning.md has what was tried. The validation images, which the head
-            # answers right already, would mostly undo the stage.
+            # docs/concepts/fine-tuning.md compares the alternatives. The head alone already gets
+            # the validation images right, so choosing an epoch by them would undo the stage.
             Stage(
                 name="fine-tune",
                 epochs=2,
@@ -132,19 +106,12 @@ def _balanced() -> Recipe:
     )
 
 
-@register_recipe("best")
-def _best() -> Recipe:
-    """What holds best outside of the training images in docs/concepts/fine-tuning.md: minutes."""
-    # Longer, averages of the weights and, for one seed, more views were tried on top, and lost.
-    return replace(_balanced(), name="best")
-
-
 @register_recipe("robust")
 def _robust() -> Recipe:
-    """For thousands of varied images: a head, then three epochs of the last blocks, averaged."""
+    """A head, then three averaged epochs of the last blocks, for thousands of varied images."""
     balanced = _balanced()
     head, fine_tune = balanced.stages
-    # Images that vary by themselves need no more than one view of each in an epoch.
+    # Varied images need only one view per image and epoch.
     return replace(
         balanced,
         name="robust",
@@ -157,7 +124,7 @@ def _robust() -> Recipe:
 
 @register_recipe("scratch")
 def _scratch() -> Recipe:
-    """Everything learns from the first step: for backbones without pretrained weights."""
+    """The whole network from the first step, for backbones without pretrained weights."""
     return Recipe(
         name="scratch",
         head="linear",

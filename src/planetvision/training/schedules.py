@@ -1,4 +1,4 @@
-"""`SCHEDULES`: every learning-rate schedule, by name."""
+"""`SCHEDULES`: the registry of learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -18,44 +18,20 @@ Schedule: TypeAlias = Callable[[int, int, int], float]
 class SchedulerSpec(Entry):
     """A learning-rate schedule.
 
-    `build(step, total_steps, warmup_steps)` is the schedule itself: the share of the peak rate
-    that the optimizer step number `step` (from 0) is taken with, in [0, 1].
+    `build(step, total_steps, warmup_steps)` is the schedule itself: it returns the learning rate of
+    optimizer step `step` (from 0) as a fraction of the peak rate, in [0, 1].
     """
 
     build: Schedule
 
 
-SCHEDULES: Registry[SchedulerSpec] = Registry("schedulers", SchedulerSpec)
-
-
-def register_scheduler(
-    name: str, *, summary: str = "", source: str = "", replace: bool = False
-) -> Callable[[Schedule], Schedule]:
-    """Registers a function of (step, total_steps, warmup_steps) as the schedule `name`.
-
-    Args:
-        name: The name to choose it by.
-        summary: One line for listings; by default the first line of the docstring.
-        source: Where the schedule comes from.
-        replace: Whether an entry of that name may be replaced.
-
-    Example:
-        >>> from planetvision import register_scheduler
-        >>> @register_scheduler("halves", replace=True)
-        ... def halves(step, total_steps, warmup_steps):
-        ...     "The full rate, then half of it."
-        ...     return 1.0 if step < total_steps / 2 else 0.5
-    """
-    return SCHEDULES.register(name, summary=summary, source=source, replace=replace)
-
-
-def list_schedulers() -> list[str]:
-    """Returns the names of the learning-rate schedules."""
-    return SCHEDULES.names()
+SCHEDULES: Registry[SchedulerSpec, Schedule] = Registry("schedulers", SchedulerSpec)
+register_scheduler = SCHEDULES.register
+list_schedulers = SCHEDULES.names
 
 
 def _warmed_up(decay: Callable[[float], float]) -> Schedule:
-    """A linear rise to 1 in the warm-up, then `decay` of the share of the rest that is done."""
+    """Returns a linear warm-up to 1, then `decay` of the finished fraction of the other steps."""
 
     def schedule(step: int, total_steps: int, warmup_steps: int) -> float:
         if step < warmup_steps:
@@ -70,7 +46,9 @@ def _cosine_between(start: float, end: float, done: float) -> float:
     return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
+@register_scheduler("one_cycle", source="Smith & Topin 2018, Super-Convergence, arXiv:1708.07120")
 def _one_cycle(step: int, total_steps: int, warmup_steps: int) -> float:
+    """Up for 30 % of the steps, then down to almost 0."""
     # Rise from 1/25 over the first 30 %, then fall to 1/25 of 1e-4: the defaults of
     # torch.optim.lr_scheduler.OneCycleLR. It has its own warm-up, so `warmup_steps` is not used.
     del warmup_steps
@@ -81,34 +59,17 @@ def _one_cycle(step: int, total_steps: int, warmup_steps: int) -> float:
     return _cosine_between(1.0, 1e-4 / 25, min(1.0, (step - peak) / max(1.0, last - peak)))
 
 
-_BUILT_IN = (
-    SchedulerSpec(
-        name="cosine",
-        build=_warmed_up(lambda done: _cosine_between(1.0, 0.0, done)),
-        summary="linear warm-up, then half a cosine to 0",
-        source="Loshchilov & Hutter 2017, SGDR, arXiv:1608.03983",
-    ),
-    SchedulerSpec(
-        name="one_cycle",
-        build=_one_cycle,
-        summary="up for 30 % of the steps, then down to almost 0",
-        source="Smith & Topin 2018, Super-Convergence, arXiv:1708.07120",
-    ),
-    SchedulerSpec(
-        name="linear",
-        build=_warmed_up(lambda done: 1.0 - done),
-        summary="linear warm-up, then a line to 0",
-    ),
-    SchedulerSpec(
-        name="step",
-        build=_warmed_up(lambda done: 0.1 ** int(3 * done + 1e-9) if done < 1 else 0.01),
-        summary="linear warm-up, then a tenth after each third of the steps",
-    ),
-    SchedulerSpec(
-        name="constant",
-        build=_warmed_up(lambda _: 1.0),
-        summary="linear warm-up, then the same rate to the end",
-    ),
+register_scheduler(
+    "cosine",
+    summary="Linear warm-up, then half a cosine to 0.",
+    source="Loshchilov & Hutter 2017, SGDR, arXiv:1608.03983",
+)(_warmed_up(lambda done: _cosine_between(1.0, 0.0, done)))
+register_scheduler("linear", summary="Linear warm-up, then a line to 0.")(
+    _warmed_up(lambda done: 1.0 - done)
 )
-for _spec in _BUILT_IN:
-    SCHEDULES.add(_spec)
+register_scheduler("step", summary="Linear warm-up, then a tenth after each third of the steps.")(
+    _warmed_up(lambda done: 0.1 ** int(3 * done + 1e-9) if done < 1 else 0.01)
+)
+register_scheduler("constant", summary="Linear warm-up, then the same rate to the end.")(
+    _warmed_up(lambda _: 1.0)
+)

@@ -1,10 +1,10 @@
-"""`DECODERS`: every image format that can be read, by name."""
+"""`DECODERS`: the registry of image formats."""
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -190,16 +190,16 @@ class DecoderSpec(Entry):
     """An image format.
 
     `build(file)` decodes an `ImageFile`: it returns an array of shape (H, W) or (H, W, 3) and any
-    numeric type, or a `DecodedImage` with what it knows of the file. NaN marks missing values. The
-    library brings more than 8 bits to 8 by the stretch that was chosen. What it raises becomes an
-    `ImageError`; `raise file.fail(cause)` says the cause in words of its own.
+    numeric type, or a `DecodedImage` with the facts about the file. NaN marks missing values. The
+    library reduces more than 8 bits to 8 by the chosen stretch. Exceptions become an `ImageError`;
+    `raise file.fail(cause)` states the cause. Decoders registered later are tried first.
 
     Args:
-        suffixes: The endings of file names, in lower case with their dot.
-        recognize: Says of the first 4096 bytes whether they begin such a file. Content wins over
-            the name; the name decides where no decoder recognises the content.
-        companions: Says of a file which others there are that its image comes from, such as the
-            data of a label: a change of theirs is a change of the image.
+        suffixes: The suffixes of file names, in lower case with their dot.
+        recognize: Returns whether the first 4096 bytes begin such a file. Content takes precedence;
+            the name decides only if no decoder recognises the content.
+        companions: Returns the other files that the image is read from, such as the data file of a
+            label: if one of them changes, the image has changed.
     """
 
     build: Decode
@@ -219,66 +219,14 @@ class DecoderSpec(Entry):
         object.__setattr__(self, "suffixes", suffixes)
 
 
-DECODERS: Registry[DecoderSpec] = Registry("decoders", DecoderSpec)
-
-
-def register_decoder(
-    name: str,
-    *,
-    suffixes: Sequence[str] = (),
-    recognize: Recognize = _recognize_nothing,
-    companions: Companions = _name_no_companions,
-    summary: str = "",
-    source: str = "",
-    extra: str | None = None,
-    replace: bool = False,
-) -> Callable[[Decode], Decode]:
-    """Registers a function from an `ImageFile` to an array as the decoder `name`.
-
-    A decoder that is registered later is asked earlier.
-
-    Args:
-        name: The name to list it by.
-        suffixes: The endings of file names, such as `(".raw",)`.
-        recognize: Says of the first bytes whether they begin such a file; without it the ending
-            of the name decides.
-        companions: Says of a file which others there are that its image comes from.
-        summary: One line for listings; by default the first line of the docstring.
-        source: Where the format is described.
-        extra: The extra of planetvision that it needs, where it needs one.
-        replace: Whether an entry of that name may be replaced.
-
-    Example:
-        >>> import numpy as np
-        >>> from planetvision.data import DECODERS, read_image, register_decoder
-        >>> @register_decoder("tenbyten", recognize=lambda head: head.startswith(b"TBT"))
-        ... def tenbyten(file):
-        ...     "Ten rows of ten bytes."
-        ...     return np.frombuffer(file.read()[3:], np.uint8).reshape(10, 10)
-        >>> read_image(b"TBT" + bytes(100)).shape
-        (10, 10, 3)
-        >>> DECODERS.remove("tenbyten")
-    """
-    return DECODERS.register(
-        name,
-        summary=summary,
-        source=source,
-        replace=replace,
-        extra=extra,
-        suffixes=suffixes,
-        recognize=recognize,
-        companions=companions,
-    )
-
-
-def list_decoders() -> list[str]:
-    """Returns the names of the decoders."""
-    return DECODERS.names()
+DECODERS: Registry[DecoderSpec, Decode] = Registry("decoders", DecoderSpec)
+register_decoder = DECODERS.register
+list_decoders = DECODERS.names
 
 
 @functools.cache
 def load_plugins() -> None:
-    """Imports the decoders of installed packages, once: content must be shown to all of them."""
+    """Imports the decoders of installed packages, once: each must see the content."""
     DECODERS.specs()
 
 

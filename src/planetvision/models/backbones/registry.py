@@ -1,21 +1,14 @@
-"""`BACKBONES`: every backbone, by name; nothing here imports torch before one is built."""
+"""`BACKBONES`: the registry of backbones; torch is imported when one is built, not before."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from planetvision.core.registry import Registry, summarize
+from planetvision.core.registry import Registry
 from planetvision.core.settings import InputSpec
-from planetvision.models.backbones.spec import (
-    BackboneBuilder,
-    BackboneSpec,
-    FeatureLayout,
-    WeightsFinder,
-)
+from planetvision.models.backbones.spec import BackboneBuilder, BackboneSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,76 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKBONES", "list_backbones", "register_backbone"]
 
-BACKBONES: Registry[BackboneSpec] = Registry("backbones", BackboneSpec)
-
-
-def register_backbone(
-    name: str,
-    *,
-    input: InputSpec | None = None,
-    summary: str = "",
-    weights: str | None = None,
-    find_weights: WeightsFinder | None = None,
-    licence: str = "",
-    source: str = "",
-    feature_size: int | None = None,
-    feature_layers: tuple[str, ...] | None = None,
-    feature_layout: FeatureLayout | None = None,
-    block_layers: tuple[str, ...] | None = None,
-    channels_last: bool = False,
-    replace: bool = False,
-) -> Callable[[BackboneBuilder], BackboneBuilder]:
-    """Registers a function that builds a module as the backbone `name`.
-
-    Args:
-        name: The name to choose it by.
-        input: What the backbone is shown; by default 224 pixels, ImageNet's mean and deviation.
-        summary: One line for listings; by default the first line of the docstring.
-        weights: Where its pretrained weights come from; by default the builder's own word,
-            "the builder", where it takes `pretrained`, and none where it does not.
-        find_weights: See `BackboneSpec`; `planetvision doctor` calls it.
-        licence: The licence of those weights.
-        source: Where the architecture comes from.
-        feature_size: See `BackboneSpec`.
-        feature_layers: See `BackboneSpec`.
-        feature_layout: See `BackboneSpec`.
-        block_layers: See `BackboneSpec`.
-        channels_last: See `BackboneSpec`.
-        replace: Whether an entry of that name may be replaced.
-
-    Example:
-        >>> from planetvision import register_backbone
-        >>> @register_backbone("three_numbers", replace=True)
-        ... def three_numbers():
-        ...     "The mean colour of the image."
-        ...     from torch import nn
-        ...     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    """
-
-    def create_spec(build: BackboneBuilder) -> BackboneSpec:
-        takes_pretrained = "pretrained" in inspect.signature(build).parameters
-        return BackboneSpec(
-            name=name,
-            build=build,
-            summary=summary or summarize(build),
-            source=source,
-            input=input or InputSpec(),
-            weights=weights if weights is not None else "the builder" * takes_pretrained,
-            find_weights=find_weights,
-            licence=licence,
-            feature_size=feature_size,
-            feature_layers=feature_layers,
-            feature_layout=feature_layout,
-            block_layers=block_layers,
-            channels_last=channels_last,
-        )
-
-    return BACKBONES.decorator(create_spec, replace=replace)
-
-
-def list_backbones() -> list[str]:
-    """Returns the names of the backbones; `timm:`, `torchvision:` and `ensemble:` make more."""
-    return BACKBONES.names()
+BACKBONES: Registry[BackboneSpec, BackboneBuilder] = Registry("backbones", BackboneSpec)
+register_backbone = BACKBONES.register
+list_backbones = BACKBONES.names
 
 
 # The builders and finders import torch and their library when they are called.

@@ -1,4 +1,4 @@
-"""`BackboneSpec`: what is known of a backbone before it is built."""
+"""`BackboneSpec`: the facts about a backbone that are known before it is built."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ class BackboneSpec(Entry):
 
     `build` takes any of the keyword arguments `pretrained` (bool) and `image_size` (pixels), and
     returns a module from normalised images (N, 3, H, W) to (N, C), (N, C, h, w) or tokens
-    (N, L, C). What is not given here is found out from the module.
+    (N, L, C). The library derives fields that are not given from the module.
 
     Args:
-        input: What the backbone is shown.
-        weights: Where its pretrained weights come from; empty where there are none.
-        find_weights: Returns where they lie on this machine, or None if they are not there: a path,
-            or a tuple with one for each member of an ensemble. It must not use the network. Without
-            it, nobody can tell whether they are there.
+        input: The input size, normalisation and framing.
+        weights: The origin of the pretrained weights; empty if there are none.
+            `register_backbone` fills in "the builder" if `build` takes `pretrained`.
+        find_weights: Returns the path of the weights on this machine, or None if they are not
+            there; for an ensemble, a tuple with one path per member. It must not use the network.
+            `planetvision doctor` calls it.
         licence: The licence of those weights.
         feature_size: C.
-        feature_layers: The layers that the CAM methods look at, as dotted names.
-        feature_layout: How those layers' outputs are laid out.
-        block_layers: The layers that are frozen and trained as one, from input to output, as
-            dotted names.
+        feature_layers: The layers that the CAM methods use, as dotted names.
+        feature_layout: The layout of the outputs of those layers.
+        block_layers: The groups of layers that are frozen or trained together, from input to
+            output, as dotted names.
         members: The backbones of an ensemble.
         channels_last: Whether the module may be kept in PyTorch's channels-last memory format,
             which is faster on CPU and CUDA, but breaks modules that call `view`.
@@ -58,6 +59,16 @@ class BackboneSpec(Entry):
     block_layers: tuple[str, ...] | None = None
     members: tuple[BackboneSpec, ...] = ()
     channels_last: bool = False
+
+    @classmethod
+    def from_function(
+        cls, build: BackboneBuilder, *, summary: str = "", **fields: Any
+    ) -> BackboneSpec:
+        """Returns the entry of a function; one that takes `pretrained` has weights."""
+        takes_pretrained = "pretrained" in inspect.signature(build).parameters
+        given = {name: value for name, value in fields.items() if value is not None}
+        given.setdefault("weights", "the builder" * takes_pretrained)
+        return super().from_function(build, summary=summary, **given)
 
     def create(self, *, pretrained: bool, image_size: int) -> nn.Module:
         """Returns the module; `build` gets those of the arguments that it takes."""
