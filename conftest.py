@@ -6,6 +6,8 @@ By default small networks stand in for the pretrained backbones and the released
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import os
 import shlex
 import shutil
@@ -43,6 +45,47 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--as-written", action="store_true", help="run the pages of the docs on their own backbones"
     )
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what the collection imported out of garbage collections.
+
+    Accelerate collects garbage after each stage of a training. Of the million objects that torch
+    and scikit-learn bring, that takes half a second.
+    """
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Leaves out what the tests before imported, too."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Lets the libraries take their objects apart at the end, else some warn of leaks."""
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remembered_comparisons() -> Iterator[None]:
+    """Compares two views of images once per run: most tests train on the same few images."""
+    from planetvision.data import duplicates
+
+    compare = duplicates._compare
+    known: dict[tuple[bytes, int, bool], float] = {}
+
+    def compare_once(view: Any, other: Any, shift: int, mirrored: bool) -> float:
+        digest = hashlib.blake2b(view.tobytes() + other.tobytes(), digest_size=16).digest()
+        key = (digest, shift, mirrored)
+        if key not in known:
+            known[key] = compare(view, other, shift, mirrored)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "_compare", compare_once)
+        yield
 
 
 def run_commands(example: Example) -> None:
