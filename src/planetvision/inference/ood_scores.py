@@ -14,12 +14,12 @@ from planetvision.core.registry import Entry, Registry
 
 __all__ = [
     "NOVELTY_SCORES",
-    "Evidence",
+    "NetworkOutputs",
     "NoveltyScore",
     "NoveltySpec",
     "State",
     "check_rejection_rate",
-    "join_evidence",
+    "join_outputs",
     "list_novelty_scores",
     "register_novelty_score",
 ]
@@ -38,7 +38,7 @@ _MIN_STEP = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence:
+class NetworkOutputs:
     """What a network gives for images.
 
     Args:
@@ -62,7 +62,7 @@ class Evidence:
         """The features at unit length, (N, D): how strong they are says more of the light."""
         return _scale_to_unit(self.features)
 
-    def with_levels(self) -> Evidence:
+    def with_levels(self) -> NetworkOutputs:
         """Returns evidence whose features are those of all levels side by side.
 
         Each level is brought to unit length, so that none outweighs the others.
@@ -70,9 +70,9 @@ class Evidence:
         parts = [_scale_to_unit(level) for level in (*self.levels, self.features)]
         return replace(self, features=np.concatenate(parts, axis=1), levels=())
 
-    def choose(self, rows: npt.NDArray[np.bool_] | slice) -> Evidence:
+    def choose(self, rows: npt.NDArray[np.bool_] | slice) -> NetworkOutputs:
         """Returns the evidence of some of the images."""
-        return Evidence(
+        return NetworkOutputs(
             features=self.features[rows],
             logits=self.logits[rows],
             targets=None if self.targets is None else self.targets[rows],
@@ -80,14 +80,14 @@ class Evidence:
         )
 
 
-def join_evidence(parts: Sequence[Evidence]) -> Evidence:
+def join_outputs(parts: Sequence[NetworkOutputs]) -> NetworkOutputs:
     """Returns the evidence of all images, one part after the other, without targets.
 
     Args:
         parts: At least one, all of the same network.
     """
     levels = zip(*(part.levels for part in parts), strict=True)
-    return Evidence(
+    return NetworkOutputs(
         features=np.concatenate([part.features for part in parts]),
         logits=np.concatenate([part.logits for part in parts]),
         levels=tuple(np.concatenate(level) for level in levels),
@@ -103,7 +103,7 @@ def _scale_to_unit(rows: Floats) -> Floats:
 class NoveltyScore(Protocol):
     """A score of novelty: the higher, the less like what is known."""
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         """Returns the arrays that the score needs, which are saved with the model.
 
         Args:
@@ -112,7 +112,7 @@ class NoveltyScore(Protocol):
         """
         ...
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         """Returns the novelty of each image, (N,), on any scale."""
         ...
 
@@ -126,7 +126,7 @@ class NoveltySpec(Entry):
 
     Args:
         needs_others: Whether `fit` asks for pictures of something else, which the library draws.
-        needs_levels: Whether it asks for `Evidence.levels`.
+        needs_levels: Whether it asks for `NetworkOutputs.levels`.
     """
 
     build: Callable[[], NoveltyScore]
@@ -151,7 +151,7 @@ def register_novelty_score(
     Args:
         name: The name to choose it by.
         needs_others: Whether it learns from drawn pictures of something else.
-        needs_levels: Whether it looks at earlier blocks too, by `Evidence.levels`.
+        needs_levels: Whether it looks at earlier blocks too, by `NetworkOutputs.levels`.
         summary: One line for listings; by default the first line of the docstring.
         source: Where the method comes from.
         replace: Whether an entry of that name may be replaced.
@@ -201,10 +201,10 @@ def check_rejection_rate(value: object) -> float:
 class _Softmax:
     """One minus the highest probability."""
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         return {}
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         from scipy.special import log_softmax
 
         # Its logarithm has the same order, and does not end at 1 where a network is very sure.
@@ -216,10 +216,10 @@ class _Softmax:
 class _Energy:
     """The negative logarithm of the sum of the exponentials of the logits."""
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         return {}
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         from scipy.special import logsumexp
 
         energy: Floats = -logsumexp(images.logits, axis=1)
@@ -235,7 +235,7 @@ class _Mahalanobis:
     the same trace (shrinkage 0.5), since there are fewer images than features.
     """
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         from sklearn.decomposition import PCA
 
         directions, targets = known.directions, known.targets
@@ -264,7 +264,7 @@ class _Mahalanobis:
             "rest": np.array([(1 - _SHRINKAGE) * rest + _SHRINKAGE * sphere + floor]),
         }
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         means, axes = (state[name].astype(np.float64) for name in ("means", "axes"))
         distances = []
         for mean in means:
@@ -282,10 +282,10 @@ class _Mahalanobis:
 class _Neighbours:
     """The distance to the fifth-nearest training image, of features at unit length."""
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         return {"directions": known.directions.astype(np.float32)}
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         from sklearn.neighbors import NearestNeighbors
 
         stored = state["directions"].astype(np.float64)
@@ -303,7 +303,7 @@ class _Neighbours:
 class _Drawn:
     """The log-odds of a linear head against drawn pictures of something else, as one more class."""
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
@@ -320,7 +320,7 @@ class _Drawn:
             "bias": head.intercept_ - weights @ scaler.mean_,
         }
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         from scipy.special import logsumexp
 
         logits = images.directions @ state["weights"].astype(np.float64).T + state["bias"]
@@ -343,7 +343,7 @@ class _Layered:
     the score is their sum. Every fifth image of a class is kept for that, where one has five.
     """
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         assert others is not None
         known, others = known.with_levels(), others.with_levels()
         assert known.targets is not None
@@ -361,7 +361,7 @@ class _Layered:
             state[f"{name}.scale"] = np.array([middle, max(high, middle + _MIN_STEP * gap)])
         return state
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         images = images.with_levels()
         total: Floats = np.zeros(len(images))
         for name, scorer in self._parts.items():
