@@ -37,7 +37,7 @@ from planetvision.data.catalog import Catalog
 from planetvision.data.loading import create_datasets
 from planetvision.data.preparation import prepare_catalog
 from planetvision.evaluation.metrics import wilson_interval
-from planetvision.inference.evidence import collect_evidence
+from planetvision.inference.outputs import compute_outputs
 from planetvision.inference.predictor import load_views
 from planetvision.inference.temperature import fit_temperature, get_cross_entropy
 from planetvision.models.backbones.registry import BACKBONES
@@ -158,7 +158,7 @@ class Yardstick:
         """Returns which answers are right, and the calibrated loss."""
         network.eval()
         batches = [self.views[start : start + 32] for start in range(0, len(self.views), 32)]
-        logits = np.concatenate([collect_evidence(network, batch).logits for batch in batches])
+        logits = np.concatenate([compute_outputs(network, batch).logits for batch in batches])
         temperature = fit_temperature(logits, self.targets)
         loss = get_cross_entropy(logits, self.targets, temperature=temperature)
         right = logits.argmax(axis=1) == self.targets

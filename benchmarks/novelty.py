@@ -29,13 +29,13 @@ from planetvision.core.devices import resolve_device
 from planetvision.data import read_inputs, read_labelled
 from planetvision.data.loading import ImageDataset, create_datasets
 from planetvision.evaluation.metrics import compute_calibration_error, compute_cross_entropy
-from planetvision.inference.evidence import ViewedImages, collect_images
-from planetvision.inference.ood_scores import NOVELTY_SCORES, Evidence, join_evidence
+from planetvision.inference.ood_scores import NOVELTY_SCORES, NetworkOutputs, join_outputs
+from planetvision.inference.outputs import ViewedImages, collect_outputs
 from planetvision.inference.temperature import fit_temperature, get_error_after
 from planetvision.inference.trust import POLICY, Trust
 from planetvision.render import BODIES, NON_PLANETS, render_dataset, render_non_planets
 
-Lots: TypeAlias = "dict[str, Evidence]"
+Lots: TypeAlias = "dict[str, NetworkOutputs]"
 Row: TypeAlias = "dict[str, float]"
 
 FOLDS = 5
@@ -48,9 +48,9 @@ def collect(classifier: PlanetClassifier, arguments: argparse.Namespace, seed: i
     network, classes = classifier.network_, classifier.classes_.tolist()
     spec, device = network.input_spec, resolve_device("auto")
 
-    gather_views = partial(collect_images, network, device=device, levels=True)
+    gather_views = partial(collect_outputs, network, device=device, levels=True)
 
-    def gather(sources: Sequence[Any], labels: Sequence[Any] | None = None) -> Evidence:
+    def gather(sources: Sequence[Any], labels: Sequence[Any] | None = None) -> NetworkOutputs:
         targets = None if labels is None else [classes.index(label) for label in labels]
         images = ImageDataset(tuple(sources), targets, input_spec=spec)
         return gather_views(ViewedImages(images))
@@ -86,8 +86,8 @@ def collect(classifier: PlanetClassifier, arguments: argparse.Namespace, seed: i
     return lots
 
 
-def join(lots: Lots, names: Sequence[str]) -> Evidence:
-    return join_evidence([lots[name] for name in names])
+def join(lots: Lots, names: Sequence[str]) -> NetworkOutputs:
+    return join_outputs([lots[name] for name in names])
 
 
 def fit(score: str, lots: Lots, kinds: Sequence[str]) -> Trust:

@@ -17,7 +17,7 @@ import torch
 
 from planetvision.data import read_inputs
 from planetvision.inference import predictor
-from planetvision.inference.evidence import Views
+from planetvision.inference.outputs import Views
 from planetvision.models.network import create_network
 from planetvision.render import write_dataset
 

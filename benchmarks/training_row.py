@@ -39,7 +39,7 @@ from planetvision.data.loading import ImageDataset, create_datasets
 from planetvision.data.preparation import prepare_catalog
 from planetvision.evaluation.metrics import wilson_interval
 from planetvision.imaging.policies import create_transform
-from planetvision.inference.evidence import collect_evidence
+from planetvision.inference.outputs import compute_outputs
 from planetvision.inference.predictor import load_views
 from planetvision.models.backbones.timm_models import build_efficientnet_lite0
 from planetvision.models.network import PlanetNet, create_network
@@ -140,7 +140,7 @@ def answer(network: PlanetNet, images: Sequence[torch.Tensor] | torch.Tensor) ->
     """Returns the class of each image by all its views, as prediction does."""
     network.eval()
     parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    logits = [collect_evidence(network, list(part)).logits for part in parts]
+    logits = [compute_outputs(network, list(part)).logits for part in parts]
     return torch.from_numpy(np.concatenate(logits).argmax(axis=1))
 
 

@@ -22,7 +22,7 @@ from planetvision.core.errors import (
     SettingsError,
 )
 from planetvision.core.settings import Recipe, Stage
-from planetvision.inference.ood_scores import NOVELTY_SCORES, Evidence, register_novelty_score
+from planetvision.inference.ood_scores import NOVELTY_SCORES, NetworkOutputs, register_novelty_score
 from planetvision.render import render_non_planets
 from planetvision.training.callbacks import Callback
 from planetvision.workflows.run import resume_run, train_run
@@ -108,12 +108,12 @@ def test_score_of_novelty_learns_from_the_others_given_too(
     class Counting:
         """Counts what it is given."""
 
-        def fit(self, known: Evidence, others: Evidence | None) -> dict[str, Any]:
+        def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> dict[str, Any]:
             assert others is not None
             seen.append(len(others))
             return {}
 
-        def score(self, state: Any, images: Evidence) -> Any:
+        def score(self, state: Any, images: NetworkOutputs) -> Any:
             return -images.logits.max(axis=1)
 
     try:

@@ -25,8 +25,8 @@ from planetvision.data import read_inputs
 from planetvision.explain import list_explainers
 from planetvision.explain.explainer import explain_catalog
 from planetvision.explain.gradcam import compute_gradcam
-from planetvision.inference.evidence import iterate_evidence
 from planetvision.inference.ood_scores import NOVELTY_SCORES, list_novelty_scores
+from planetvision.inference.outputs import iterate_outputs
 from planetvision.inference.predictor import FramedImages, predict_catalog
 from planetvision.inference.trust import Trust
 from planetvision.models.backbones.spec import BackboneSpec
@@ -88,7 +88,7 @@ def _frequent_switches() -> Iterator[None]:
 def fit_score(network: PlanetNet, score: str, images: Images) -> Trust:
     """What `fit_trust` does, without drawing pictures."""
     catalog = read_inputs([*images, *(image[::-1, :, ::-1] for image in images)])
-    batches = iterate_evidence(
+    batches = iterate_outputs(
         network, FramedImages(catalog.sources, SPEC), device=CPU, batch_size=24, levels=True
     )
     known, others = (evidence for _, evidence in batches if evidence is not None)

@@ -14,9 +14,9 @@ from sklearn.metrics import roc_auc_score
 from planetvision.core.errors import SettingsError, UnknownNameError
 from planetvision.inference.ood_scores import (
     NOVELTY_SCORES,
-    Evidence,
+    NetworkOutputs,
     check_rejection_rate,
-    join_evidence,
+    join_outputs,
     list_novelty_scores,
     register_novelty_score,
 )
@@ -25,13 +25,13 @@ SIZE, CLASSES = 12, 3
 CENTRES = 4.0 * np.eye(SIZE)[:CLASSES]
 
 
-def draw(targets: Any, seed: int, spread: float = 0.4) -> Evidence:
+def draw(targets: Any, seed: int, spread: float = 0.4) -> NetworkOutputs:
     """Features about the centre of each class; those of class -1 have centres of their own."""
     generator = np.random.default_rng(seed)
     targets = np.asarray(targets)
     centres = np.concatenate([CENTRES, 4.0 * np.eye(SIZE)[CLASSES : CLASSES + 1]])
     features = centres[targets] + generator.normal(0, spread, (len(targets), SIZE))
-    return Evidence(
+    return NetworkOutputs(
         features=features, logits=features @ CENTRES.T / 4, targets=targets.astype(np.int64)
     )
 
@@ -76,7 +76,7 @@ def test_mahalanobis_of_more_features_than_axes_has_one_variance_for_the_rest() 
     generator = np.random.default_rng(0)
     targets = np.arange(400) % 2
     features = generator.normal(0, 1, (400, 300)) + 5 * targets[:, None]
-    known = Evidence(features=features, logits=features[:, :2], targets=targets)
+    known = NetworkOutputs(features=features, logits=features[:, :2], targets=targets)
     scorer = NOVELTY_SCORES.get("mahalanobis").build()
     state = scorer.fit(known, None)
     assert state["axes"].shape == (256, 300)
@@ -95,10 +95,10 @@ def test_knn_is_the_distance_to_the_fifth_nearest() -> None:
 
 
 def test_scores_stay_finite_where_features_are_all_alike_or_nothing() -> None:
-    alike = Evidence(
+    alike = NetworkOutputs(
         features=np.ones((4, SIZE)), logits=np.zeros((4, 2)), targets=np.array([0, 0, 1, 1])
     )
-    nothing = Evidence(features=np.zeros((2, SIZE)), logits=np.zeros((2, 2)))
+    nothing = NetworkOutputs(features=np.zeros((2, SIZE)), logits=np.zeros((2, 2)))
     for name in ("mahalanobis", "knn", "softmax", "energy"):
         scorer = NOVELTY_SCORES.get(name).build()
         state = scorer.fit(alike, None)
@@ -114,11 +114,11 @@ def registered() -> Iterator[str]:
     class Length:
         """How short the features are."""
 
-        def fit(self, known: Evidence, others: Evidence | None) -> dict[str, Any]:
+        def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> dict[str, Any]:
             assert others is None
             return {"mean": known.features.mean(axis=0)}
 
-        def score(self, state: Any, images: Evidence) -> Any:
+        def score(self, state: Any, images: NetworkOutputs) -> Any:
             return -np.linalg.norm(images.features, axis=1)
 
     yield name
@@ -146,7 +146,7 @@ def test_rejection_rate_is_a_share(value: Any) -> None:
     assert check_rejection_rate(value) == float(value)
 
 
-def add_levels(images: Evidence, shift: float, seed: int) -> Evidence:
+def add_levels(images: NetworkOutputs, shift: float, seed: int) -> NetworkOutputs:
     """Two levels beside the features, of which only the first tells by `shift`."""
     generator = np.random.default_rng(seed)
     first = generator.normal(1.0, 0.1, (len(images), 6))
@@ -191,7 +191,7 @@ def test_layered_of_few_images_keeps_both_parts(counts: tuple[int, ...]) -> None
 
 def test_evidence_is_chosen_and_joined_with_its_levels() -> None:
     images = add_levels(KNOWN, 1, seed=9)
-    joined = join_evidence([images.choose(slice(30)), images.choose(slice(30, None))])
+    joined = join_outputs([images.choose(slice(30)), images.choose(slice(30, None))])
     assert (joined.features == images.features).all()
     assert all(
         (one == other).all() for one, other in zip(joined.levels, images.levels, strict=True)

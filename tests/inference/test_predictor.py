@@ -17,7 +17,7 @@ from planetvision.classifiers.classifier import PlanetClassifier
 from planetvision.data import Catalog
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.inference import predict_catalog
-from planetvision.inference.evidence import collect_evidence
+from planetvision.inference.outputs import compute_outputs
 from planetvision.inference.predictor import load_views
 from planetvision.models.network import PlanetNet
 from planetvision.results import Predictions
@@ -60,7 +60,7 @@ def test_logits_of_several_views_are_their_mean(trained: PlanetClassifier) -> No
     with torch.no_grad():
         one_by_one = trained.network_(pixels).double()
         features = trained.network_.forward_features(pixels).double()
-    found = collect_evidence(
+    found = compute_outputs(
         trained.network_, [part[:, None] for part in (pixels[:2], pixels[2:3], pixels[3:])]
     )
     for values, expected in ((found.logits, one_by_one), (found.features, features)):
@@ -75,7 +75,7 @@ def test_features_are_those_of_the_views_that_stand_upright(trained: PlanetClass
     with torch.no_grad():
         features = trained.network_.forward_features(pixels).double().numpy()
         logits = trained.network_(pixels).double().numpy()
-    found = collect_evidence(trained.network_, [pixels.view(2, 4, 3, 32, 32)])
+    found = compute_outputs(trained.network_, [pixels.view(2, 4, 3, 32, 32)])
     np.testing.assert_allclose(found.features[0], features[[0, 4]].mean(axis=0), rtol=1e-5)
     assert found.levels == ()
     np.testing.assert_allclose(found.logits[0], logits.mean(axis=0), rtol=1e-5, atol=1e-6)
@@ -97,7 +97,7 @@ def test_levels_are_asked_of_the_upright_views_alone(
         return ask(images)
 
     monkeypatch.setattr(network, "forward_levels", watch)
-    found = collect_evidence(network, [pixels[:1], pixels[1:]], levels=True)
+    found = compute_outputs(network, [pixels[:1], pixels[1:]], levels=True)
     assert torch.equal(torch.cat(asked), pixels[:, 0])
     assert len(found.levels) == len(expected) > 0
     for level, wanted in zip(found.levels, expected, strict=True):

@@ -21,8 +21,8 @@ from planetvision.classifiers.classifier import PlanetClassifier
 from planetvision.core.errors import DataWarning, ModelFormatError, SettingsError, UnknownNameError
 from planetvision.core.settings import Recipe
 from planetvision.inference import Trust
-from planetvision.inference.evidence import collect_evidence
 from planetvision.inference.ood_scores import NOVELTY_SCORES, register_novelty_score
+from planetvision.inference.outputs import compute_outputs
 from planetvision.inference.predictor import load_views
 from planetvision.render import render_non_planets
 from planetvision.results import UNKNOWN
@@ -97,7 +97,7 @@ def test_prediction_is_calibrated_and_says_what_is_unknown(
 ) -> None:
     known, others = trained.predict(disc_paths), trained.predict(strange)
     views = [load_views(path, trained.network_.input_spec)[0] for path in disc_paths]
-    evidence = collect_evidence(trained.network_, [item for item in views if item is not None])
+    evidence = compute_outputs(trained.network_, [item for item in views if item is not None])
     assert trained.trust_ is not None
     np.testing.assert_allclose(
         known.probabilities, softmax(evidence.logits / trained.trust_.temperature, axis=1)
@@ -319,7 +319,7 @@ def test_score_of_a_wrong_shape_is_refused(
 ) -> None:
     assert trained.trust_ is not None
     views = [load_views(path, trained.network_.input_spec)[0] for path in disc_paths[:2]]
-    evidence = collect_evidence(trained.network_, [item for item in views if item is not None])
+    evidence = compute_outputs(trained.network_, [item for item in views if item is not None])
     name = "column_for_a_test"
 
     @register_novelty_score(name)

@@ -19,9 +19,9 @@ from planetvision.explain.measuring import measure_items
 from planetvision.explain.registry import EXPLAINERS, ExplainerSpec
 from planetvision.explain.variants import contrast_classes, look_at_layers
 from planetvision.inference import Trust
-from planetvision.inference.evidence import collect_evidence
+from planetvision.inference.outputs import compute_outputs
 from planetvision.inference.predictor import load_views
-from planetvision.inference.trust import judge_evidence
+from planetvision.inference.trust import calibrate_outputs
 from planetvision.models.backbones.copying import copy_structure
 from planetvision.models.network import PlanetNet
 from planetvision.results import UNKNOWN, Explanation, Explanations
@@ -187,8 +187,8 @@ def _explain_images(
     if not images:
         return []
     needs_levels = trust is not None and trust.needs_levels
-    evidence = collect_evidence(network, images, levels=needs_levels)
-    probabilities, novelty = judge_evidence(evidence, trust)
+    evidence = compute_outputs(network, images, levels=needs_levels)
+    probabilities, novelty = calibrate_outputs(evidence, trust)
     known = novelty <= threshold
     answers = probabilities.argmax(axis=1)
     second = np.argsort(probabilities, axis=1, kind="stable")[:, -2].tolist()

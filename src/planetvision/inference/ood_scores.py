@@ -14,12 +14,12 @@ from planetvision.core.registry import Entry, Registry
 
 __all__ = [
     "NOVELTY_SCORES",
-    "Evidence",
+    "NetworkOutputs",
     "NoveltyScore",
     "NoveltySpec",
     "State",
     "check_rejection_rate",
-    "join_evidence",
+    "join_outputs",
     "list_novelty_scores",
     "register_novelty_score",
 ]
@@ -38,7 +38,7 @@ _MIN_STEP = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence:
+class NetworkOutputs:
     """The outputs of a network for images.
 
     Args:
@@ -62,17 +62,17 @@ class Evidence:
         """The features at unit length, (N, D): their length depends mostly on the exposure."""
         return _scale_to_unit(self.features)
 
-    def with_levels(self) -> Evidence:
-        """Returns evidence whose features are those of all levels, concatenated.
+    def with_levels(self) -> NetworkOutputs:
+        """Returns outputs whose features are those of all levels, concatenated.
 
         Each level is scaled to unit length, so that all have equal weight.
         """
         parts = [_scale_to_unit(level) for level in (*self.levels, self.features)]
         return replace(self, features=np.concatenate(parts, axis=1), levels=())
 
-    def choose(self, rows: npt.NDArray[np.bool_] | slice) -> Evidence:
-        """Returns the evidence of selected images."""
-        return Evidence(
+    def choose(self, rows: npt.NDArray[np.bool_] | slice) -> NetworkOutputs:
+        """Returns the outputs of selected images."""
+        return NetworkOutputs(
             features=self.features[rows],
             logits=self.logits[rows],
             targets=None if self.targets is None else self.targets[rows],
@@ -80,14 +80,14 @@ class Evidence:
         )
 
 
-def join_evidence(parts: Sequence[Evidence]) -> Evidence:
-    """Returns the concatenated evidence, without targets.
+def join_outputs(parts: Sequence[NetworkOutputs]) -> NetworkOutputs:
+    """Returns the concatenated outputs, without targets.
 
     Args:
-        parts: One or more pieces of evidence from the same network.
+        parts: One or more sets of outputs of the same network.
     """
     levels = zip(*(part.levels for part in parts), strict=True)
-    return Evidence(
+    return NetworkOutputs(
         features=np.concatenate([part.features for part in parts]),
         logits=np.concatenate([part.logits for part in parts]),
         levels=tuple(np.concatenate(level) for level in levels),
@@ -103,7 +103,7 @@ def _scale_to_unit(rows: Floats) -> Floats:
 class NoveltyScore(Protocol):
     """An OOD score: higher means less like the training images."""
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         """Returns the arrays that the score needs, which are saved with the model.
 
         Args:
@@ -112,7 +112,7 @@ class NoveltyScore(Protocol):
         """
         ...
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         """Returns the score per image, (N,), on any scale."""
         ...
 
@@ -129,7 +129,7 @@ class NoveltySpec(Entry):
 
     Args:
         needs_others: Whether `fit` needs negatives, which the library draws if none are given.
-        needs_levels: Whether the score uses `Evidence.levels`.
+        needs_levels: Whether the score uses `NetworkOutputs.levels`.
     """
 
     build: ScoreBuilder
@@ -162,10 +162,10 @@ def check_rejection_rate(value: object) -> float:
 class _Softmax:
     """One minus the highest probability."""
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         return {}
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         from scipy.special import log_softmax
 
         # The logarithm has the same order and does not saturate at 1 for confident networks.
@@ -177,10 +177,10 @@ class _Softmax:
 class _Energy:
     """The negative logarithm of the sum of the exponentials of the logits."""
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         return {}
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         from scipy.special import logsumexp
 
         energy: Floats = -logsumexp(images.logits, axis=1)
@@ -196,7 +196,7 @@ class _Mahalanobis:
     since there are fewer images than features.
     """
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         from sklearn.decomposition import PCA
 
         directions, targets = known.directions, known.targets
@@ -225,7 +225,7 @@ class _Mahalanobis:
             "rest": np.array([(1 - _SHRINKAGE) * rest + _SHRINKAGE * sphere + floor]),
         }
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         means, axes = (state[name].astype(np.float64) for name in ("means", "axes"))
         distances = []
         for mean in means:
@@ -243,10 +243,10 @@ class _Mahalanobis:
 class _Neighbours:
     """The distance to the fifth-nearest training image, of features at unit length."""
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         return {"directions": known.directions.astype(np.float32)}
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         from sklearn.neighbors import NearestNeighbors
 
         stored = state["directions"].astype(np.float64)
@@ -264,7 +264,7 @@ class _Neighbours:
 class _Drawn:
     """The log-odds of a linear head that has the negatives as one more class."""
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
@@ -281,7 +281,7 @@ class _Drawn:
             "bias": head.intercept_ - weights @ scaler.mean_,
         }
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         from scipy.special import logsumexp
 
         logits = images.directions @ state["weights"].astype(np.float64).T + state["bias"]
@@ -304,7 +304,7 @@ class _Layered:
     fifth image of a class, if it has five, is held out for the scale.
     """
 
-    def fit(self, known: Evidence, others: Evidence | None) -> State:
+    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         assert others is not None
         known, others = known.with_levels(), others.with_levels()
         assert known.targets is not None
@@ -322,7 +322,7 @@ class _Layered:
             state[f"{name}.scale"] = np.array([middle, max(high, middle + _MIN_STEP * gap)])
         return state
 
-    def score(self, state: State, images: Evidence) -> Floats:
+    def score(self, state: State, images: NetworkOutputs) -> Floats:
         images = images.with_levels()
         total: Floats = np.zeros(len(images))
         for name, scorer in self._parts.items():

@@ -17,8 +17,8 @@ from planetvision.data.catalog import Catalog, Label
 from planetvision.data.images import ImageSource, decode_image
 from planetvision.data.survey import warn_of_conversion
 from planetvision.imaging.framing import frame_views
-from planetvision.inference.evidence import Views, iterate_evidence
-from planetvision.inference.trust import Trust, judge_evidence
+from planetvision.inference.outputs import Views, iterate_outputs
+from planetvision.inference.trust import Trust, calibrate_outputs
 from planetvision.models.network import PlanetNet
 from planetvision.results import Predictions
 
@@ -97,7 +97,7 @@ def predict_catalog(
     novelty = np.full(len(catalog), np.nan)
     errors: list[str] = []
     is_stretched: list[bool] = []
-    for batch, evidence in iterate_evidence(
+    for batch, evidence in iterate_outputs(
         network,
         FramedImages(catalog.sources, spec),
         device=device,
@@ -109,7 +109,7 @@ def predict_catalog(
     ):
         if evidence is not None:
             rows = [len(errors) + at for at, views in enumerate(batch) if not views.error]
-            probabilities[rows], novelty[rows] = judge_evidence(evidence, trust)
+            probabilities[rows], novelty[rows] = calibrate_outputs(evidence, trust)
         errors += [views.error for views in batch]
         is_stretched += [views.is_stretched for views in batch]
     warn_of_conversion(catalog, is_stretched, spec.stretch)

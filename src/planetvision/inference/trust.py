@@ -15,19 +15,19 @@ import torch
 from planetvision.core.errors import SettingsError, count
 from planetvision.core.settings import Precision
 from planetvision.data.loading import ImageDataset
-from planetvision.inference.evidence import ViewedImages, collect_images
 from planetvision.inference.ood_scores import (
     NOVELTY_SCORES,
-    Evidence,
+    NetworkOutputs,
     NoveltySpec,
     State,
     check_rejection_rate,
 )
+from planetvision.inference.outputs import ViewedImages, collect_outputs
 from planetvision.inference.temperature import fit_temperature, get_error_after
 from planetvision.models.network import PlanetNet
 from planetvision.results.sampling import take_in_turn
 
-__all__ = ["POLICY", "Trust", "fit_trust", "judge_evidence"]
+__all__ = ["POLICY", "Trust", "calibrate_outputs", "fit_trust"]
 
 # Of more images features and distances are known no better, and a model's folder grows.
 _MAX_KNOWN = 2000
@@ -67,7 +67,7 @@ class Trust:
         """Returns the probabilities of logits, both (N, C)."""
         return _softmax(logits / self.temperature)
 
-    def get_novelty(self, images: Evidence) -> npt.NDArray[np.float64]:
+    def get_novelty(self, images: NetworkOutputs) -> npt.NDArray[np.float64]:
         """Returns the novelty of each image, (N,)."""
         return self._scale(_ask(NOVELTY_SCORES.get(self.score), self.state, images))
 
@@ -143,8 +143,8 @@ class Trust:
         return (raw - zero) / step
 
 
-def judge_evidence(
-    evidence: Evidence, trust: Trust | None
+def calibrate_outputs(
+    evidence: NetworkOutputs, trust: Trust | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Returns the probabilities (N, C) and the novelty (N,) of images.
 
@@ -209,15 +209,15 @@ def fit_trust(
                 f"The OOD score '{score}' learns from negatives, and got none. Pass "
                 "negatives=ImageDataset(...), or choose another score."
             )
-        unlike = collect_images(network, ViewedImages(negatives), **running)
-    known = collect_images(network, ViewedImages(train, known_rows), **running)
+        unlike = collect_outputs(network, ViewedImages(negatives), **running)
+    known = collect_outputs(network, ViewedImages(train, known_rows), **running)
     # In the order that a loaded array has: BLAS adds up a transposed one in another.
     state = {
         name: np.ascontiguousarray(value) for name, value in spec.build().fit(known, unlike).items()
     }
-    plain = collect_images(network, ViewedImages(val, val_rows), **running)
+    plain = collect_outputs(network, ViewedImages(val, val_rows), **running)
     elsewhere = ViewedImages(val.with_augmentation(POLICY), val_rows, augmented=True)
-    augmented = collect_images(network, elsewhere, **running)
+    augmented = collect_outputs(network, elsewhere, **running)
     targets = np.array([val.targets[index] for index in val_rows])
     raw = np.concatenate([_ask(spec, state, images) for images in (plain, augmented)])
     return Trust(
@@ -229,7 +229,7 @@ def fit_trust(
     )
 
 
-def _ask(spec: NoveltySpec, state: State, images: Evidence) -> npt.NDArray[np.float64]:
+def _ask(spec: NoveltySpec, state: State, images: NetworkOutputs) -> npt.NDArray[np.float64]:
     """Returns what a score gives for images, once it proves to be one finite number each."""
     values = np.asarray(spec.build().score(state, images), dtype=np.float64)
     if values.shape != (len(images),):

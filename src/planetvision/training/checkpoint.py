@@ -18,7 +18,7 @@ from planetvision.core.errors import CheckpointError, OutputError, TrainingWarni
 from planetvision.core.files import create_output_folder, write_atomically, write_json
 from planetvision.core.settings import Recipe
 from planetvision.models.network import PlanetNet
-from planetvision.training.inputs import TrainingData, describe_data
+from planetvision.training.datasets import TrainingData, describe_data
 
 __all__ = ["Checkpoints", "describe_training"]
 

@@ -18,8 +18,8 @@ from planetvision.core.settings import Recipe
 from planetvision.results.history import EpochRecord
 from planetvision.training.callbacks import Callback
 from planetvision.training.checkpoint import Checkpoints
+from planetvision.training.distributed import gather_batch, warn_of_batch_statistics
 from planetvision.training.gradients import compute_gradients
-from planetvision.training.sharing import gather_batch, warn_of_batch_statistics
 from planetvision.training.stage_run import StageRun, Validation
 from planetvision.training.state import TrainingState
 

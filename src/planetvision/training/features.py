@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from planetvision.core.errors import TrainingError
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
-from planetvision.training.sharing import gather_batch
+from planetvision.training.distributed import gather_batch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -13,7 +13,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from planetvision.core.errors import DataError, TrainingError
 from planetvision.data.loading import NO_CLASS
-from planetvision.training.sharing import find_present
+from planetvision.training.distributed import find_present
 from planetvision.training.stage_run import StageRun
 from planetvision.training.stages import learns_batch_statistics
 

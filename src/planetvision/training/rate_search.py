@@ -15,7 +15,7 @@ import numpy as np
 
 from planetvision.core.errors import SettingsError, TrainingError
 from planetvision.core.files import create_output_folder, write_table
-from planetvision.training.inputs import TrainingData
+from planetvision.training.datasets import TrainingData
 from planetvision.training.stages import apply_stage
 from planetvision.training.trainer import Trainer
 

@@ -14,7 +14,7 @@ from planetvision.core.errors import PlanetVisionError, SettingsError
 from planetvision.core.settings import Recipe
 from planetvision.data.loading import NO_CLASS, ImageDataset
 from planetvision.imaging.policies import POLICIES
-from planetvision.training.inputs import TrainingData
+from planetvision.training.datasets import TrainingData
 from planetvision.training.losses import LOSSES
 from planetvision.training.schedules import SCHEDULES
 from planetvision.training.stages import check_optimizer

@@ -16,7 +16,7 @@ from planetvision.core.devices import is_main_process
 from planetvision.core.errors import TrainingError
 from planetvision.core.settings import Recipe
 from planetvision.results.history import EpochRecord, TrainingHistory
-from planetvision.training.sharing import agree_on_any
+from planetvision.training.distributed import agree_on_any
 from planetvision.training.stage_run import Validation
 
 if TYPE_CHECKING:

@@ -35,16 +35,16 @@ from planetvision.training.averaging import (
 )
 from planetvision.training.callbacks import Callback, ProgressBar
 from planetvision.training.checkpoint import Checkpoints, describe_training
-from planetvision.training.epochs import EpochLoop
-from planetvision.training.features import Extract, FeatureDataset, ViewDataset, compute_features
-from planetvision.training.inputs import (
+from planetvision.training.datasets import (
     TrainingData,
     count_classes,
     leave_out_uncounted,
     prepare_data,
 )
+from planetvision.training.epochs import EpochLoop
+from planetvision.training.features import Extract, FeatureDataset, ViewDataset, compute_features
+from planetvision.training.frozen_layers import split_network
 from planetvision.training.objective import Objective
-from planetvision.training.replay import split_network
 from planetvision.training.settings_checks import (
     check_data,
     find_recipe_problems,

@@ -11,7 +11,7 @@ from torch import nn
 from planetvision.core.settings import InputSpec
 from planetvision.models.backbones.spec import BackboneSpec
 from planetvision.models.network import PlanetNet, create_network
-from planetvision.training.replay import Replay, find_frozen_part
+from planetvision.training.frozen_layers import TrainableLayers, find_frozen_layers
 
 SPEC = InputSpec(image_size=32)
 
@@ -23,13 +23,13 @@ def get_images(network: PlanetNet, count: int = 3) -> torch.Tensor:
 
 def check(network: PlanetNet) -> int:
     """Checks a replay against the network; returns how many tensors are kept of an image."""
-    frozen = find_frozen_part(network)
+    frozen = find_frozen_layers(network)
     assert frozen is not None
     images = get_images(network)
     network.eval()
     with torch.no_grad():
         recorded = frozen.record(images)
-        assert torch.equal(Replay(frozen)(*recorded), network(images))
+        assert torch.equal(TrainableLayers(frozen)(*recorded), network(images))
     return len(recorded)
 
 
@@ -100,14 +100,14 @@ def test_backbone_that_cannot_be_replayed_has_no_frozen_part(
     kind: type[Recurrent], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="planetvision"):
-        assert find_frozen_part(wrap(kind())) is None
+        assert find_frozen_layers(wrap(kind())) is None
 
 
 @pytest.mark.parametrize("blocks", [0, 4, None])
 def test_backbone_that_is_all_frozen_or_all_free_has_no_frozen_part(blocks: int | None) -> None:
     network = create_network("tiny", num_classes=3, weights="none", input_spec=SPEC, seed=0)
     network.set_trainable(blocks)
-    assert find_frozen_part(network) is None
+    assert find_frozen_layers(network) is None
 
 
 def test_search_leaves_the_network_and_the_generators_alone() -> None:
@@ -116,7 +116,7 @@ def test_search_leaves_the_network_and_the_generators_alone() -> None:
     network.train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.random.get_rng_state()
-    frozen = find_frozen_part(network)
+    frozen = find_frozen_layers(network)
     assert frozen is not None
     assert torch.equal(torch.random.get_rng_state(), state)
     assert network.training
@@ -129,13 +129,13 @@ def test_gradients_of_a_replay_are_those_of_the_network() -> None:
     network = create_network("tiny", num_classes=3, weights="none", input_spec=SPEC, seed=0)
     network.set_trainable(2)
     network.train()
-    frozen = find_frozen_part(network)
+    frozen = find_frozen_layers(network)
     assert frozen is not None
     images, targets = get_images(network), torch.tensor([0, 1, 2])
     learning = [weight for weight in network.parameters() if weight.requires_grad]
     losses = (
         nn.functional.cross_entropy(logits, targets)
-        for logits in (network(images), Replay(frozen)(*frozen.record(images)))
+        for logits in (network(images), TrainableLayers(frozen)(*frozen.record(images)))
     )
     for one, other in zip(*(torch.autograd.grad(loss, learning) for loss in losses), strict=True):
         torch.testing.assert_close(one, other)

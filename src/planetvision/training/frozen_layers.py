@@ -1,4 +1,4 @@
-"""Replay: what learns in a network runs on what the frozen part below it gave before."""
+"""TrainableLayers: what learns in a network runs on what the frozen part below it gave before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from planetvision.models.backbones.shapes import pool_features
 from planetvision.models.network import PlanetNet
 from planetvision.training.features import Extract
 
-__all__ = ["FrozenPart", "Replay", "find_frozen_part", "split_network"]
+__all__ = ["FrozenLayers", "TrainableLayers", "find_frozen_layers", "split_network"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class _AllRecorded(Exception):
     pass
 
 
-class FrozenPart:
+class FrozenLayers:
     """The modules of a backbone that stay as they are and lie below those that learn.
 
     All that the others need of them is the output of some of their calls: the last one of a chain
@@ -71,14 +71,14 @@ class FrozenPart:
         return _run_above(self.network, self.calls, dict(zip(self.needed, outputs, strict=True)))
 
 
-class Replay(nn.Module):
+class TrainableLayers(nn.Module):
     """A network from what was recorded of its frozen part to the logits.
 
     Args:
         frozen: The frozen part.
     """
 
-    def __init__(self, frozen: FrozenPart) -> None:
+    def __init__(self, frozen: FrozenLayers) -> None:
         super().__init__()
         self.network = frozen.network
         self._replay = frozen.replay
@@ -98,11 +98,11 @@ def split_network(network: PlanetNet) -> tuple[Extract, nn.Module] | None:
     """
     if not any(weight.requires_grad for weight in network.backbone.parameters()):
         return lambda images: (network.forward_features(images),), network.head
-    frozen = find_frozen_part(network)
-    return None if frozen is None else (frozen.record, Replay(frozen))
+    frozen = find_frozen_layers(network)
+    return None if frozen is None else (frozen.record, TrainableLayers(frozen))
 
 
-def find_frozen_part(network: PlanetNet) -> FrozenPart | None:
+def find_frozen_layers(network: PlanetNet) -> FrozenLayers | None:
     """Returns the part of the backbone below all that learns, or None where it has none.
 
     What is needed of it is found by trial: an output is, if the features are not numbers where it
@@ -122,7 +122,7 @@ def find_frozen_part(network: PlanetNet) -> FrozenPart | None:
         network.train(was_training)
 
 
-def _find_frozen_part(network: PlanetNet, images: torch.Tensor) -> FrozenPart | None:
+def _find_frozen_part(network: PlanetNet, images: torch.Tensor) -> FrozenLayers | None:
     seen: list[tuple[nn.Module, object]] = []
     frozen = list(_list_frozen(network.backbone))
     with _watching(frozen, lambda _, module, output: seen.append((module, output))):
@@ -153,7 +153,7 @@ def _find_frozen_part(network: PlanetNet, images: torch.Tensor) -> FrozenPart | 
         for position in outputs
         if _is_lacking(network, calls, {**outputs, position: outputs[position] * torch.nan})
     ]
-    part = FrozenPart(network, calls, needed)
+    part = FrozenLayers(network, calls, needed)
     if not needed or not torch.equal(part.replay([outputs[each] for each in needed]), features):
         logger.info("the frozen part of %s cannot be replayed", network.spec.name)
         return None

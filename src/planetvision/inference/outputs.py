@@ -17,10 +17,10 @@ from planetvision.core.performance import get_num_workers
 from planetvision.core.settings import Precision
 from planetvision.data.loading import ImageDataset, create_loader
 from planetvision.imaging.framing import frame_views
-from planetvision.inference.ood_scores import Evidence, join_evidence
+from planetvision.inference.ood_scores import NetworkOutputs, join_outputs
 from planetvision.models.network import PlanetNet
 
-__all__ = ["ViewedImages", "Views", "collect_evidence", "collect_images", "iterate_evidence"]
+__all__ = ["ViewedImages", "Views", "collect_outputs", "compute_outputs", "iterate_outputs"]
 
 # More views an image than this go through the network in several passes: memory stays as it is.
 _VIEWS_A_PASS = 2
@@ -81,9 +81,9 @@ class ViewedImages(Dataset[Views]):
 
 
 @torch.no_grad()
-def collect_evidence(
+def compute_outputs(
     network: PlanetNet, images: Sequence[torch.Tensor], *, levels: bool = False
-) -> Evidence:
+) -> NetworkOutputs:
     """Returns the logits of each image, the mean over its views, and the features of it upright.
 
     The softmax of a mean of logits is the normalised geometric mean of the views' probabilities.
@@ -114,14 +114,14 @@ def collect_evidence(
         dim=1,
     )
     counts = [len(views) for views in images]
-    return Evidence(
+    return NetworkOutputs(
         features=_average(torch.split(features, counts)),
         logits=_average([part.flatten(0, 1) for part in torch.split(votes, counts)]),
         levels=tuple(_average(torch.split(level, counts)) for level in given),
     )
 
 
-def iterate_evidence(
+def iterate_outputs(
     network: PlanetNet,
     images: ViewedImages | Dataset[Views],
     *,
@@ -132,7 +132,7 @@ def iterate_evidence(
     levels: bool = False,
     task: str = "predicting",
     progress: bool = False,
-) -> Iterator[tuple[list[Views], Evidence | None]]:
+) -> Iterator[tuple[list[Views], NetworkOutputs | None]]:
     """Yields the images a batch at a time, with what the network gives for the readable ones.
 
     Args:
@@ -171,12 +171,12 @@ def iterate_evidence(
                 # Around the forward pass only: weights that are moved to a device in inference
                 # mode could never again take part in a gradient.
                 with torch.inference_mode(), autocast:
-                    evidence = collect_evidence(network, readable, levels=levels)
+                    evidence = compute_outputs(network, readable, levels=levels)
             yield batch, evidence
             bar.update(len(batch))
 
 
-def collect_images(
+def collect_outputs(
     network: PlanetNet,
     images: ViewedImages,
     *,
@@ -186,7 +186,7 @@ def collect_images(
     precision: Precision = "fp32",
     levels: bool = False,
     progress: bool = False,
-) -> Evidence:
+) -> NetworkOutputs:
     """Returns features, logits and targets of all images.
 
     Args:
@@ -202,7 +202,7 @@ def collect_images(
     Raises:
         ImageError: If one of them cannot be read.
     """
-    batches = iterate_evidence(
+    batches = iterate_outputs(
         network,
         images,
         device=device,
@@ -215,7 +215,7 @@ def collect_images(
     )
     parts = [evidence for _, evidence in batches if evidence is not None]
     targets = np.array(images.targets, dtype=np.int64)
-    return replace(join_evidence(parts), targets=targets)
+    return replace(join_outputs(parts), targets=targets)
 
 
 def _average(parts: Sequence[torch.Tensor]) -> npt.NDArray[np.float64]:
