@@ -16,6 +16,12 @@ PACKAGE = Path(planetvision.__file__).parent
 TABLE = PACKAGE.parents[1] / "docs" / "concepts" / "architecture.md"
 ROW = re.compile(r"^\| `(\w+)` \| .+ \| ([\w, ]*)\|$", re.MULTILINE)
 
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 80
+MAX_PARAMETERS = 12
+# scikit-learn reads the settings of an estimator from the signature of its constructor.
+MANY_PARAMETERS = {("planetvision.classifiers.classifier", "__init__")}
+
 
 def read_table() -> dict[str, list[str]]:
     """Returns the packages in the order of the table, each with those that it may import."""
@@ -131,6 +137,25 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
         for module, file in FILES.items()
     }
     graphlib.TopologicalSorter(graph).prepare()
+
+
+def count_parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    given = function.args
+    names = [it.arg for it in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    starred = sum(it is not None for it in (given.vararg, given.kwarg))
+    return len([name for name in names if name not in ("self", "cls")]) + starred
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_file_and_its_functions_are_short(module: str) -> None:
+    source = FILES[module].read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= MAX_FILE_LINES
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < MAX_FUNCTION_LINES, node.name
+            if (module, node.name) not in MANY_PARAMETERS:
+                assert count_parameters(node) <= MAX_PARAMETERS, node.name
 
 
 @pytest.mark.parametrize("module", FILES)
