@@ -20,13 +20,11 @@ from planetvision.classifiers.arguments import (
 from planetvision.classifiers.base import NO_TRUST, AnsweringModel
 from planetvision.core.devices import resolve_device, resolve_precision
 from planetvision.core.errors import NotFittedError, SettingsError
-from planetvision.core.settings import Framing, InputSpec, Precision, Recipe, Stretch, Tta
+from planetvision.core.settings import InputSpec, Precision, Recipe, Tta
 from planetvision.data import Catalog, Label
-from planetvision.data.cache import DEFAULT_CACHE_GIGABYTES
-from planetvision.data.catalog import ClassMap
 from planetvision.inference.ood_scores import check_rejection_rate
-from planetvision.models.backbones.first_weights import WeightsSetting
-from planetvision.training.plan import OnError, Plan, create_plan
+from planetvision.training.plan import Plan, create_plan
+from planetvision.training.settings import ClassifierSettings
 
 if TYPE_CHECKING:
     from planetvision.classifiers.fitting import FitData
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["PlanetClassifier"]
 
 
-class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, ClassifierSettings):  # type: ignore[misc] # sklearn is untyped
     """Classifier of the solar-system body in an image.
 
     It follows scikit-learn's conventions: arguments are stored as given and checked by `fit`,
@@ -120,67 +118,6 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
     metrics_: dict[str, Any]
     data_: dict[str, Any] | None
     weights_: str | Mapping[str, str]
-
-    def __init__(
-        self,
-        backbone: str = "efficientnet_lite0",
-        *,
-        recipe: str | Recipe = "balanced",
-        head: str | None = None,
-        augmentation: str | None = None,
-        scheduler: str | None = None,
-        image_size: int | None = None,
-        framing: Framing = "letterbox",
-        tta: Tta | None = None,
-        stretch: Stretch = "linear",
-        batch_size: int | None = None,
-        weights: WeightsSetting = "pretrained",
-        val_fraction: float = 0.15,
-        test_fraction: float = 0.15,
-        group_duplicates: bool = True,
-        class_map: ClassMap | None = None,
-        cache: str | os.PathLike[str] = "memory",
-        cache_gigabytes: float = DEFAULT_CACHE_GIGABYTES,
-        max_minutes: float | None = None,
-        compile: bool = False,
-        on_error: OnError = "raise",
-        device: str = "auto",
-        precision: Precision = "auto",
-        num_workers: int | None = None,
-        tuning: str = "auto",
-        novelty_score: str = "mahalanobis",
-        rejection_rate: float = 0.05,
-        random_state: int = 0,
-        progress: bool = False,
-    ) -> None:
-        self.backbone = backbone
-        self.recipe = recipe
-        self.head = head
-        self.augmentation = augmentation
-        self.scheduler = scheduler
-        self.image_size = image_size
-        self.framing = framing
-        self.tta = tta
-        self.stretch = stretch
-        self.batch_size = batch_size
-        self.weights = weights
-        self.val_fraction = val_fraction
-        self.test_fraction = test_fraction
-        self.group_duplicates = group_duplicates
-        self.class_map = class_map
-        self.cache = cache
-        self.cache_gigabytes = cache_gigabytes
-        self.max_minutes = max_minutes
-        self.compile = compile
-        self.on_error = on_error
-        self.device = device
-        self.precision = precision
-        self.num_workers = num_workers
-        self.tuning = tuning
-        self.novelty_score = novelty_score
-        self.rejection_rate = rejection_rate
-        self.random_state = random_state
-        self.progress = progress
 
     def fit(
         self,

@@ -26,7 +26,8 @@ from planetvision.models.network import PlanetNet, create_network
 from planetvision.render import render_non_planets
 from planetvision.results import UNKNOWN, Audit
 from planetvision.training.callbacks import Callback
-from planetvision.training.plan import Plan, Settings
+from planetvision.training.plan import Plan
+from planetvision.training.settings import ClassifierSettings
 from planetvision.training.state import TrainingState
 from planetvision.training.trainer import Trainer
 
@@ -85,7 +86,7 @@ class FitData:
 
 
 def read_fit_data(
-    settings: Settings,
+    settings: ClassifierSettings,
     plan: Plan,
     X: Any,
     y: Iterable[Label] | None,
@@ -157,7 +158,7 @@ def read_fit_data(
     )
 
 
-def _split(catalog: Catalog, settings: Settings) -> Catalog:
+def _split(catalog: Catalog, settings: ClassifierSettings) -> Catalog:
     return split_catalog(
         catalog,
         val_fraction=settings.val_fraction,
@@ -167,7 +168,7 @@ def _split(catalog: Catalog, settings: Settings) -> Catalog:
 
 
 def _read_negatives(
-    images: Any, settings: Settings, plan: Plan, cache: DecodedCache | None
+    images: Any, settings: ClassifierSettings, plan: Plan, cache: DecodedCache | None
 ) -> ImageDataset:
     """Returns the negatives that can be read, each decoded once."""
     catalog = read_inputs(images)
@@ -190,7 +191,7 @@ def _read_negatives(
 
 
 def prepare_network(
-    settings: Settings, plan: Plan, classes: list[Label], start: WarmStart | None
+    settings: ClassifierSettings, plan: Plan, classes: list[Label], start: WarmStart | None
 ) -> tuple[PlanetNet, dict[str, Any] | None]:
     """Returns the network with its first weights, and what the model card says of them.
 
@@ -220,7 +221,7 @@ def prepare_network(
 
 
 def train_network(
-    settings: Settings,
+    settings: ClassifierSettings,
     plan: Plan,
     data: FitData,
     network: PlanetNet,
@@ -262,7 +263,7 @@ def train_network(
     return trainer.state
 
 
-def fit_classifier_trust(settings: Settings, data: FitData, network: PlanetNet) -> Trust:
+def fit_classifier_trust(settings: ClassifierSettings, data: FitData, network: PlanetNet) -> Trust:
     """Calibrates the network on the validation images, and fits the OOD score.
 
     Args:
@@ -323,7 +324,7 @@ def audit_fit(data: FitData, plan: Plan, state: TrainingState) -> Audit:
 
 
 def describe_fit(
-    settings: Settings, data: FitData, audit: Audit, initialization: dict[str, Any] | None
+    settings: ClassifierSettings, data: FitData, audit: Audit, initialization: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Returns what a model says of the data that it was trained on, as JSON can hold it."""
     return describe_data(

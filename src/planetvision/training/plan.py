@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,16 +13,10 @@ from planetvision.core.devices import resolve_device, resolve_precision
 from planetvision.core.errors import SettingsError, WeightsWarning
 from planetvision.core.performance import resolve_tuning
 from planetvision.core.settings import (
-    Framing,
     InputSpec,
-    OnError,
-    Precision,
     Recipe,
-    Stretch,
-    Tta,
 )
 from planetvision.data.cache import check_cache
-from planetvision.data.catalog import ClassMap
 from planetvision.data.splits import check_fractions
 from planetvision.inference.ood_scores import NOVELTY_SCORES, check_rejection_rate
 from planetvision.models.backbones.first_weights import (
@@ -36,43 +29,11 @@ from planetvision.models.backbones.spec import BackboneSpec
 from planetvision.models.heads import HEADS
 from planetvision.training import settings_checks as checks
 from planetvision.training.recipes import RECIPES
+from planetvision.training.settings import ClassifierSettings
 
-__all__ = ["OnError", "Plan", "Settings", "create_plan"]
+__all__ = ["Plan", "create_plan"]
 
 T = TypeVar("T")
-
-
-class Settings(Protocol):
-    """The arguments of `PlanetClassifier`, where their meaning is documented."""
-
-    backbone: str
-    recipe: str | Recipe
-    head: str | None
-    augmentation: str | None
-    scheduler: str | None
-    image_size: int | None
-    framing: Framing
-    tta: Tta | None
-    stretch: Stretch
-    batch_size: int | None
-    weights: WeightsSetting
-    val_fraction: float
-    test_fraction: float
-    group_duplicates: bool
-    class_map: ClassMap | None
-    cache: str | os.PathLike[str]
-    cache_gigabytes: float
-    max_minutes: float | None
-    compile: bool
-    on_error: OnError
-    device: str
-    precision: Precision
-    num_workers: int | None
-    tuning: str
-    novelty_score: str
-    rejection_rate: float
-    random_state: int
-    progress: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +74,7 @@ class Plan:
             )
 
 
-def create_plan(settings: Settings) -> Plan:
+def create_plan(settings: ClassifierSettings) -> Plan:
     """Returns what the settings come to.
 
     Raises:
@@ -186,7 +147,7 @@ def create_plan(settings: Settings) -> Plan:
     return Plan(recipe=recipe, input_spec=spec, backbone=backbone, weights=settings.weights)
 
 
-def _check_options(settings: Settings) -> list[str]:
+def _check_options(settings: ClassifierSettings) -> list[str]:
     problems = []
     if not isinstance(settings.group_duplicates, bool | np.bool_):
         problems.append(
