@@ -250,7 +250,8 @@ def _solve(
 ) -> tuple[Floats, Floats]:
     """Returns the step that explains the offsets best, and what it leaves of them."""
     weights = trust * facing
-    step, residuals = np.zeros(5), offsets
+    step: Floats = np.zeros(5)
+    residuals = offsets
     for number in range(4):
         weighted = (design * weights[:, None]).T
         step = np.linalg.solve(weighted @ design + penalty, weighted @ offsets + target)
