@@ -1,4 +1,4 @@
-"""Records: the rows of a table become a catalog, or one error that names every line at fault."""
+"""Records: the rows of a table become a catalog, or one error that lists every wrong line."""
 
 from __future__ import annotations
 
@@ -186,12 +186,12 @@ def _read_attributes(
 
 def _check_length(table: Table, values: Iterable[object], noun: str) -> list[Any]:
     if isinstance(values, str):
-        raise DataError(f"One {noun} a row was expected, got the single string {values!r}.")
+        raise DataError(f"One {noun} per row was expected, got the single string {values!r}.")
     found = list(values)
     if len(found) != len(table):
         raise DataError(
             f"{table.origin} has {len(table)} rows but there are {len(found)} {noun}s. Pass one "
-            f"{noun} a row."
+            f"{noun} per row."
         )
     return found
 
@@ -441,7 +441,7 @@ def _check_parts(
                 row,
                 f"the group '{group}' is in {splits[row]}, and in {splits[home]} in "
                 f"{table.lines[home]}",
-                "Keep each group in one part, or leave the column out by "
+                "Keep each group in one split, or leave the column out by "
                 "columns={'split': None} (--column split=) and have the data split anew.",
             )
     trained = {labels[row] for row in rows if splits[row] == "train"}

@@ -55,7 +55,7 @@ def stretch_image(values: Values, stretch: Stretch = "linear") -> npt.NDArray[np
     - `zscale`: IRAF's, around the median, by a line through the sorted values; made for faint
       things in a sky, and a bright disc ends up white.
 
-    Values that are not finite are missing: they take no part and become 0. Where all values are
+    Values that are not finite are missing: they are ignored and become 0. Where all values are
     the same there is nothing to stretch, and they become 128. Values of 8 bits are left alone.
 
     Convention: values of shape (H, W) or (H, W, 3); uint8 of the same shape comes back.

@@ -162,7 +162,7 @@ def survey_catalog(
 def drop_unreadable(
     catalog: Catalog, survey: Survey, *, on_error: OnError
 ) -> tuple[Catalog, Survey]:
-    """Returns the images that could be read, with their part of the survey.
+    """Returns the images that could be read, with their rows of the survey.
 
     Args:
         catalog: The images.

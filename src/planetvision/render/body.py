@@ -1,4 +1,4 @@
-"""`Body` and `Ring`: what the renderer knows of a body, as data."""
+"""`Body`, `Ring` and `Haze`: the appearance of a body as data."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Haze:
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """What the renderer knows of one body.
+    """The appearance of one body.
 
     The colours are this library's choice, made to look like published natural-colour pictures;
     they are no measurement. So are the Minnaert exponents.
@@ -95,7 +95,7 @@ class Body:
         haze: The air, where it is seen.
         rings: The rings, from the inside out.
         has_faint_rings: Whether the rings show only beside a planet that methane darkens: they are
-            no part of its outline then.
+            not part of its outline then.
         filter_shares: The shares of pictures under `photo` in natural colour, through one filter,
             in false colour of the infrared, and with a neighbouring band for one of the colours.
         single_shares: Of the pictures through one filter, the shares of red, green and blue, then

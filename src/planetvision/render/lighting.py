@@ -1,4 +1,4 @@
-"""`paint_scene`: the light of a scene, from back to front."""
+"""`paint_scene`: computes the light of a scene, from back to front."""
 
 from __future__ import annotations
 
