@@ -135,7 +135,7 @@ def read_inputs(inputs: object, *, columns: ColumnMap | None = None) -> Catalog:
 
 
 def list_input_places(inputs: object) -> list[Path | None]:
-    """Returns the folder or table that each of the inputs names, and None for one in memory.
+    """Returns the folder or table of each input, or None for an image in memory.
 
     Of a single file it is the folder that it lies in, of a glob pattern that which all it can match
     lies in.
@@ -199,7 +199,7 @@ def _finish(
     class_map: ClassMap,
     optional_classes: Collection[str],
 ) -> Catalog:
-    """The catalog with its groups and the final names of its classes."""
+    """Returns the catalog with its groups and the final names of its classes."""
     if groups is not None:
         if isinstance(groups, str):
             raise DataError(f"One group per image was expected, got the single string {groups!r}.")
@@ -321,7 +321,7 @@ def _list_files(folder: Path) -> list[Path]:
 
 
 def _list_hidden(files: Sequence[Path]) -> set[Path]:
-    """Returns the files that are no image of their own: a label and its data (PDS) are one."""
+    """Returns the files that belong to another image, such as the label of PDS data."""
     others = {path for path in files if path.suffix.lower() not in LABEL_SUFFIXES}
     described = {(path.parent, path.stem.lower()) for path in others}
     hidden: set[Path] = set()

@@ -1,4 +1,4 @@
-"""Splits: which images train, which validate, which test."""
+"""Splits of a catalog into training, validation and test images."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _is_share(value: object) -> bool:
 
 
 def check_fractions(val_fraction: float, test_fraction: float) -> None:
-    """Checks the shares of a split.
+    """Checks the fractions of a split.
 
     Raises:
         SettingsError: If one is out of range, or they leave nothing to train on.
@@ -211,7 +211,7 @@ def _assign(
 
 
 def _count_parts(number: int, *, val_fraction: float, test_fraction: float) -> tuple[int, int, int]:
-    """Returns how many images of a class train, validate and test."""
+    """Returns the number of training, validation and test images of a class."""
     num_test = max(1, int(number * test_fraction + 0.5)) if test_fraction > 0 else 0
     num_val = max(1, int(number * val_fraction + 0.5))
     # Small classes: the training split keeps at least one image.
@@ -259,7 +259,7 @@ def _assign_groups(
 
 
 def _identify_rows(catalog: Catalog) -> list[tuple[str, str]]:
-    """Returns what tells each image from the others, wherever the data lie.
+    """Returns a key per image that does not depend on where the data lie.
 
     First comes its content where that is known, and then its path below the folder of all.
     """

@@ -331,7 +331,7 @@ def _parse(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
 def _mark_numbers(
     text: str, rows: Sequence[Sequence[str]], delimiter: str
 ) -> list[list[str | int]] | None:
-    """Returns the rows with numbers where a whole number has no quotes.
+    """Returns the rows with integers for whole numbers without quotes.
 
     It returns None for a file in which some text has no quotes: there quotes mean nothing.
     """

@@ -15,7 +15,7 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Ring:
-    """One ring, or one gap that is not empty, in the equatorial plane.
+    """A ring, or a gap that is not empty, in the equatorial plane.
 
     Args:
         name: Its name.
@@ -38,7 +38,7 @@ class Ring:
 
 @dataclass(frozen=True, kw_only=True)
 class Haze:
-    """Air that is seen: a veil over the disc, and a glow above the limb.
+    """A visible atmosphere: a veil over the disc and a glow above the limb.
 
     Its numbers are this library's choice, made to look like published pictures.
 
@@ -157,12 +157,12 @@ class Body:
 
     @property
     def shows_ground(self) -> bool:
-        """Whether it has craters and nothing above them: sharp however near it is."""
+        """Whether its ground is visible without air, and so sharp at any distance."""
         return self.map_relief_radii > 0
 
     @property
     def flattening(self) -> float:
-        """How much shorter the polar radius is, as a fraction of the equatorial one."""
+        """The flattening: 1 minus polar over equatorial radius."""
         return 1.0 - self.polar_radius_km / self.equatorial_radius_km
 
     @property

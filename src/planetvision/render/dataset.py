@@ -1,4 +1,4 @@
-"""`render_dataset` and `write_dataset`: many pictures, evenly over the bodies."""
+"""`render_dataset` and `write_dataset`: data sets with equally many pictures of each body."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_dataset(
     look: str,
     maps: str | os.PathLike[str] | None,
 ) -> tuple[str, ...]:
-    """Checks what `render_dataset` takes, and returns the names of the bodies.
+    """Checks the arguments of `render_dataset`, and returns the names of the bodies.
 
     Raises:
         UnknownNameError: As `render_dataset` does, whose arguments these are.

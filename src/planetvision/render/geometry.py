@@ -21,7 +21,7 @@ def find_sun(
     *,
     east: bool,
 ) -> tuple[Floats, float]:
-    """Returns the direction of the Sun, and the latitude below it that was possible.
+    """Returns the direction of the Sun, and its possible latitude.
 
     A phase angle allows only some latitudes of the Sun; the nearest possible one is taken.
 
@@ -90,7 +90,7 @@ class RingPlane:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """How an observer sees a spheroid.
+    """The view of an observer on a spheroid.
 
     Convention:
         Rows grow downwards. The position angle turns the north pole counter-clockwise from up.

@@ -33,7 +33,7 @@ __all__ = ["RenderedImage", "check_look", "render_body"]
 
 @dataclass(frozen=True, eq=False)
 class RenderedImage:
-    """A picture, and the truth about it.
+    """A picture with its ground truth.
 
     Args:
         image: The picture as (row, column, RGB), uint8 in sRGB.
@@ -137,7 +137,7 @@ _NO_MAPS: Mapping[str, Path] = MappingProxyType({})
 
 
 def check_look(look: object) -> None:
-    """Checks that there is such a look.
+    """Checks the name of a look.
 
     Raises:
         SettingsError: If it is no string.
