@@ -98,12 +98,18 @@ def create_transform(name: str, spec: InputSpec) -> ImageTransform:
     return transform
 
 
+@register_augmentation("none", summary="the framed image as it is")
 def _none(spec: InputSpec) -> ImageTransform:
     from planetvision.imaging.framing import frame_image
 
     return lambda image: frame_image(image, spec)
 
 
+@register_augmentation(
+    "light",
+    summary="half of them cropped to the body; any rotation, flips, scale 0.6-1.2, exposure "
+    "0.4-1.5",
+)
 def _light(spec: InputSpec) -> ImageTransform:
     from torchvision.transforms import InterpolationMode, v2
 
@@ -133,14 +139,14 @@ def _light(spec: InputSpec) -> ImageTransform:
     return transform
 
 
-def _strong(spec: InputSpec) -> ImageTransform:
+def _turn_and_jitter(*first: torch.nn.Module) -> ImageTransform:
+    """Returns the transforms in `first`, then rotation, flips and colour jitter."""
     from torchvision.transforms import InterpolationMode, v2
 
-    mode = InterpolationMode.BILINEAR
     change: ImageTransform = v2.Compose(
         [
-            v2.RandomResizedCrop(spec.image_size, interpolation=mode, antialias=True),
-            v2.RandomRotation(40, interpolation=mode),
+            *first,
+            v2.RandomRotation(40, interpolation=InterpolationMode.BILINEAR),
             v2.RandomHorizontalFlip(),
             v2.RandomVerticalFlip(),
             v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1),
@@ -149,6 +155,24 @@ def _strong(spec: InputSpec) -> ImageTransform:
     return change
 
 
+@register_augmentation(
+    "strong",
+    summary="random resized crop, rotation to 40 degrees, both flips, colour jitter "
+    "0.3/0.3/0.3/0.1",
+    source="the published PlanetaryImageClassifier pipeline",
+)
+def _strong(spec: InputSpec) -> ImageTransform:
+    from torchvision.transforms import InterpolationMode, v2
+
+    mode = InterpolationMode.BILINEAR
+    return _turn_and_jitter(
+        v2.RandomResizedCrop(spec.image_size, interpolation=mode, antialias=True)
+    )
+
+
+@register_augmentation(
+    "strong_body", summary="strong, but every crop keeps at least half of the body"
+)
 def _strong_body(spec: InputSpec) -> ImageTransform:
     from torchvision.transforms import InterpolationMode, v2
 
@@ -156,56 +180,21 @@ def _strong_body(spec: InputSpec) -> ImageTransform:
 
     mode = InterpolationMode.BILINEAR
     size = [spec.image_size, spec.image_size]
-    change = v2.Compose(
-        [
-            v2.RandomRotation(40, interpolation=mode),
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1),
-        ]
-    )
+    change = _turn_and_jitter()
 
     def transform(image: torch.Tensor) -> torch.Tensor:
         crop = random_crop_keeping_body(image)
         resized = v2.functional.resize(crop, size, interpolation=mode, antialias=True)
-        changed: torch.Tensor = change(resized)
-        return changed
+        return change(resized)
 
     return transform
 
 
+@register_augmentation(
+    "celestial",
+    summary="any rotation, scale and place; other backgrounds; another camera, down to its file",
+)
 def _celestial(spec: InputSpec) -> ImageTransform:
     from planetvision.imaging.celestial import create_celestial
 
     return create_celestial(spec)
-
-
-_BUILT_IN = (
-    ("none", _none, "the framed image as it is", ""),
-    (
-        "light",
-        _light,
-        "half of them cropped to the body; any rotation, flips, scale 0.6-1.2, exposure 0.4-1.5",
-        "",
-    ),
-    (
-        "strong",
-        _strong,
-        "random resized crop, rotation to 40 degrees, both flips, colour jitter 0.3/0.3/0.3/0.1",
-        "the published PlanetaryImageClassifier pipeline",
-    ),
-    (
-        "strong_body",
-        _strong_body,
-        "strong, but every crop keeps at least half of the body",
-        "",
-    ),
-    (
-        "celestial",
-        _celestial,
-        "any rotation, scale and place; other backgrounds; another camera, down to its file",
-        "",
-    ),
-)
-for _name, _build, _summary, _source in _BUILT_IN:
-    POLICIES.add(AugmentationSpec(name=_name, build=_build, summary=_summary, source=_source))
