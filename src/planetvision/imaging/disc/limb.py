@@ -254,7 +254,8 @@ def _solve(
     residuals = offsets
     for number in range(4):
         weighted = (design * weights[:, None]).T
-        step = np.linalg.solve(weighted @ design + penalty, weighted @ offsets + target)
+        solution = np.linalg.solve(weighted @ design + penalty, weighted @ offsets + target)
+        step = np.asarray(solution, np.float64)
         residuals = offsets - design @ step
         # The first round keeps all that lies near; later ones ask for a closer fit.
         middle = len(residuals) // 2
