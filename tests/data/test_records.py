@@ -248,7 +248,7 @@ def test_everything_wrong_in_a_table_is_named_with_its_line(write: Write) -> Non
         f"Correct the paths; relative ones start at '{folder}'.",
         "Give each file one label.",
         "Splits are train, val and test.",
-        "Keep each group in one part",
+        "Keep each group in one split",
     ):
         assert message.count(remedy) == 1
 

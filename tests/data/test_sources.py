@@ -180,13 +180,13 @@ def test_missing_folder_raises(tmp_path: Path) -> None:
 
 def test_file_instead_of_a_folder_raises(tmp_path: Path) -> None:
     create_files(tmp_path, "a.png")
-    with pytest.raises(DataError, match=r"'.*a\.png' is a file\. Name a folder"):
+    with pytest.raises(DataError, match=r"'.*a\.png' is a file\. "):
         read_labelled(tmp_path / "a.png")
 
 
 def test_folder_without_class_folders_raises(tmp_path: Path) -> None:
     create_files(tmp_path, "a.png")
-    with pytest.raises(DataError, match=r"has no folders in it; one folder a class was expected"):
+    with pytest.raises(DataError, match=r"has no subfolders; .* was expected"):
         read_labelled(tmp_path)
 
 
@@ -247,8 +247,8 @@ def test_groups_of_a_list_follow_its_images() -> None:
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        (["s"], r"There are 2 images but 1 groups\. Pass one group an image"),
-        ("ab", r"One group an image was expected, got the single string 'ab'"),
+        (["s"], r"There are 2 images but 1 groups\."),
+        ("ab", r"got the single string 'ab'"),
     ],
 )
 def test_groups_that_do_not_fit_say_why(groups: object, message: str) -> None:
@@ -266,7 +266,7 @@ def test_groups_of_a_folder_are_in_the_order_of_its_images(tmp_path: Path) -> No
 def test_group_in_two_given_parts_is_named(tmp_path: Path) -> None:
     create_files(tmp_path, "train/mars/1.png", "train/mars/2.png", "test/mars/3.png")
     assert read_labelled(tmp_path, groups=["a", "b", "c"]).groups == ("a", "b", "c")
-    with pytest.raises(DataError, match=r"Keep each group in one part: the group 'b' is in train"):
+    with pytest.raises(DataError, match=r"Keep each group in one split: the group 'b' is in train"):
         read_labelled(tmp_path, groups=["b", "a", "b"])
 
 

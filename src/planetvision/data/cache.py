@@ -1,4 +1,4 @@
-"""Decoded images kept in memory or on disk, so that an epoch after the first decodes no file.
+"""Caches of decoded images in memory or on disk, so that only the first epoch decodes files.
 
 What is kept is the array that `read_image` gave, under a key of the file's content and of the
 settings of decoding. A cache changes how long a training takes and nothing else.
@@ -51,13 +51,13 @@ _DAMAGE = (ValueError, TypeError, SyntaxError, OverflowError, tokenize.TokenErro
 
 
 class DecodedCache(Protocol):
-    """Anything that keeps arrays by key."""
+    """A cache of arrays by key."""
 
     def get(self, key: str) -> ImageArray | None:
-        """Returns a copy of what is kept under `key`, or None."""
+        """Returns a copy of the array of `key`, or None."""
 
     def put(self, key: str, array: ImageArray) -> None:
-        """Keeps a copy, where there is room."""
+        """Stores a copy if there is room."""
 
 
 class MemoryCache:
@@ -83,13 +83,13 @@ class MemoryCache:
         return len(self._arrays)
 
     def get(self, key: str) -> ImageArray | None:
-        """Returns a copy of what is kept under `key`, or None."""
+        """Returns a copy of the array of `key`, or None."""
         kept = self._arrays.get(key)
         # A copy: an augmentation that works in place must not change what the next epoch gets.
         return None if kept is None else kept.copy()
 
     def put(self, key: str, array: ImageArray) -> None:
-        """Keeps a copy, where there is room."""
+        """Stores a copy if there is room."""
         with self._lock:
             if key not in self._arrays and self.num_bytes + array.nbytes <= self.max_bytes:
                 self._arrays[key] = array.copy()
@@ -123,7 +123,7 @@ class DiskCache:
         self._num_uncounted = 0
 
     def get(self, key: str) -> ImageArray | None:
-        """Returns a copy of what is kept under `key`, or None."""
+        """Returns a copy of the array of `key`, or None."""
         path = self._path(key)
         try:
             array = np.array(np.lib.format.open_memmap(path, mode="r"))
@@ -141,7 +141,7 @@ class DiskCache:
         return array
 
     def put(self, key: str, array: ImageArray) -> None:
-        """Keeps the array; a disk that is full is warned of and changes nothing else."""
+        """Stores the array; a full disk causes a warning and nothing else."""
         path = self._path(key)
         try:
             if array.nbytes > self.max_bytes or path.exists():
@@ -165,7 +165,7 @@ class DiskCache:
         return self.folder / key[:2] / f"{key}.npy"
 
     def _list_files(self) -> list[tuple[float, int, Path]]:
-        """Returns when each file was used last, and its size."""
+        """Returns the time of last use and the size of each file."""
         found = []
         for path in self.folder.glob("*/*.npy"):
             with contextlib.suppress(OSError):  # another run has just removed it
@@ -244,7 +244,7 @@ def check_cache(cache: object, gigabytes: object) -> None:
 def create_cache(
     cache: str | os.PathLike[str], *, gigabytes: float = DEFAULT_CACHE_GIGABYTES
 ) -> DecodedCache | None:
-    """Returns the cache that is asked for, or None for `off`.
+    """Returns a cache of the given kind, or None for `off`.
 
     Args:
         cache: `memory`, which takes a quarter of the free memory at most; `disk`, the folder of
@@ -279,7 +279,7 @@ def create_cache_key(sha256: str, *, min_size: int | None, stretch: str) -> str:
 def read_through(
     cache: DecodedCache | None, key: str, decode: Callable[[], ImageArray]
 ) -> ImageArray:
-    """Returns what the cache has under `key`, else what `decode` gives, which is then kept.
+    """Returns the cached array of `key`; if there is none, decodes it and caches it.
 
     Args:
         cache: The cache; None decodes every time.

@@ -1,4 +1,4 @@
-"""`Catalog`: one row an image, whatever it came from."""
+"""`Catalog`: a table of images, one row per image."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SPLIT_SPELLINGS: dict[str, SplitName] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """Images with, where known, their labels and the part of the data that each belongs to.
+    """Images with their labels, splits, groups and hashes, as far as they are known.
 
     Args:
         sources: Where each image is, or the image itself.
@@ -117,7 +117,7 @@ class Catalog:
         return self.select(row for row, name in enumerate(self.splits or ()) if name == split)
 
     def get_tested(self) -> Catalog:
-        """Returns the rows of the test part, or all where there is none."""
+        """Returns the rows of the test split, or all rows if there is none."""
         return self.part("test") if "test" in (self.splits or ()) else self
 
     def map_classes(
@@ -154,7 +154,7 @@ class Catalog:
         return replace(self.select(kept), labels=labels)
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns one row an image with `path`, `label`, `split`, `group` and `sha256`.
+        """Returns a table with one row per image: `path`, `label`, `split`, `group` and `sha256`.
 
         A column of which nothing is known holds None. The attributes follow.
         """

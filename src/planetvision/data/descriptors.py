@@ -1,4 +1,4 @@
-"""Descriptors: what is compared of images to find near-duplicates."""
+"""Image descriptors for finding near-duplicates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 VIEW_SIZE = 64
 # Thresholds as shares of Otsu's: from the brightest part of a body to its dim parts too. Which of
-# them Otsu's threshold itself finds may hang on a few levels of brightness.
+# them Otsu's threshold itself finds may depend on a few levels of brightness.
 _DEPTHS = (1.5, 0.6, 0.25)
 # How many times its root mean square radius the view of a body reaches: 1.5 radii of a full disc.
 _REACH = 2.2
@@ -28,7 +28,7 @@ _START_REACH = 1.3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageDescriptor:
-    """What `find_duplicates` compares of an image.
+    """The descriptor of an image for `find_duplicates`.
 
     Convention: a view is RGB, uint8 of shape (64, 64, 3): the body in the middle, its size the
     same whatever its size in the frame.
@@ -47,7 +47,7 @@ class ImageDescriptor:
 
 
 def describe_image(image: npt.NDArray[np.uint8]) -> ImageDescriptor:
-    """Returns what is compared of an image to find its near-copies.
+    """Returns the descriptor of an image.
 
     Convention: `image` is uint8 of shape (H, W, 3), RGB.
     """
@@ -55,7 +55,7 @@ def describe_image(image: npt.NDArray[np.uint8]) -> ImageDescriptor:
 
 
 def describe_body(image: npt.NDArray[np.uint8], body: BodyRegion | None) -> ImageDescriptor:
-    """Returns what `describe_image` does, of an image whose body was looked for before.
+    """Returns the descriptor of an image whose body is known.
 
     Black sky makes whole frames of different bodies alike, so it looks at the body alone. The
     centre and size come from the light and not from a box, since a box around a half-lit disc
@@ -65,7 +65,7 @@ def describe_body(image: npt.NDArray[np.uint8], body: BodyRegion | None) -> Imag
 
     Args:
         image: The image.
-        body: What `find_body` says of it.
+        body: The result of `find_body`.
     """
     height, width = image.shape[:2]
     content = np.ascontiguousarray(image)
@@ -121,7 +121,7 @@ def _create_view(
 
 
 def _reduce(image: npt.NDArray[np.uint8], factor: float) -> tuple[npt.NDArray[np.uint8], float]:
-    """Returns the image made smaller by the factor, and by how much in fact."""
+    """Returns the reduced image and the factor that was reached."""
     if factor >= 1:
         return image, 1.0
     height, width = image.shape[:2]

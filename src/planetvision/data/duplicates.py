@@ -1,4 +1,4 @@
-"""Near-duplicates: which images show the same picture of a body, turned, scaled or recompressed."""
+"""Near-duplicates: images that show the same picture, rotated, scaled or recompressed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = [
 
 Floats = npt.NDArray[np.float32]
 
-# The lowest similarity of a copy, chosen on renders of the seeds that benchmarks/near_duplicates.py
-# calls its own for choosing; docs/concepts/splits.md has what it does on others.
+# The lowest similarity of a near-duplicate, chosen by benchmarks/near_duplicates.py on renders of
+# its own seeds; docs/concepts/splits.md has the results on others.
 DUPLICATE_THRESHOLD = 0.955
 
 _ANGLES = 96
@@ -54,8 +54,8 @@ class DuplicatePair:
     """Two images that show the same picture.
 
     Args:
-        first: The index of the one.
-        second: The index of the other, larger than `first`.
+        first: The index of the first image.
+        second: The index of the second image, larger than `first`.
         similarity: How alike they are, up to 1 for the same pixels.
     """
 
@@ -70,7 +70,7 @@ def find_duplicates(
     """Returns the pairs of images that show the same picture, by index.
 
     Two images with the same pixels have the similarity 1; of several such each is paired with the
-    first. Otherwise the one is turned, mirrored where that helps, and fitted to the other, and the
+    first. Otherwise one is rotated, mirrored if that helps, and fitted to the other, and the
     similarity is the correlation of their details less twice what the correlation of their
     colours lacks. Both are corrected for the noise of a strong recompression, and do not change
     with the exposure.
@@ -79,7 +79,7 @@ def find_duplicates(
     so the cost of all but the search for them grows with the number of images, not of pairs.
 
     Args:
-        descriptors: One an image, as `describe_image` gives them; None where there is none.
+        descriptors: One per image, from `describe_image`; None where there is none.
         threshold: The lowest similarity of a pair, over 0 and up to 1.
 
     Raises:
@@ -302,7 +302,7 @@ def group_duplicates(
     Args:
         number: How many images there are.
         pairs: The pairs of near-duplicates.
-        groups: Groups that are known already, one an image; None where there are none.
+        groups: Known groups, one per image; None if there are none.
 
     Raises:
         DataError: If a pair names an image that is not there, or `groups` has another length.
@@ -318,7 +318,7 @@ def group_duplicates(
     from scipy.sparse.csgraph import connected_components
 
     if groups is not None and len(groups) != number:
-        raise DataError(f"`groups` must hold one group an image, got {len(groups)} for {number}.")
+        raise DataError(f"`groups` must hold one group per image, got {len(groups)} for {number}.")
     edges = [(pair.first, pair.second) for pair in pairs]
     strange = sorted({index for edge in edges for index in edge if not 0 <= index < number})
     if strange:

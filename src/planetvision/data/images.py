@@ -1,4 +1,4 @@
-"""Decoding: whatever the file was becomes an RGB uint8 array, or an `ImageError` that says why."""
+"""Decoding: any source becomes an RGB uint8 array, or raises an `ImageError` with the cause."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | npt.NDArray[Any] | Im
 
 
 def describe_source(source: object, index: int | None = None) -> str:
-    """Returns how messages and tables name a source: its path, or its kind and index."""
+    """Returns the name of a source in messages and tables: its path, or its kind and index."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     kind = {np.ndarray: "array", bytes: "bytes"}.get(type(source), "image")
@@ -74,11 +74,11 @@ def read_image(
         source: A path, the bytes of a file, a Pillow image, or an array of integers or floats of
             shape (H, W, 3), or (H, W) for gray.
         stretch: How more than 8 bits become 8, as in `planetvision.data.stretch`. None takes
-            `linear` and says so in a warning where it comes to that.
+            `linear` and warns if values were stretched.
         min_size: An image that is more than twice as large is reduced by a whole number, as far as
             both sides keep this many pixels; a JPEG is then decoded faster. None keeps all of it.
-        hdu: The part of a FITS file, by index or name; None takes the first image. Other formats
-            have no parts.
+        hdu: The HDU of a FITS file, by index or name; None takes the first image. Other formats
+            ignore it.
         allow_unsafe: Whether FITS images packed by HCOMPRESS or PLIO are read. Their decoder ends
             the whole process on damaged data, so by default they are refused.
 
@@ -94,7 +94,7 @@ def read_image(
 
 
 def read_values(source: ImageSource) -> npt.NDArray[Any]:
-    """Returns the values as they are stored, upright and on black, before any stretch.
+    """Returns the stored values, upright and on black, before any stretch.
 
     Raises:
         ImageError: If it cannot be read.
@@ -111,7 +111,7 @@ def decode_image(
     hdu: int | str | None = None,
     allow_unsafe: bool = False,
 ) -> DecodedImage:
-    """Returns the image as `read_image` does, with what its file says of it.
+    """Returns the image as `read_image` does, with the facts of its file.
 
     Args:
         source: As for `read_image`.
@@ -139,7 +139,7 @@ def decode_image(
 
 
 class _Options(TypedDict, total=False):
-    """What an `ImageFile` says of how it is to be decoded."""
+    """The options of `read_image` that decoders see in `ImageFile`."""
 
     min_size: int | None
     hdu: int | str | None
@@ -194,7 +194,7 @@ def _reduce(array: ImageArray, min_size: int | None) -> ImageArray:
 
 
 def _read_values(source: ImageSource, name: str, options: _Options) -> DecodedImage:
-    """Returns the values as they are stored."""
+    """Returns the stored values."""
     decoder = ""
     try:
         if isinstance(source, np.ndarray):

@@ -25,21 +25,21 @@ from planetvision.imaging.policies import ImageTransform, create_transform
 __all__ = ["NO_CLASS", "EpochSampler", "ImageDataset", "create_datasets", "create_loader"]
 
 Key = int | tuple[int, int]
-# The target of an image of none of the classes, or of one whose class is not known.
+# The target of a negative, or of an image whose class is not known.
 NO_CLASS = -1
 
 
 class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
     """Decoded, augmented and framed images with their targets.
 
-    An item is asked for by `(index, draw)`, or by `index` for draw 0: the same pair and seed give
-    the same pixels, in whichever process and order they are asked for.
+    The key of an item is `(index, draw)`, or `index` for draw 0. The same pair and seed give the
+    same pixels in any process and order.
 
     Convention: an item is a uint8 tensor of shape (3, image_size, image_size) and its target.
 
     Args:
         sources: The images.
-        targets: The class index of each image, or -1 (`NO_CLASS`) for one of none of the classes;
+        targets: The class index of each image, or -1 (`NO_CLASS`) for a negative;
             None gives -1 for all.
         input_spec: What the network is shown.
         augmentation: The registered policy.
@@ -86,7 +86,7 @@ class ImageDataset(Dataset[tuple[torch.Tensor, int]]):
         return framed.contiguous(), self.targets[index]
 
     def with_augmentation(self, augmentation: str) -> ImageDataset:
-        """Returns a dataset of the same images under another policy."""
+        """Returns a dataset of the same images with another augmentation policy."""
         return self._create(self.sources, self.targets, self.hashes, augmentation)
 
     def choose(self, rows: Sequence[int]) -> ImageDataset:
@@ -206,7 +206,7 @@ def create_datasets(
     seed: int = 0,
     cache: DecodedCache | None = None,
 ) -> tuple[ImageDataset, ImageDataset]:
-    """Returns the images of `train` and of `val`.
+    """Returns the datasets of the training and validation splits.
 
     Args:
         catalog: The images with labels and splits.

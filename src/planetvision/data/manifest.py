@@ -81,7 +81,7 @@ def hash_sources(sources: Sequence[ImageSource]) -> tuple[str, ...]:
 def fingerprint_hashes(hashes: Sequence[str]) -> str:
     """Returns the SHA-256 over the sorted hashes of images, in hexadecimal.
 
-    It is the same for the same images, in whatever order and under whatever names.
+    It does not depend on the order or the names of the images.
 
     Args:
         hashes: The hash of each image.
@@ -102,13 +102,12 @@ def save_manifest(
 ) -> Path:
     """Writes the catalog as a table that `read_labelled` reads, and returns its path.
 
-    It has the columns `path` (absolute), `label`, `split`, `group` and `sha256`, the last being
-    the hash of the file: whoever reads the table has the same labels, groups and split again, and
-    is told of files that have changed. Images in memory have a hash too, but a table cannot hold
-    them, so it is no source for those.
+    The columns are `path` (absolute), `label`, `split`, `group` and `sha256`, the hash of the file.
+    Reading the table restores labels, groups and split, and raises an error for changed files.
+    Images in memory have a hash too, but a table cannot hold them.
 
     Args:
-        catalog: The images. Hashes that it knows are taken as they are.
+        catalog: The images. Known hashes are taken from it.
         path: A path that ends in `.csv` or `.tsv`.
         overwrite: Whether a file that is there may be replaced.
 
@@ -178,5 +177,5 @@ def _complete_hashes(catalog: Catalog) -> tuple[str, ...]:
 
 
 def _needs_quotes(text: str) -> bool:
-    """Whether a reader would not give back this text if it stood without quotes."""
+    """Returns whether this text must be quoted to be read back unchanged."""
     return text != text.strip() or "\r" in text or is_whole_number(text)

@@ -1,4 +1,4 @@
-"""Preparation: a catalog becomes one that can be split, each of its files decoded once."""
+"""Preparation: decodes each image of a catalog once and groups near-duplicates for the split."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["Prepared", "group_copies", "prepare_catalog", "prepare_surveyed"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
-    """A catalog that can be split, and what was found out on the way.
+    """A catalog that can be split, with the results of the survey.
 
     Args:
-        catalog: The images that could be read, with their hashes, and near-copies in groups.
+        catalog: The images that could be read, with their hashes, and near-duplicates in groups.
         survey: What was noted of each of them.
         unreadable: Why others could not be read.
         duplicates: Exact and near duplicates.
@@ -47,14 +47,14 @@ def prepare_catalog(
     on_error: Literal["raise", "skip"] = "raise",
     progress: bool = False,
 ) -> Prepared:
-    """Decodes every image once, and joins near-copies into groups.
+    """Decodes every image once, and joins near-duplicates into groups.
 
     Args:
         catalog: The labelled images.
         spec: What the network is shown: its size and stretch say how images are decoded.
         cache: Where the decoded images are kept for the training that follows.
-        group_duplicates: Whether near-copies are looked for.
-        num_parts: How many parts the images will be split into.
+        group_duplicates: Whether to look for near-duplicates.
+        num_parts: The number of splits.
         on_error: `raise` stops at files that cannot be read, `skip` names them in a warning.
         progress: Whether to show a progress bar.
 
@@ -87,14 +87,14 @@ def prepare_surveyed(
     group_duplicates: bool = True,
     num_parts: int = 3,
 ) -> Prepared:
-    """Joins near-copies into groups, of images that were surveyed before.
+    """Joins near-duplicates into groups, for images that were surveyed before.
 
     Args:
         catalog: The images that could be read.
         survey: What was noted of each of them.
         unreadable: Why others could not be read.
-        group_duplicates: Whether near-copies are looked for.
-        num_parts: How many parts the images will be split into.
+        group_duplicates: Whether to look for near-duplicates.
+        num_parts: The number of splits.
     """
     catalog = replace(catalog, hashes=survey.hashes)
     duplicates: tuple[DuplicatePair, ...] = ()
@@ -113,21 +113,20 @@ def prepare_surveyed(
 def group_copies(
     catalog: Catalog, duplicates: Sequence[DuplicatePair], *, num_parts: int
 ) -> Catalog:
-    """Returns the catalog with near-copies in groups, as far as it can then be split.
+    """Returns the catalog with near-duplicates in groups, as far as it can then be split.
 
-    A class whose images are so alike that they form fewer groups than there are parts could not be
-    split at all. Its images stay apart then, and a warning says so; so do images of different
-    classes, where groups of several classes leave no split. Groups that are given are never taken
-    apart. Where parts are given, nothing is joined across them, and nothing at all where no part
-    is left to be cut.
+    A class whose images form fewer groups than there are splits could not be split. Its images are
+    then not grouped, and a warning is issued. The same holds for images of different classes if
+    their groups leave no split. Given groups are never taken apart. Given splits are not joined,
+    and nothing is grouped if there is nothing left to split.
 
     Args:
         catalog: The images, with or without groups.
         duplicates: Exact and near duplicates.
-        num_parts: How many parts the images will be split into.
+        num_parts: The number of splits.
 
     Warns:
-        SplitWarning: If near-copies stay apart.
+        SplitWarning: If near-duplicates are not grouped.
     """
     splits = catalog.splits
     if splits is not None and "val" in splits:
@@ -154,8 +153,8 @@ def group_copies(
         ]
         warnings.warn(
             itemize(
-                f"Near-copies in {catalog.origin} are too many to stay in one part: what is said "
-                "of these classes is said of few different images. Add others.",
+                f"Near-duplicates in {catalog.origin} are too many to stay in one split: results "
+                "for these classes rest on few different images. Add others.",
                 problems,
             ),
             SplitWarning,
@@ -168,9 +167,9 @@ def group_copies(
     if _can_be_cut(grouped, num_parts) or not _can_be_cut(apart, num_parts):
         return grouped
     warnings.warn(
-        f"Near-copies in {catalog.origin} join images of different classes, so that no split would "
-        "have each class in each part: they stay apart where their classes differ. Look at their "
-        "labels (planetvision data check).",
+        f"Near-duplicates in {catalog.origin} join images of different classes, so that some split "
+        "would lack a class. They are not grouped where their classes differ. Check their labels "
+        "(planetvision data check).",
         SplitWarning,
         stacklevel=4,
     )

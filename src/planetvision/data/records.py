@@ -1,4 +1,4 @@
-"""Records: the rows of a table become a catalog, or one error that names every line at fault."""
+"""Records: the rows of a table become a catalog, or one error that lists every wrong line."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def read_labelled_table(
 def read_path_column(
     data: str | os.PathLike[str] | pd.DataFrame, *, columns: ColumnMap | None = None
 ) -> tuple[ImageSource, ...]:
-    """Returns the images that a table names, whether they exist or not.
+    """Returns the images that a table lists, existing or not.
 
     Raises:
         SourceNotFoundError: If there is no such table.
@@ -145,7 +145,7 @@ def read_path_column(
 def plain_groups(
     cells: Iterable[Any] | None, *, names: Sequence[str], is_text: bool = False
 ) -> tuple[Label, ...] | None:
-    """Returns the group of each image; one without a group is alone in one of its own name.
+    """Returns the group of each image; an image without one gets a group of its own.
 
     Args:
         cells: What was given for each image; None or not-a-number where it has no group.
@@ -170,7 +170,7 @@ def plain_groups(
 def _read_attributes(
     table: Table, cells: Mapping[str, Sequence[Any]], rows: Sequence[int]
 ) -> dict[str, tuple[object, ...]]:
-    """The columns of texts and numbers that have a name of their own and no other meaning."""
+    """Returns the uniquely named columns of texts and numbers that have no other role."""
     used = [id(values) for values in cells.values()]
     columns = {
         name: tuple(_plain(values[row]) for row in rows)
@@ -186,12 +186,12 @@ def _read_attributes(
 
 def _check_length(table: Table, values: Iterable[object], noun: str) -> list[Any]:
     if isinstance(values, str):
-        raise DataError(f"One {noun} a row was expected, got the single string {values!r}.")
+        raise DataError(f"One {noun} per row was expected, got the single string {values!r}.")
     found = list(values)
     if len(found) != len(table):
         raise DataError(
             f"{table.origin} has {len(table)} rows but there are {len(found)} {noun}s. Pass one "
-            f"{noun} a row."
+            f"{noun} per row."
         )
     return found
 
@@ -201,7 +201,7 @@ def _is_integer(value: object) -> TypeGuard[int]:
 
 
 def _plain(value: Any) -> Any:
-    """The cell as a built-in: a whole float (an integer column with gaps) is an integer again."""
+    """Returns the cell as a built-in; a whole float (an integer column with gaps) as an integer."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
@@ -239,7 +239,7 @@ def _unify_labels(
     *,
     is_text: bool,
 ) -> list[Label | None]:
-    """The labels as all names or all integers; those of the rarer kind are problems."""
+    """Returns the labels as all names or all integers; reports those of the rarer kind."""
     numbers, names = [], []
     for row in rows:
         label = labels[row]
@@ -362,7 +362,7 @@ def _read_hashes(
 
 
 def _identify(source: ImageSource | None, row: int) -> str:
-    """The same for two spellings of one path."""
+    """Returns a key that is the same for two spellings of one path."""
     if isinstance(source, str):
         return os.path.normcase(os.path.abspath(source))  # noqa: PTH100 - Path keeps ".."
     return describe_source(source, row)
@@ -376,7 +376,7 @@ def _merge_repeated(
     splits: Sequence[SplitName | None] | None,
     groups: Sequence[Label] | None,
 ) -> list[int]:
-    """The rows without those that repeat an earlier one; those that contradict it are problems."""
+    """Returns the rows that repeat no earlier one; reports those that contradict it."""
     first: dict[str, int] = {}
     kept, repeated = [], []
     for row in rows:
@@ -427,7 +427,7 @@ def _check_parts(
     splits: Sequence[SplitName | None] | None,
     groups: Sequence[Label] | None,
 ) -> None:
-    """Adds the groups that lie in two parts, and the classes that `train` lacks."""
+    """Reports groups that lie in two splits, and classes that `train` lacks."""
     if splits is None:
         return
     homes: dict[Label, int] = {}
@@ -441,7 +441,7 @@ def _check_parts(
                 row,
                 f"the group '{group}' is in {splits[row]}, and in {splits[home]} in "
                 f"{table.lines[home]}",
-                "Keep each group in one part, or leave the column out by "
+                "Keep each group in one split, or leave the column out by "
                 "columns={'split': None} (--column split=) and have the data split anew.",
             )
     trained = {labels[row] for row in rows if splits[row] == "train"}

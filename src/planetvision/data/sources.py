@@ -60,7 +60,7 @@ def read_labelled(
     Columns of other names are kept as attributes of the images.
 
     Args:
-        data: A folder with a folder a class; a folder with `train/`, `val/`, `test/` of such
+        data: A folder with one subfolder per class; a folder with `train/`, `val/`, `test/` of such
             folders (`val` and `test` may be missing); a table; a catalog; or, with `labels`, a
             sequence of paths, arrays, Pillow images or bytes.
         labels: The label of each image of a sequence, or of each row of a DataFrame: strings or
@@ -135,7 +135,7 @@ def read_inputs(inputs: object, *, columns: ColumnMap | None = None) -> Catalog:
 
 
 def list_input_places(inputs: object) -> list[Path | None]:
-    """Returns the folder or table that each of the inputs names, and None for one in memory.
+    """Returns the folder or table of each input, or None for an image in memory.
 
     Of a single file it is the folder that it lies in, of a glob pattern that which all it can match
     lies in.
@@ -168,10 +168,10 @@ def _read_sequence(data: object, labels: Iterable[Label] | None) -> Catalog:
     if labels is None:
         raise DataError(
             "Images in a sequence need their labels, got none. Pass fit(images, labels), a folder "
-            "with a folder a class, or a table."
+            "with one subfolder per class, or a table."
         )
     if isinstance(labels, str):
-        raise DataError(f"One label an image was expected, got the single string {labels!r}.")
+        raise DataError(f"One label per image was expected, got the single string {labels!r}.")
     if not isinstance(data, Iterable) and not isinstance(data, os.PathLike):
         raise DataError(
             f"A sequence of images was expected, got {data!r} of type {type(data).__name__}."
@@ -185,10 +185,10 @@ def _read_sequence(data: object, labels: Iterable[Label] | None) -> Catalog:
     values = tuple(_plain_label(label) for label in labels)
     if len(sources) != len(values):
         raise DataError(
-            f"There are {len(sources)} images but {len(values)} labels. Pass one label an image."
+            f"There are {len(sources)} images but {len(values)} labels. Pass one label per image."
         )
     if not sources:
-        raise DataError("There are no images: the list is empty. Pass at least three a class.")
+        raise DataError("There are no images: the list is empty. Pass at least three per class.")
     return Catalog(sources=sources, labels=values, origin=f"the list of {len(sources)} images")
 
 
@@ -199,10 +199,10 @@ def _finish(
     class_map: ClassMap,
     optional_classes: Collection[str],
 ) -> Catalog:
-    """The catalog with its groups and the final names of its classes."""
+    """Returns the catalog with its groups and the final names of its classes."""
     if groups is not None:
         if isinstance(groups, str):
-            raise DataError(f"One group an image was expected, got the single string {groups!r}.")
+            raise DataError(f"One group per image was expected, got the single string {groups!r}.")
         given = list(groups)
         if len(given) != len(catalog):
             raise DataError(
@@ -229,8 +229,8 @@ def _check_groups(catalog: Catalog) -> None:
     if problems:
         raise DataError(
             itemize(
-                f"Groups of {catalog.origin} lie in more than one part, so that a test would know "
-                "what it asks. Keep each group in one part:",
+                f"Groups of {catalog.origin} lie in more than one split, so that test images "
+                "resemble training images. Keep each group in one split:",
                 problems,
             ),
             problems=problems,
@@ -321,7 +321,7 @@ def _list_files(folder: Path) -> list[Path]:
 
 
 def _list_hidden(files: Sequence[Path]) -> set[Path]:
-    """Returns the files that are no image of their own: a label and its data (PDS) are one."""
+    """Returns the files that belong to another image, such as the label of PDS data."""
     others = {path for path in files if path.suffix.lower() not in LABEL_SUFFIXES}
     described = {(path.parent, path.stem.lower()) for path in others}
     hidden: set[Path] = set()
@@ -385,14 +385,14 @@ def _read_folder(
 def _list_images(root: Path, left_out: AbstractSet[str]) -> Catalog:
     if not root.exists():
         raise SourceNotFoundError(
-            f"There is no folder '{root}'. Name a folder that holds one folder a class, or a "
+            f"There is no folder '{root}'. Name a folder that holds one subfolder per class, or a "
             "table.",
             source=str(root),
         )
     if not root.is_dir():
         raise DataError(
-            f"'{root}' is a file. Name a folder that holds one folder a class, or a table that "
-            "ends in .csv, .tsv or .parquet."
+            f"'{root}' is a file. Pass a folder with one subfolder per class, or a table that ends "
+            "in .csv, .tsv or .parquet."
         )
     folders = _list_folders(root)
     by_split: dict[SplitName, Path] = {}
@@ -408,7 +408,8 @@ def _list_images(root: Path, left_out: AbstractSet[str]) -> Catalog:
             found = ", ".join(f"{path.name}/" for path in folders)
             raise DataError(
                 f"'{root}' holds {found}: this is neither train/ with val/ or test/ and no other, "
-                "nor one folder a class. Move the others away, or name the folder of the classes."
+                "nor one subfolder per class. Move the others away, or pass the folder of the "
+                "classes."
             )
         return _read_split_folders(root, by_split, left_out)
     sources, labels = _read_class_folders(root, folders, left_out)
@@ -436,7 +437,7 @@ def _read_class_folders(
 ) -> tuple[tuple[ImageSource, ...], tuple[Label, ...]]:
     if not folders:
         raise DataError(
-            f"'{root}' has no folders in it; one folder a class was expected, such as "
+            f"'{root}' has no subfolders; one subfolder per class was expected, such as "
             f"'{root / 'mars'}'. Sort the images into folders named after their classes."
         )
     suffixes = list_suffixes()

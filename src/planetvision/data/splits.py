@@ -1,4 +1,4 @@
-"""Splits: which images train, which validate, which test."""
+"""Splits of a catalog into training, validation and test images."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def check_classes(catalog: Catalog, *, min_images: int, where: str = "") -> None
     if small:
         raise DataError(
             itemize(
-                f"Each class of {where} needs at least {min_images} images, one for each part of "
-                "the split. Add images, or remove the class. Too few:",
+                f"Each class of {where} needs at least {min_images} images, one for each "
+                "split. Add images, or remove the class. Too few:",
                 small,
             ),
             problems=small,
@@ -75,9 +75,9 @@ def check_groups(catalog: Catalog, *, min_groups: int, where: str = "") -> None:
         raise DataError(
             itemize(
                 f"Each class of {where} needs at least {min_groups} groups, since a group (given, "
-                "or near-copies of one image) stays in one part. Add other images of the class, "
-                "remove it, or split without groups; of near-copies alone, by "
-                "group_duplicates=False (--no-group-duplicates). Too few:",
+                "or near-duplicates of one image) stays in one split. Add other images of the "
+                "class, remove it, or split without groups (without near-duplicates: "
+                "group_duplicates=False, --no-group-duplicates). Too few:",
                 few,
             ),
             problems=few,
@@ -85,7 +85,7 @@ def check_groups(catalog: Catalog, *, min_groups: int, where: str = "") -> None:
 
 
 def check_parts(catalog: Catalog) -> None:
-    """Checks that the training part has each class that the others have.
+    """Checks that the training split has each class that the others have.
 
     Raises:
         DataError: If not; all classes that it lacks are named.
@@ -113,7 +113,7 @@ def _is_share(value: object) -> bool:
 
 
 def check_fractions(val_fraction: float, test_fraction: float) -> None:
-    """Checks the shares of a split.
+    """Checks the fractions of a split.
 
     Raises:
         SettingsError: If one is out of range, or they leave nothing to train on.
@@ -127,7 +127,7 @@ def check_fractions(val_fraction: float, test_fraction: float) -> None:
     if not _is_share(test_fraction):
         problems.append(
             f"`test_fraction` must lie in [0, 1), got {test_fraction!r}. "
-            "Pass a fraction such as 0.15, or 0 for no test part."
+            "Pass a fraction such as 0.15, or 0 for no test split."
         )
     if not problems and val_fraction + test_fraction >= 1:
         problems.append(
@@ -144,28 +144,28 @@ def split_catalog(
     """Returns the catalog with each row in `train`, `val` or `test`.
 
     The split is stratified: every class is shuffled by the seed and cut in the same shares, with
-    at least one image of each class in each part. Splits that the catalog has already are kept;
+    at least one image of each class in each split. Splits in the catalog are kept;
     only a missing `val` is cut from `train`.
 
-    Images of one group are never put into different parts. Groups are dealt out from the largest
-    to the smallest, each to the part that lacks most of its classes, so large ones tend to train;
+    Images of one group are never put into different splits. Groups are dealt out from the largest
+    to the smallest, each to the split that lacks most of its classes, so large ones tend to train;
     the order of groups of one size is the seed's, and does not depend on that of the rows. Where
     no group has several images, rows are shuffled, and the split depends on their order.
 
     Args:
         catalog: The labelled images, with their groups where they have any.
         val_fraction: The share for validation, over 0 and under 1.
-        test_fraction: The share for testing; 0 leaves no test part.
+        test_fraction: The share for testing; 0 leaves no test split.
         seed: The same seed and images give the same split.
 
     Raises:
-        SettingsError: If the fractions leave no part for training or validation.
+        SettingsError: If the fractions leave nothing for training or validation.
         DataError: If there is one class only, a class has too few images or groups for all
-            parts, or a given training part lacks one.
+            splits, or a given training split lacks one.
 
     Warns:
-        SplitWarning: If groups are so large that the shares of a class are far from those asked
-            for.
+        SplitWarning: If groups are so large that the shares of a class are far from the requested
+            ones.
     """
     check_fractions(val_fraction, test_fraction)
     if catalog.splits is not None:
@@ -211,10 +211,10 @@ def _assign(
 
 
 def _count_parts(number: int, *, val_fraction: float, test_fraction: float) -> tuple[int, int, int]:
-    """Returns how many images of a class train, validate and test."""
+    """Returns the number of training, validation and test images of a class."""
     num_test = max(1, int(number * test_fraction + 0.5)) if test_fraction > 0 else 0
     num_val = max(1, int(number * val_fraction + 0.5))
-    # Small classes: the training part keeps at least one image.
+    # Small classes: the training split keeps at least one image.
     num_val = max(1, min(num_val, number - num_test - 1))
     num_test = min(num_test, number - num_val - 1)
     return number - num_val - num_test, num_val, num_test
@@ -233,7 +233,7 @@ def _assign_groups(
     num_parts = 3 if wanted[2].any() else 2
     wanted = wanted[:num_parts]
     dealt = np.zeros_like(wanted)
-    # Each class counts the same, whatever its number of images.
+    # Each class counts the same, independent of its number of images.
     weight = 1 / wanted.sum(axis=0) ** 2
     rank = {group: derive_seed(seed, "split", content) for group, (content, _) in first.items()}
     order = sorted(sizes, key=lambda group: (-sizes[group].sum(), rank[group], first[group]))
@@ -246,10 +246,10 @@ def _assign_groups(
         moved = _cover_all_parts(parts, stacked, dealt)
         if moved is None:
             raise DataError(
-                f"No split of {catalog.origin} has each class in each part "
+                f"No split of {catalog.origin} has each class in each split "
                 f"({', '.join(SPLIT_NAMES[:num_parts])}) and keeps each group in one: its groups "
                 "hold images of several classes. Give the splits yourself, or split without "
-                "groups; of near-copies alone, by group_duplicates=False (--no-group-duplicates)."
+                "groups (without near-duplicates: group_duplicates=False, --no-group-duplicates)."
             )
         parts = moved
         dealt = np.stack([stacked[parts == part].sum(axis=0) for part in range(num_parts)])
@@ -259,7 +259,7 @@ def _assign_groups(
 
 
 def _identify_rows(catalog: Catalog) -> list[tuple[str, str]]:
-    """Returns what tells each image from the others, wherever the data lie.
+    """Returns a key per image that does not depend on where the data lie.
 
     First comes its content where that is known, and then its path below the folder of all.
     """
@@ -292,7 +292,7 @@ def _count_classes(catalog: Catalog) -> dict[Label, npt.NDArray[np.float64]]:
 
 
 def can_split(catalog: Catalog, *, num_parts: int) -> bool:
-    """Returns whether each class can be in each part while each group stays in one.
+    """Returns whether each class can be in each split while each group stays in one.
 
     Args:
         catalog: The labelled images, with their groups.
@@ -312,7 +312,7 @@ def _cover_all_parts(
     sizes: npt.NDArray[np.float64],
     dealt: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.int64] | None:
-    """Moves as few images as it takes for each part to have each class.
+    """Moves as few images as possible so that each split has each class.
 
     Args:
         parts: The part of each group, (G,).
@@ -362,7 +362,7 @@ def _warn_of_shares(
     if problems:
         warnings.warn(
             itemize(
-                f"Groups of {catalog.origin} are too large for the shares asked for. Add other "
+                f"Groups of {catalog.origin} are too large for the requested fractions. Add other "
                 "images, or split without groups.",
                 problems,
             ),

@@ -1,4 +1,4 @@
-"""Stretches: how values of high bit depth become the 8 bits that pictures and networks have."""
+"""Stretches: mappings from values of high bit depth to 8 bits."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def stretch_image(values: Values, stretch: Stretch = "linear") -> npt.NDArray[np
     - `zscale`: IRAF's, around the median, by a line through the sorted values; made for faint
       things in a sky, and a bright disc ends up white.
 
-    Values that are not finite are missing: they take no part and become 0. Where all values are
+    Values that are not finite are missing: they are ignored and become 0. Where all values are
     the same there is nothing to stretch, and they become 128. Values of 8 bits are left alone.
 
     Convention: values of shape (H, W) or (H, W, 3); uint8 of the same shape comes back.
@@ -105,13 +105,13 @@ def stretch_image(values: Values, stretch: Stretch = "linear") -> npt.NDArray[np
 
 
 def _split_rows(values: Values) -> Iterator[slice]:
-    """Yields parts of a large image, so that its floats never lie in memory all at once."""
+    """Yields blocks of a large image, so that its floats are never in memory all at once."""
     for first in range(0, len(values), _ROWS_AT_ONCE):
         yield slice(first, first + _ROWS_AT_ONCE)
 
 
 def _apply(block: Floats, low: float, high: float, stretch: Stretch) -> npt.NDArray[np.uint8]:
-    """Returns a block on the way from black at `low` to white at `high`."""
+    """Returns a block stretched from black at `low` to white at `high`."""
     finite = np.isfinite(block)
     if low == high:
         return np.where(finite, MID_GRAY, 0).astype(np.uint8)
@@ -135,7 +135,7 @@ def _lift(shares: Floats) -> Floats:
 
 
 def _find_limits(values: Values, stretch: Stretch) -> tuple[float, float] | None:
-    """Returns black and white point, or None where no value is finite."""
+    """Returns the black and the white point, or None if no value is finite."""
     extremes = _find_extremes(values)
     if extremes is None or stretch in ("linear", "asinh"):
         return extremes

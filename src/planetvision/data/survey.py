@@ -1,4 +1,4 @@
-"""The survey: every image decoded once, and what is to be known of it noted on the way."""
+"""The survey: decodes every image once and records its facts, hash, body and descriptor."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OnError = Literal["raise", "skip"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SurveyedImage:
-    """What the survey noted of one image.
+    """The survey's record of one image.
 
     Args:
         facts: Size, depth and format of the file; None if it could not be read.
@@ -78,7 +78,7 @@ class SurveyedImage:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What the survey noted of each image of a catalog, in its order."""
+    """The survey's records of the images of a catalog, in its order."""
 
     images: tuple[SurveyedImage, ...]
 
@@ -97,7 +97,7 @@ class Survey:
 
     @property
     def descriptors(self) -> tuple[ImageDescriptor | None, ...]:
-        """What near-duplicates are found by, None where an image could not be read."""
+        """The descriptors for near-duplicates; None where an image could not be read."""
         return tuple(image.descriptor for image in self.images)
 
     @property
@@ -106,7 +106,7 @@ class Survey:
         return tuple(image.sha256 for image in self.images)
 
     def without_views(self) -> Survey:
-        """Returns the survey without what near-duplicates are compared by, most of its memory."""
+        """Returns the survey without its descriptors, which take most of its memory."""
         return Survey(
             tuple(
                 image
@@ -129,7 +129,7 @@ def survey_catalog(
     cache: DecodedCache | None = None,
     progress: bool = False,
 ) -> Survey:
-    """Decodes every image of the catalog once and returns what is to be known of each.
+    """Decodes every image of the catalog once and returns the records.
 
     Args:
         catalog: The images.
@@ -162,7 +162,7 @@ def survey_catalog(
 def drop_unreadable(
     catalog: Catalog, survey: Survey, *, on_error: OnError
 ) -> tuple[Catalog, Survey]:
-    """Returns the images that could be read, with their part of the survey.
+    """Returns the images that could be read, with their rows of the survey.
 
     Args:
         catalog: The images.
@@ -244,7 +244,7 @@ def _reduce(array: ImageArray) -> ImageArray:
 
 
 def warn_of_conversion(catalog: Catalog, is_stretched: Sequence[bool], stretch: Stretch) -> None:
-    """Gives one `ConversionWarning` where a stretch made the 8 bits of images of a catalog.
+    """Issues one `ConversionWarning` if images of a catalog were stretched to 8 bits.
 
     Args:
         catalog: The images.

@@ -1,4 +1,4 @@
-"""Tables: CSV, TSV, Parquet and DataFrames as columns of cells that know their line."""
+"""Tables: CSV, TSV, Parquet and DataFrames, read as columns whose rows keep their line numbers."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Something wrong in a table.
+    """A problem in a table.
 
     Args:
-        position: Where it stands, for the order of messages.
-        text: What is wrong, with its line.
-        remedy: What to do about all problems of this kind.
+        position: The line number, which orders the messages.
+        text: The statement of the problem, with its line.
+        remedy: The remedy for all problems of this kind.
     """
 
     position: int
@@ -75,19 +75,19 @@ _MANY_PROBLEMS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table as it was read, before anything is known of what its columns mean.
+    """The content of a table, before its columns are interpreted.
 
     Args:
-        origin: What messages call it.
+        origin: The name of the table in messages.
         header: The names of the columns.
-        header_line: What messages call the line with these names.
+        header_line: The name of the header's line in messages.
         columns: The cells of each column; None where a cell is empty.
-        lines: What messages call each row, such as "line 2".
+        lines: The name of each row in messages, such as "line 2".
         positions: The number of each row's line.
-        folder: Where relative paths start; empty for the working folder.
+        folder: The folder that relative paths start from; empty for the working folder.
         is_text: Whether all cells are text, numbers too.
         is_damaged: Whether some lines were in another encoding.
-        problems: What is wrong in it, as far as it is known.
+        problems: The problems found so far.
     """
 
     origin: str
@@ -105,7 +105,7 @@ class Table:
         return len(self.lines)
 
     def report(self, row: int, statement: str, remedy: str) -> None:
-        """Adds the problem of a row."""
+        """Adds a problem of a row."""
         self.problems.append(
             Problem(
                 position=self.positions[row], text=f"{self.lines[row]}: {statement}", remedy=remedy
@@ -138,7 +138,7 @@ def is_table_path(path: str | os.PathLike[str]) -> bool:
 
 
 def is_whole_number(text: str) -> bool:
-    """Returns whether this is how an integer is written: `7`, and neither `007` nor `7.0`."""
+    """Returns whether the text is an integer in plain form: `7`, but not `007` or `7.0`."""
     return _WHOLE_NUMBER.fullmatch(text) is not None
 
 
@@ -151,7 +151,7 @@ def get_frame(data: object) -> pd.DataFrame | None:
 
 
 def read_table(data: str | os.PathLike[str] | pd.DataFrame) -> Table:
-    """Returns a table whose rows know their lines.
+    """Returns the table in a file or DataFrame, with the line of each row.
 
     CSV and TSV are read as UTF-8, with or without a byte order mark, or as UTF-16 with one. The
     delimiter is the one of comma, semicolon, tab and bar that gives most columns. Space around
@@ -270,7 +270,7 @@ def _read_text(path: Path, content: bytes) -> Table:
 
 
 def _decode(path: Path, content: bytes) -> tuple[str, list[Problem]]:
-    """Returns the text and the lines that are in no encoding we read, with marks in their place."""
+    """Returns the text and the problems of its encoding, with U+FFFD for bad bytes."""
     is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encoding = "utf-16" if is_wide else "utf-8-sig"
     problems = []
@@ -303,7 +303,7 @@ def _decode(path: Path, content: bytes) -> tuple[str, list[Problem]]:
 
 
 def _find_delimiter(text: str, default: str) -> str:
-    """Returns the delimiter that makes most of the header, the default if none makes more."""
+    """Returns the delimiter that gives the most columns; the default wins ties."""
 
     def count_columns(delimiter: str) -> tuple[int, bool]:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -331,7 +331,7 @@ def _parse(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
 def _mark_numbers(
     text: str, rows: Sequence[Sequence[str]], delimiter: str
 ) -> list[list[str | int]] | None:
-    """Returns the rows with numbers where a whole number has no quotes.
+    """Returns the rows with integers for whole numbers without quotes.
 
     It returns None for a file in which some text has no quotes: there quotes mean nothing.
     """
@@ -375,7 +375,7 @@ def select_columns(
     for role in columns or ():
         if role not in COLUMN_NAMES:
             raise UnknownNameError.among(
-                f"`columns` has the key {role!r}, which is none of a table's columns.",
+                f"`columns` has the key {role!r}, which is not a column of a table.",
                 known=COLUMN_NAMES,
                 remedy=f"Keys: {', '.join(COLUMN_NAMES)}.",
                 family="columns",
@@ -417,7 +417,7 @@ def _guess(table: Table, names: Sequence[str]) -> list[int]:
 
 
 def _is_sha256_column(table: Table, at: int) -> bool:
-    """Whether a column that is called "hash" may be meant; there are other hashes."""
+    """Returns whether a column called "hash" holds SHA-256; there are other hashes."""
     if table.header[at].strip().lower() != "hash":
         return True
     return all(cell is None or _SHA256.fullmatch(str(cell)) for cell in table.columns[at])

@@ -1,4 +1,4 @@
-"""`BACKGROUNDS`: what may be seen behind a body, by name."""
+"""`BACKGROUNDS`: backgrounds behind a body, by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BACKGROUNDS", "draw_background", "is_in_front"]
 
 
 def draw_background(kind: str, image_size: int, rng: np.random.Generator) -> Floats:
-    """Returns what is behind a body in linear light, as (row, column, 3).
+    """Returns a background in linear light, as (row, column, 3).
 
     Args:
         kind: One of `BACKGROUNDS`.
@@ -25,12 +25,12 @@ def draw_background(kind: str, image_size: int, rng: np.random.Generator) -> Flo
 
 
 def is_in_front(kind: str) -> bool:
-    """Returns whether this light lies before a body too, as a daylight sky does."""
+    """Returns whether this background also covers the body, as a daylight sky does."""
     return kind == "daylight"
 
 
 def _draw_black(size: int, rng: np.random.Generator) -> Floats:
-    """Nothing."""
+    """Returns black."""
     return np.zeros((size, size, 3), np.float32)
 
 

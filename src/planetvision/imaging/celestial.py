@@ -1,4 +1,4 @@
-"""The policy `celestial`: the same body as another camera would have shown it."""
+"""The augmentation policy `celestial`: the same body, as if taken by another camera."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _Celestial:
 
 
 def _is_gray(frame: Image) -> bool:
-    """Whether a picture was taken through one filter, apart from what JPEG does to it."""
+    """Returns whether all channels are alike, apart from the effects of JPEG."""
     red, green, blue = (frame[..., channel].astype(np.int16) for channel in range(3))
     return bool(max(np.abs(red - green).max(), np.abs(green - blue).max()) <= _GRAY_LEVELS)
 
@@ -123,7 +123,7 @@ def _place(
 
 
 def _meter(placed: _Placed) -> float:
-    """Returns what would bring the brightest parts of the body to two thirds of full light.
+    """Returns the gain that brings the brightest parts of the body to two thirds of full light.
 
     It is 1 where nothing of the body covers half a pixel.
     """

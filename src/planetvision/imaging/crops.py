@@ -23,7 +23,7 @@ def random_crop_keeping_body(
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> torch.Tensor:
-    """Returns a random part of the frame that holds a share of the body or more.
+    """Returns a random crop that keeps at least a given share of the body.
 
     A crop that knows nothing of the body shows black sky now and then, under the body's label.
     Crops are drawn as torchvision's `RandomResizedCrop` draws them, and drawn anew until one keeps

@@ -1,4 +1,4 @@
-"""Framing: a frame of any shape becomes the square, or squares, that a backbone is shown."""
+"""Framing: a frame of any shape becomes the square, or squares, that a backbone takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BODY_MIN_CONFIDENCE = 0.5
 
 
 def frame_image(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
-    """Returns the image as the square that `spec` asks for.
+    """Returns the image as the square that `spec` describes.
 
     Convention: uint8, (3, H, W) in and (3, image_size, image_size) out.
 
@@ -34,7 +34,7 @@ def frame_image(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
 
 
 def frame_views(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
-    """Returns the squares that the network is shown at prediction, each in all of its views.
+    """Returns the squares that the network takes at prediction, each in all of its views.
 
     What `spec.tta` names is added. `body` adds a crop around the body where one is found with
     confidence: it keeps more of the detail of a small disc in a large frame. `rotations` shows each
@@ -61,7 +61,7 @@ def frame_views(image: torch.Tensor, spec: InputSpec) -> torch.Tensor:
 
 
 def crop_to_body(image: torch.Tensor, *, margin: float = BODY_MARGIN) -> torch.Tensor | None:
-    """Returns the part of the frame around the body, or None where none is found for sure.
+    """Returns the crop around the body, or None if no clear body is found.
 
     The whole disc is kept, its night side too, and the rings.
 

@@ -1,4 +1,4 @@
-"""`Instrument`: the camera, and what is done to its picture until it is a file."""
+"""`Instrument`: a camera and its processing, up to the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SYMBOLS = "0123456789ABCDEFGHJKLMNPRSTUVWXYZabcdefghijkmnoprstuvwxyz:.-/ "
 
 @dataclass(frozen=True, kw_only=True)
 class Instrument:
-    """Everything that comes between the light of a scene and the pixels of a file.
+    """The chain from the light of a scene to the pixels of a file.
 
     The default is a perfect camera. Lengths are in pixels of the picture.
 
@@ -145,7 +145,7 @@ def take_picture(light: Floats, instrument: Instrument, rng: np.random.Generator
 
 
 def find_gain(brightness: Floats, *, level: float, max_gain: float) -> float:
-    """Returns what an exposure meter multiplies light by.
+    """Returns the gain of an exposure meter.
 
     Args:
         brightness: The brightness of the pixels that count, of any shape, at least one.
@@ -157,7 +157,7 @@ def find_gain(brightness: Floats, *, level: float, max_gain: float) -> float:
 
 
 def draw_instrument(rng: np.random.Generator, *, image_size: int = 224) -> Instrument:
-    """Returns an instrument at random: most are good, each flaw is in some.
+    """Returns a random instrument: most are good, some have flaws.
 
     The ranges are wide on purpose, since archives hold pictures of all ages; colour is kept within
     bounds that leave a body its own: see docs/concepts/celestial.md.

@@ -1,4 +1,4 @@
-"""Light and its encoding: linear values, as they add up, and sRGB values, as files hold them."""
+"""Conversion between linear light and sRGB values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixel operations: what optics, sensors and people do to a picture, one function each.
+"""Pixel operations: the effects of optics, sensors and processing, one function each.
 
 Convention:
     Pictures are float32 of shape (row, column, 3). Light is linear, with 1 where a sensor is full;
@@ -61,7 +61,7 @@ def _create_disc(radius_pixels: float) -> Floats:
 def wobble(
     picture: Floats, *, shift_pixels: float, scale_pixels: float, rng: np.random.Generator
 ) -> Floats:
-    """Returns the picture as unsteady air bends it.
+    """Returns the picture distorted by atmospheric seeing.
 
     Args:
         picture: Light or levels.
@@ -106,7 +106,7 @@ def change_saturation(light: Floats, factor: float) -> Floats:
 def add_noise(
     light: Floats, *, full_well: float, read_noise: float, rng: np.random.Generator
 ) -> Floats:
-    """Returns the light as a sensor counts it.
+    """Returns the light with shot noise and read noise.
 
     Args:
         light: Linear light.
@@ -118,7 +118,7 @@ def add_noise(
 
     References:
         Janesick, Photon Transfer, SPIE Press, 2007, chapter 3; the Poisson distribution is taken as
-        normal, which it is but for a few photons.
+        normal, which holds except for a few photons.
     """
     variance = np.maximum(light, 0) / np.float32(full_well) + np.float32(read_noise**2)
     noise = rng.standard_normal(light.shape, dtype=np.float32)

@@ -113,22 +113,31 @@ def _light(spec: InputSpec) -> ImageTransform:
     return transform
 
 
-@register_augmentation("strong", source="the published PlanetaryImageClassifier pipeline")
-def _strong(spec: InputSpec) -> ImageTransform:
-    """Random resized crop, rotation to 40 degrees, both flips, colour jitter 0.3/0.3/0.3/0.1."""
+def _turn_and_jitter(*first: torch.nn.Module) -> ImageTransform:
+    """Returns the transforms in `first`, then rotation, flips and colour jitter."""
     from torchvision.transforms import InterpolationMode, v2
 
-    mode = InterpolationMode.BILINEAR
     change: ImageTransform = v2.Compose(
         [
-            v2.RandomResizedCrop(spec.image_size, interpolation=mode, antialias=True),
-            v2.RandomRotation(40, interpolation=mode),
+            *first,
+            v2.RandomRotation(40, interpolation=InterpolationMode.BILINEAR),
             v2.RandomHorizontalFlip(),
             v2.RandomVerticalFlip(),
             v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1),
         ]
     )
     return change
+
+
+@register_augmentation("strong", source="the published PlanetaryImageClassifier pipeline")
+def _strong(spec: InputSpec) -> ImageTransform:
+    """Random resized crop, rotation to 40 degrees, both flips, colour jitter 0.3/0.3/0.3/0.1."""
+    from torchvision.transforms import InterpolationMode, v2
+
+    mode = InterpolationMode.BILINEAR
+    return _turn_and_jitter(
+        v2.RandomResizedCrop(spec.image_size, interpolation=mode, antialias=True)
+    )
 
 
 @register_augmentation("strong_body")
@@ -140,20 +149,12 @@ def _strong_body(spec: InputSpec) -> ImageTransform:
 
     mode = InterpolationMode.BILINEAR
     size = [spec.image_size, spec.image_size]
-    change = v2.Compose(
-        [
-            v2.RandomRotation(40, interpolation=mode),
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1),
-        ]
-    )
+    change = _turn_and_jitter()
 
     def transform(image: torch.Tensor) -> torch.Tensor:
         crop = random_crop_keeping_body(image)
         resized = v2.functional.resize(crop, size, interpolation=mode, antialias=True)
-        changed: torch.Tensor = change(resized)
-        return changed
+        return change(resized)
 
     return transform
 

@@ -1,4 +1,4 @@
-"""`BODIES` and `OTHER_BODIES`: what can be drawn, by name, from `appearance.json`."""
+"""`BODIES` and `OTHER_BODIES`: the bodies that can be rendered, from `appearance.json`."""
 
 from __future__ import annotations
 

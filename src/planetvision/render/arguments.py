@@ -1,4 +1,4 @@
-"""Checks of the arguments of the public functions: given, expected, remedy."""
+"""Checks of the arguments of the public functions."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def check_name(
     Args:
         name: What was given.
         known: The names that there are.
-        expected: What it has to be, to the punctuation before "got", for one that is no string.
-        what: What it names.
-        family: What the known names are names of.
+        expected: The start of the message for a value that is no string, up to "got".
+        what: The kind of thing that has the name.
+        family: The family of the known names, for the error.
 
     Raises:
         SettingsError: If it is no string.
@@ -75,10 +75,10 @@ def check_name(
 
 
 def refuse_single_name(argument: str, names: object) -> None:
-    """Checks that what has to be several names is no string, whose letters would be taken for them.
+    """Checks that a sequence of names is not a single string.
 
     Raises:
-        SettingsError: If it is one.
+        SettingsError: If it is a string.
     """
     if isinstance(names, str):
         raise SettingsError(

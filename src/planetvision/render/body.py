@@ -1,4 +1,4 @@
-"""`Body` and `Ring`: what the renderer knows of a body, as data."""
+"""`Body`, `Ring` and `Haze`: the appearance of a body as data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Ring:
-    """One ring, or one gap that is not empty, in the equatorial plane.
+    """A ring, or a gap that is not empty, in the equatorial plane.
 
     Args:
         name: Its name.
@@ -38,7 +38,7 @@ class Ring:
 
 @dataclass(frozen=True, kw_only=True)
 class Haze:
-    """Air that is seen: a veil over the disc, and a glow above the limb.
+    """A visible atmosphere: a veil over the disc and a glow above the limb.
 
     Its numbers are this library's choice, made to look like published pictures.
 
@@ -66,7 +66,7 @@ class Haze:
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """What the renderer knows of one body.
+    """The appearance of one body.
 
     The colours are this library's choice, made to look like published natural-colour pictures;
     they are no measurement. So are the Minnaert exponents.
@@ -95,7 +95,7 @@ class Body:
         haze: The air, where it is seen.
         rings: The rings, from the inside out.
         has_faint_rings: Whether the rings show only beside a planet that methane darkens: they are
-            no part of its outline then.
+            not part of its outline then.
         filter_shares: The shares of pictures under `photo` in natural colour, through one filter,
             in false colour of the infrared, and with a neighbouring band for one of the colours.
         single_shares: Of the pictures through one filter, the shares of red, green and blue, then
@@ -157,12 +157,12 @@ class Body:
 
     @property
     def shows_ground(self) -> bool:
-        """Whether it has craters and nothing above them: sharp however near it is."""
+        """Whether its ground is visible without air, and so sharp at any distance."""
         return self.map_relief_radii > 0
 
     @property
     def flattening(self) -> float:
-        """How much shorter the polar radius is, as a fraction of the equatorial one."""
+        """The flattening: 1 minus polar over equatorial radius."""
         return 1.0 - self.polar_radius_km / self.equatorial_radius_km
 
     @property

@@ -1,4 +1,4 @@
-"""`Camera`: where a picture is taken from, as far as one wants to say it."""
+"""`Camera`: the fixed parts of a viewpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Camera"]
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """Where a picture is taken from; what is None is left to chance.
+    """The viewpoint of a picture; values that are None are drawn at random.
 
     Args:
         distance_radii: How far it is from the body's centre, in equatorial radii, over 1 and beyond
@@ -73,7 +73,7 @@ class Camera:
             raise SettingsError.from_problems(problems)
 
     def pick_longitude(self, drawn: float) -> float:
-        """Returns the longitude that is fixed, or the one that was drawn."""
+        """Returns the fixed longitude, or else the drawn one."""
         fixed = self.sub_observer_longitude_degrees
         return drawn if fixed is None else float(fixed)
 

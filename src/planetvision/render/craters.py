@@ -35,11 +35,11 @@ class Craters:
             )
 
     def scatter_small(self) -> None:
-        """Stamps those all over that are too fine for maps of whole discs, which leave them out."""
+        """Stamps craters that are too fine for maps of whole discs, where they are left out."""
         self.scatter("small_craters", count=8000, smallest_degrees=0.26, largest_degrees=0.5)
 
     def stamp(self, lat: float, lon: float, *, radius_degrees: float, freshness: float) -> None:
-        """Stamps one crater: a bowl, a rim, and bright ejecta as far as it is fresh.
+        """Stamps one crater: a bowl, a rim, and ejecta that are the brighter the fresher it is.
 
         Args:
             lat: The latitude in degrees.

@@ -1,4 +1,4 @@
-"""`render_dataset` and `write_dataset`: many pictures, evenly over the bodies."""
+"""`render_dataset` and `write_dataset`: data sets with equally many pictures of each body."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_dataset(
     look: str,
     maps: str | os.PathLike[str] | None,
 ) -> tuple[str, ...]:
-    """Checks what `render_dataset` takes, and returns the names of the bodies.
+    """Checks the arguments of `render_dataset`, and returns the names of the bodies.
 
     Raises:
         UnknownNameError: As `render_dataset` does, whose arguments these are.
@@ -104,11 +104,11 @@ def write_dataset(
     masks: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Writes the pictures of `render_dataset` as PNG files, a folder a class, and returns them.
+    """Writes the pictures of `render_dataset` as PNG files, one folder per class, and returns them.
 
-    A table beside them, `renders.csv`, has a row a picture: its path, its label and all that was
-    drawn. It can be trained on and evaluated on as the folder can; its columns are attributes then,
-    so that `evaluate` shows how a model does by phase, size or filter.
+    The table `renders.csv` beside them has one row per picture: path, label and all parameters.
+    Like the folder, it can be trained and evaluated on. Its columns are then attributes, so that
+    `evaluate` shows the accuracy by phase, size or filter.
 
     Args:
         folder: Where `<class>/<class>_00000.png` and so on are written.

@@ -17,7 +17,7 @@ Light = npt.NDArray[np.float64]
 
 
 def draw_stars(size: int, rng: np.random.Generator) -> Floats:
-    """A field of stars, with or without faint clouds that glow."""
+    """Draws a field of stars, with or without faint glowing clouds."""
     light = _draw_sky(size, rng) * rng.uniform(1, 6)
     if rng.random() < 0.5:
         cloud = draw_cloud(size, rng, rng.uniform(1.4, 2.2)) ** rng.uniform(2, 8)
@@ -26,7 +26,7 @@ def draw_stars(size: int, rng: np.random.Generator) -> Floats:
 
 
 def draw_cluster(size: int, rng: np.random.Generator) -> Floats:
-    """Stars that crowd towards a middle: an open cluster, or a globular one that merges there."""
+    """Draws an open or a globular cluster."""
     centre = size * rng.uniform(0.3, 0.7, 2)
     core = size * rng.uniform(0.02, 0.2)
     count = int(60 / rng.uniform(0.01, 1))
@@ -45,7 +45,7 @@ def draw_cluster(size: int, rng: np.random.Generator) -> Floats:
 
 
 def draw_galaxy(size: int, rng: np.random.Generator) -> Floats:
-    """A galaxy before stars, from above or edge-on, or many small ones."""
+    """Draws a galaxy behind stars, face-on or edge-on, or many small ones."""
     light = _draw_sky(size, rng) * rng.uniform(0.2, 3)
     if rng.random() < 0.2:
         for _ in range(int(rng.integers(15, 60))):
@@ -59,7 +59,7 @@ def draw_galaxy(size: int, rng: np.random.Generator) -> Floats:
 
 
 def draw_nebula(size: int, rng: np.random.Generator) -> Floats:
-    """Clouds that glow in a few colours, dark lanes before them, stars all over."""
+    """Draws clouds that glow in a few colours, with dark lanes and stars."""
     glow = np.zeros((size, size, 3))
     for _ in range(int(rng.integers(2, 5))):
         cloud = draw_cloud(size, rng, rng.uniform(1.3, 2.4)) ** rng.uniform(1, 4)
@@ -83,7 +83,7 @@ def draw_nebula(size: int, rng: np.random.Generator) -> Floats:
 
 
 def _draw_sky(size: int, rng: np.random.Generator) -> Light:
-    """Stars, half of the time as a large telescope shows them."""
+    """Draws stars, in half of the pictures as a large telescope shows them."""
     kind = "stars" if rng.random() < 0.5 else "deep_field"
     return draw_background(kind, size, rng).astype(np.float64)
 
@@ -123,7 +123,7 @@ def _measure_distance(size: int, rng: np.random.Generator) -> Light:
 
 
 def _pick_glow(rng: np.random.Generator) -> Light:
-    """Any colour, or nearly one of those in which gases glow: hydrogen's red, oxygen's teal."""
+    """Returns a random colour, or nearly that of glowing hydrogen or oxygen."""
     if rng.random() < 0.5:
         return pick_colour(rng) ** 2
     gases = np.array([[0.9, 0.2, 0.25], [0.15, 0.7, 0.65], [0.3, 0.4, 0.9]])
@@ -137,7 +137,7 @@ def _blur(light: Light, sigma_pixels: float) -> Light:
 
 
 def _develop(light: Light, rng: np.random.Generator) -> Floats:
-    """As a file holds it: sky that is not quite black, what is dim often brought out."""
+    """Returns the picture as files hold it: a sky that is not quite black, often stretched."""
     light = light + rng.uniform(0, 0.01) * (rng.random() < 0.5)
     if rng.random() < 0.4:
         # The stretch of Lupton et al. 2004, doi 10.1086/382245, in place of a power.

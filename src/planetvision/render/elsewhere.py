@@ -1,4 +1,4 @@
-"""Pictures from space that show no planet, within the solar system: asteroids, the ground."""
+"""Pictures within the solar system that show no planet: asteroids and the ground."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["draw_asteroid", "draw_ground"]
 
 
 def draw_asteroid(size: int, rng: np.random.Generator) -> Floats:
-    """An irregular body with craters, lit from one side, before a black or starry sky."""
+    """Draws an irregular body with craters, lit from one side, before a black or starry sky."""
     rows, columns = np.mgrid[:size, :size].astype(np.float64)
     centre = size * rng.uniform(0.35, 0.65, 2)
     down, along = rows - centre[0], columns - centre[1]
@@ -49,7 +49,7 @@ def draw_asteroid(size: int, rng: np.random.Generator) -> Floats:
 
 
 def draw_ground(size: int, rng: np.random.Generator) -> Floats:
-    """A plain with stones under a sky, as a lander sees it, or from above without a horizon."""
+    """Draws a plain with stones as a lander sees it, or from above without a horizon."""
     import cv2
 
     base = np.array([0.5, 0.5, 0.5])
@@ -106,7 +106,7 @@ def _add_stone(
 
 
 def _pick_direction(rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Where light comes from, a unit vector; often from the side, never from behind alone."""
+    """Returns the direction of light, a unit vector; never from behind alone."""
     light = rng.normal(0, 1, 3)
     light[2] = abs(light[2])
     unit: npt.NDArray[np.float64] = light / np.linalg.norm(light)

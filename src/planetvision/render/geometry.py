@@ -1,4 +1,4 @@
-"""Where things are in a picture: the spheroid seen from afar, its ring plane, its shadows."""
+"""Geometry of a picture: the visible spheroid, its ring plane and its shadows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def find_sun(
     *,
     east: bool,
 ) -> tuple[Floats, float]:
-    """Returns the direction of the Sun, and the latitude below it that was possible.
+    """Returns the direction of the Sun, and its possible latitude.
 
-    A phase angle leaves only some latitudes to the Sun; the one asked for is moved to the nearest.
+    A phase angle allows only some latitudes of the Sun; the nearest possible one is taken.
 
     Convention:
         The direction is a unit vector (across, pole, front): to the observer's right, along the
@@ -90,7 +90,7 @@ class RingPlane:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """How an observer sees a spheroid.
+    """The view of an observer on a spheroid.
 
     Convention:
         Rows grow downwards. The position angle turns the north pole counter-clockwise from up.

@@ -1,4 +1,4 @@
-"""`render_body`: one picture of one body."""
+"""`render_body`: renders one picture of one body."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["RenderedImage", "check_look", "render_body"]
 
 @dataclass(frozen=True, eq=False)
 class RenderedImage:
-    """A picture, and the truth about it.
+    """A picture with its ground truth.
 
     Args:
         image: The picture as (row, column, RGB), uint8 in sRGB.
@@ -60,7 +60,7 @@ def render_body(
     camera: Camera | None = None,
     maps: str | os.PathLike[str] | None = None,
 ) -> RenderedImage:
-    """Returns a picture of a body, with chance deciding where it stands and how it is lit.
+    """Renders a body at a random place, in random light.
 
     The same arguments give the same bytes, with the same versions of NumPy, SciPy and OpenCV. A
     phase angle, a camera or maps that are given change what they say and what follows from it (the
@@ -117,7 +117,7 @@ def render_body(
         if look == "clean" or estimate_lit_share(scene) >= _MIN_LIT_SHARE:
             break
     if phase_angle_degrees is not None or camera is not None:
-        # Which draw it is does not hang on what is given. That may leave nothing to see, and then
+        # Which draw it is does not depend on what is given. That may leave nothing to see, and then
         # that is the picture.
         rng = np.random.default_rng(scene_seed)
         scene = draw(rng, phase_angle_degrees=phase_angle_degrees, camera=camera)
@@ -137,7 +137,7 @@ _NO_MAPS: Mapping[str, Path] = MappingProxyType({})
 
 
 def check_look(look: object) -> None:
-    """Checks that there is such a look.
+    """Checks the name of a look.
 
     Raises:
         SettingsError: If it is no string.

@@ -1,4 +1,4 @@
-"""`paint_scene`: the light of a scene, from back to front."""
+"""`paint_scene`: computes the light of a scene, from back to front."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def paint_scene(background: Floats, scene: Scene) -> Painted:
 
 
 def estimate_lit_share(scene: Scene) -> float:
-    """Returns about which share of the frame the day side of the body takes.
+    """Returns an estimate of the share of the frame that the day side of the body takes.
 
     It depends on the geometry alone, and costs a fraction of a millisecond.
     """
@@ -125,7 +125,7 @@ def estimate_lit_share(scene: Scene) -> float:
 
 
 def _find_pixels(scene: Scene) -> _Pixels | None:
-    """Returns the window of body, rings, air and moons, or None where none of it is in sight."""
+    """Returns the window of body, rings, air and moons, or None if all are out of sight."""
     view, size = scene.view, scene.image_size
     extent = scene.body.ring_extent if scene.shows_rings else 1.0
     half_height, half_width = view.half_sizes(extent)
@@ -153,7 +153,7 @@ def _find_pixels(scene: Scene) -> _Pixels | None:
 
 
 def _cover(part: Floats, veiled: Floats, light: Floats, opacity: Floats) -> tuple[Floats, Floats]:
-    """Returns the light behind a layer and its own, and how much of the sky is hidden by then."""
+    """Returns the light with one more layer, and how much of the sky is then hidden."""
     covered = part + (light - part) * opacity[..., None]
     return covered, veiled + (1 - veiled) * opacity
 
@@ -165,7 +165,7 @@ def _exposure_of(body: Body) -> float:
 
 
 def _meter(scene: Scene, light: Floats, coverage: Floats, rings: _Rings | None) -> Floats:
-    """Returns what the light is multiplied by before it reaches the camera, by channel."""
+    """Returns the gain of the light before it reaches the camera, by channel."""
     gain = np.float32(_meter_all(scene, light, coverage, rings))
     if not scene.balance:
         return np.full(3, gain, np.float32)
@@ -229,7 +229,7 @@ def _get_colour(scene: Scene, visible: Rgb, bands: Rgb | None = None) -> Floats:
 
 
 def _choose_colours(scene: Scene, light: Floats) -> Floats:
-    """Returns what the filters pass of light that is known as red, green and blue alone."""
+    """Returns what the filters pass of light that is known only as red, green and blue."""
     chosen = scene.nearest_colours
     return light if chosen == (0, 1, 2) else np.take(light, chosen, axis=-1)
 

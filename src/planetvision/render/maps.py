@@ -1,4 +1,4 @@
-"""`get_maps` and `load_map`: equirectangular maps of bodies, from a folder of one's own."""
+"""`get_maps` and `load_map`: equirectangular maps of bodies from a folder."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _REMEDY = "Save it as a PNG or JPEG file of 8 bits a channel."
 
 
 def get_maps(folder: str | os.PathLike[str]) -> Mapping[str, Path]:
-    """Returns the maps in a folder by body: files that are called `<body>.png`, `<body>.jpg` ...
+    """Returns the maps in a folder by body, from files such as `<body>.png` or `<body>.jpg`.
 
-    Upper and lower case are alike in names. A folder is looked into once a process. Files of other
-    names are left alone. Where a body has several, the first ending of `MAP_ENDINGS` counts.
+    Case does not count in names. A folder is read once per process. Files with other names are
+    ignored. If a body has several, the first ending of `MAP_ENDINGS` counts.
 
     Raises:
         SettingsError: If it is no folder, or holds no map of any body that can be drawn.
@@ -72,7 +72,7 @@ def _find_maps(root: Path) -> Mapping[str, Path]:
 
 
 def _check_header(file: Path) -> None:
-    """Checks the size that a map's header gives, so that a wrong one is not decoded first."""
+    """Checks the size in a map's header, before the map is decoded."""
     from PIL import Image
 
     try:
@@ -130,7 +130,7 @@ def load_map(file: Path, height: int) -> Floats:
 
 
 def _to_levels(file: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Returns the values of a map as 8 bits of red, green and blue, with their range kept."""
+    """Returns the values of a map as RGB of 8 bits, with their full range kept."""
     if values.dtype == np.bool_:
         values = np.where(values, np.uint8(255), np.uint8(0))
     if values.dtype != np.uint8:

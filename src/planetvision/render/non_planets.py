@@ -1,4 +1,4 @@
-"""Pictures of what is no planet: generic negatives for the answer "unknown"."""
+"""Pictures without planets: generic negatives for the answer "unknown"."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Draw: TypeAlias = "Callable[[int, np.random.Generator], Floats]"
 
 
 def _draw_noise(size: int, rng: np.random.Generator) -> Floats:
-    """White or coloured noise, each channel by itself or all alike."""
+    """Draws white or coloured noise, in each channel by itself or in all alike."""
     power = rng.uniform(0, 1.2)
     channels = [draw_cloud(size, rng, power) for _ in range(3)]
     if rng.random() < 0.5:
@@ -43,7 +43,7 @@ def _draw_noise(size: int, rng: np.random.Generator) -> Floats:
 
 
 def _draw_texture(size: int, rng: np.random.Generator) -> Floats:
-    """Clouds, marble or wood: bands that a cloud bends."""
+    """Draws clouds, marble or wood: bands bent by noise."""
     cloud = draw_cloud(size, rng, rng.uniform(1.2, 2.2))
     if rng.random() < 0.6:
         place = np.linspace(0, 1, size, dtype=np.float32)
@@ -72,7 +72,7 @@ def _draw_pattern(size: int, rng: np.random.Generator) -> Floats:
 
 
 def _draw_leaves(size: int, rng: np.random.Generator) -> Floats:
-    """Dead leaves: shapes that cover each other, with the statistics of natural scenes."""
+    """Draws dead leaves: overlapping shapes with the statistics of natural scenes."""
     image = np.full((size, size, 3), pick_colour(rng), np.float32)
     smallest = rng.uniform(2, 8)
     for _ in range(int(rng.uniform(60, 250))):
@@ -83,7 +83,7 @@ def _draw_leaves(size: int, rng: np.random.Generator) -> Floats:
 
 
 def _draw_shapes(size: int, rng: np.random.Generator) -> Floats:
-    """One to six shapes on a plain or shaded ground."""
+    """Draws one to six shapes on a plain or shaded ground."""
     image = np.full((size, size, 3), pick_colour(rng), np.float32)
     if rng.random() < 0.5:
         image = blend(draw_ramp(size), rng)
@@ -126,7 +126,7 @@ def _add_shape(
 
 
 def _draw_ball(size: int, rng: np.random.Generator) -> Floats:
-    """A shaded ball with a pattern and a highlight, on a ground that is seldom black."""
+    """Draws a shaded ball with a pattern and a highlight, rarely on black."""
     ground = _GROUNDS[int(rng.integers(len(_GROUNDS)))](size, rng)
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
     radius = size * rng.uniform(0.12, 0.42)
@@ -147,7 +147,7 @@ def _draw_ball(size: int, rng: np.random.Generator) -> Floats:
 
 
 def _draw_plain(size: int, rng: np.random.Generator) -> Floats:
-    """One colour, or a ramp between two."""
+    """Draws one colour, or a ramp between two."""
     first = np.full((size, size, 3), pick_colour(rng), np.float32)
     if rng.random() < 0.4:
         return first
@@ -156,7 +156,7 @@ def _draw_plain(size: int, rng: np.random.Generator) -> Floats:
 
 
 def _draw_landscape(size: int, rng: np.random.Generator) -> Floats:
-    """A sky, and rough ground or hills before it, row behind row."""
+    """Draws a sky behind rough ground or rows of hills."""
     image = blend(draw_ramp(size), rng)
     rows = np.arange(size)[:, None]
     height = size * rng.uniform(0.25, 0.7)
@@ -198,7 +198,7 @@ NON_PLANETS: Mapping[str, Draw] = MappingProxyType(
 
 
 def render_non_planet(kind: str, *, image_size: int = 224, seed: int = 0) -> npt.NDArray[np.uint8]:
-    """Returns a picture of what is no planet, uint8 of shape (image_size, image_size, 3).
+    """Returns a picture without a planet, uint8 of shape (image_size, image_size, 3).
 
     Args:
         kind: One of `NON_PLANETS`.
@@ -235,7 +235,7 @@ def render_non_planets(
     seed: int = 0,
     kinds: Sequence[str] | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Returns an iterator over pictures of what is no planet, one kind after the other in turn.
+    """Returns an iterator over pictures without planets, one kind after the other in turn.
 
     Args:
         count: How many pictures.

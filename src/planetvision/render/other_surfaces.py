@@ -1,4 +1,4 @@
-"""The surfaces of bodies that are none of the seven."""
+"""Rules for the surfaces of other bodies: craters, clouds, frost, Io, Europa and the Sun."""
 
 from __future__ import annotations
 

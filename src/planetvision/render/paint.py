@@ -1,4 +1,4 @@
-"""`Paint`: what a painter returns."""
+"""`Paint`: the painted surface of a body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pictures that show no planet are made of: colours, ramps, noise of a power law."""
+"""Building blocks of pictures without planets: colours, ramps and power-law noise."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["blend", "draw_cloud", "draw_ramp", "pick_colour"]
 
 
 def pick_colour(rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Any colour, rather a light one, three values from 0 to 1."""
+    """Returns a random, rather light colour: three values from 0 to 1."""
     return rng.uniform(0, 1, 3) ** 0.8
 
 
 def draw_cloud(size: int, rng: np.random.Generator, power: float) -> Floats:
-    """Noise whose amplitude falls with that power of the frequency, from 0 to 1, (size, size)."""
+    """Returns power-law noise from 0 to 1, (size, size)."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     frequency[0, 0] = 1
     phases = np.exp(2j * math.pi * rng.uniform(0, 1, frequency.shape))
@@ -31,11 +31,11 @@ def draw_cloud(size: int, rng: np.random.Generator, power: float) -> Floats:
 
 
 def draw_ramp(size: int) -> Floats:
-    """From 0 in the first row to 1 in the last, (size, size)."""
+    """Returns a ramp from 0 in the first row to 1 in the last, (size, size)."""
     return np.repeat(np.linspace(0, 1, size, dtype=np.float32)[:, None], size, axis=1)
 
 
 def blend(mask: Floats, rng: np.random.Generator) -> Floats:
-    """A ramp between two colours where the mask goes from 0 to 1."""
+    """Returns a blend of two random colours as the mask goes from 0 to 1."""
     first, second = pick_colour(rng), pick_colour(rng)
     return (first + (second - first) * mask[..., None]).astype(np.float32)

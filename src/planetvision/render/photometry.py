@@ -1,4 +1,4 @@
-"""The laws by which a surface darkens."""
+"""Photometric laws of surfaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rings reflect and what they hide, as profiles over the distance from the planet."""
+"""Profiles of rings: optical depth and brightness by distance from the planet."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RingProfile:
     brightness: Floats
 
     def opacity(self, sine: float) -> Floats:
-        """Returns how much light is stopped by a passage at an angle of that sine."""
+        """Returns the opacity along a line of sight at an angle with the given sine."""
         return np.asarray(1 - np.exp(-self.optical_depth / max(abs(sine), 0.02)), np.float32)
 
     def average(self, values: Floats, radius: Floats, span: Floats) -> Floats:
@@ -48,7 +48,7 @@ class RingProfile:
 
 @functools.cache
 def get_ring_profile(name: str) -> RingProfile:
-    """Returns the profile of a body's rings, with ringlets drawn at random once and for all."""
+    """Returns the profile of a body's rings, with the same random ringlets in every call."""
     body: Body = get_body(name)
     inner = min(ring.inner_radius_km for ring in body.rings)
     outer = max(ring.outer_radius_km for ring in body.rings)

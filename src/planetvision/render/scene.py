@@ -1,4 +1,4 @@
-"""`Scene`: everything about a picture that is decided before it is drawn."""
+"""`Scene`: all parameters of a picture, drawn before it is rendered."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Moon:
 
 @dataclass(frozen=True, kw_only=True)
 class Eclipse:
-    """The shadow of another body, in which there is only light that its air bent.
+    """The shadow of another body, lit only by light that its air refracts.
 
     Args:
         across_radii: The place of the shadow's centre along the equator, in radii of this body.
@@ -82,7 +82,7 @@ class Eclipse:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What is seen, from where, in which light and by which camera.
+    """The body, the viewpoint, the light and the camera of a picture.
 
     Args:
         body: The body.
@@ -103,7 +103,7 @@ class Scene:
         haze_depth: What is added to how much of the ground its air hides, if it has any.
         eclipse: A shadow on it, or None; only near phase 0.
         moons: Small bodies in the picture.
-        background: One of `augment.backgrounds.BACKGROUNDS`.
+        background: One of `imaging.backgrounds.BACKGROUNDS`.
         is_metered: Whether the exposure follows the light of this picture; else it is the body's.
         instrument: The camera.
     """
@@ -146,7 +146,7 @@ class Scene:
 
 
 def _shows_faint_rings(filters: tuple[int, int, int]) -> bool:
-    """Whether they stand out: in methane's band, or where all that is seen is infrared."""
+    """Returns whether the filters show them: one is methane's band, or all are infrared."""
     return FILTERS.index("methane") in filters or min(filters) >= FILTERS.index("infrared")
 
 
@@ -160,7 +160,7 @@ def draw_scene(
     camera: Camera | None = None,
     maps: Mapping[str, Path] = MappingProxyType({}),
 ) -> Scene:
-    """Returns a scene with chance deciding what is not given.
+    """Returns a scene; everything that is not given is drawn at random.
 
     What is given changes itself and what follows from it: the latitude of the Sun has to allow the
     phase angle, and only a full Moon is eclipsed. All else stays as the generator would have drawn
@@ -186,7 +186,7 @@ def _draw_clean(
     camera: Camera,
     maps: Mapping[str, Path],
 ) -> Scene:
-    """A whole body before a dark sky, well exposed by a good camera."""
+    """Draws a whole body before a dark sky, well exposed by a good camera."""
     drawn_phase = 135 * float(rng.beta(1.2, 2.4))
     phase = drawn_phase if phase_angle_degrees is None else phase_angle_degrees
     # Rings nearly edge-on are rare and hardly seen; the Sun lights the side that is seen.
@@ -248,7 +248,7 @@ def _draw_photo(
     camera: Camera,
     maps: Mapping[str, Path],
 ) -> Scene:
-    """A picture as archives hold them: any distance, part, light, filter, camera and file."""
+    """Draws a picture as in archives: any distance, crop, light, filter, camera and file."""
     # From the Earth the outer planets are always nearly full; spacecraft see every phase.
     from_earth = rng.uniform() < 0.5
     drawn_phase = float(
@@ -334,7 +334,7 @@ def _draw_framing(body: Body, rng: np.random.Generator) -> tuple[float, tuple[fl
 
 
 def _draw_position_angle(rng: np.random.Generator, *, any_share: float) -> float:
-    """Returns one near north up, or, in that share of the pictures, any."""
+    """Returns an angle near north up, or any angle in a share of the pictures."""
     upright = float(np.clip(rng.normal(0, 18), -90, 90))
     return float(rng.uniform(-180, 180)) if rng.uniform() < any_share else upright
 
@@ -357,7 +357,7 @@ def _draw_camera(rng: np.random.Generator, image_size: int, *, is_single: bool) 
 
 
 def _draw_filters(body: Body, rng: np.random.Generator) -> tuple[int, int, int]:
-    """The natural colours mostly; else one band, or three that stand for the colours."""
+    """Draws mostly natural colours; else one band, or three as false colour."""
     kind = int(rng.choice(4, p=body.filter_shares))
     band = int(rng.choice(len(FILTERS), p=body.single_shares))
     infrared, methane = FILTERS.index("infrared"), FILTERS.index("methane")
@@ -377,7 +377,7 @@ def _draw_filters(body: Body, rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def _draw_moons(body: Body, rng: np.random.Generator) -> tuple[Moon, ...]:
-    """Moons beside or before the body, of any tone."""
+    """Draws moons of any tone beside or before the body."""
     if rng.uniform() >= body.moon_share:
         return ()
     moons = []

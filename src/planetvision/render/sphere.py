@@ -24,10 +24,10 @@ def pick_place(rng: np.random.Generator) -> tuple[float, float]:
 
 
 class Sphere:
-    """The grid on which a surface is painted, and the seed of all its random parts.
+    """The grid on which a surface is painted, and the seed of its random features.
 
-    Every random part has a label, and depends on the seed and that label only: a surface keeps
-    its features when it is painted at another size or when a part is added.
+    Every random feature has a label, and depends only on the seed and that label. A surface keeps
+    its features when it is painted at another size or when a feature is added.
 
     Convention:
         Arrays are (row, column); row 0 is at the north pole, column 0 at longitude -180 degrees,
@@ -79,7 +79,7 @@ class Sphere:
         return np.asarray(points / np.linalg.norm(points, axis=-1, keepdims=True), np.float32)
 
     def generator(self, label: str) -> np.random.Generator:
-        """Returns the random generator of the part called `label`."""
+        """Returns the random generator of the feature called `label`."""
         return np.random.default_rng(derive_seed(self.seed, label))
 
     def noise(
@@ -95,7 +95,7 @@ class Sphere:
         """Returns fractal noise over the grid, of mean 0 and deviation about 1.
 
         Args:
-            label: The part that it belongs to.
+            label: The feature that it belongs to.
             frequency: How many bumps fit in one radius, in the coarsest octave.
             octaves: How many octaves are summed; those finer than the grid are left out.
             gain: The amplitude of an octave, relative to the one before.

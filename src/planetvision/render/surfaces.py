@@ -1,4 +1,4 @@
-"""`get_surface`: the map of a body, painted or read once and kept in several sizes."""
+"""`get_surface`: the map of a body, painted or read once and cached in several sizes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 NUM_VARIANTS = 4
 
 # The rows of a map, pole to pole, for each pixel of a radius: a texel a pixel in the disc's middle,
-# but for a tenth that nobody misses.
+# less a tenth that is not visible.
 MIN_TEXELS_A_RADIUS = 0.9 * math.pi
 
 Spectrum = Literal["visible", "bands"]
@@ -113,7 +113,7 @@ def choose_height(image_size: int, *, radius_pixels: float = 0.0) -> int:
 
 
 class _Shelf:
-    """Surfaces that were painted, those asked for last kept, up to a number of bytes."""
+    """A cache of painted surfaces that drops the least recently used ones beyond a size."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -133,7 +133,7 @@ class _Shelf:
                 return
             self._kept[key] = levels
             self.num_bytes += _measure(levels)
-            # The one just painted is in use, whatever its size.
+            # The one just painted is in use and stays.
             while self.num_bytes > self.max_bytes and len(self._kept) > 1:
                 _, oldest = self._kept.popitem(last=False)
                 self.num_bytes -= _measure(oldest)

@@ -1,4 +1,4 @@
-"""`RenderedImages`: training images that are drawn when they are asked for."""
+"""`RenderedImages`: training images that are rendered on demand."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["RenderedImages"]
 
 
 class RenderedImages(ImageDataset):
-    """Pictures of bodies that are drawn on the fly, without files.
+    """A dataset of bodies that are rendered on the fly, without files.
 
-    An item is asked for by `(index, draw)`, or by `index` for draw 0: the same pair and seed give
-    the same picture, in whichever process and order they are asked for. Where a stage of a trainer
+    The key of an item is `(index, draw)`, or `index` for draw 0. The same pair and seed give the
+    same picture in any process and order. Where a stage of a trainer
     stores no views, each epoch asks for another draw, and no picture is seen again; of stored
     views there are as many as `Stage.views` says. What is validated or shown as it is, is draw 0:
     give validation images another seed than training images.

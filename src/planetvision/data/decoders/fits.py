@@ -24,7 +24,7 @@ __all__ = ["check_fits", "decode_fits", "is_fits"]
 _MAGIC = b"SIMPLE  ="
 _GZIP = b"\x1f\x8b"
 _BLOCK_BYTES = 1 << 20
-# A header that says so is damaged: real files hold a few tens.
+# Real files hold a few tens; a file with more is damaged.
 _MAX_HDUS = 500
 # Headers of mosaics list thousands of frames; 1000 blocks hold 36,000 cards.
 _HEADER_BLOCK_BYTES = 2880
@@ -44,7 +44,7 @@ _SAFE = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "NOCOMPRESS")
 
 
 def is_fits(head: bytes) -> bool:
-    """Returns whether a FITS file begins like this, gzip's compression included."""
+    """Returns whether a file with this start is FITS, plain or packed by gzip."""
     if not head.startswith(_GZIP):
         return head.startswith(_MAGIC)
     try:
@@ -56,7 +56,7 @@ def is_fits(head: bytes) -> bool:
 def decode_fits(file: ImageFile) -> DecodedImage:
     """Returns an image of a FITS file, upright.
 
-    It is the part (HDU) that was asked for by index or name, and else the first that holds a 2-D
+    It is the HDU given by index or name, or else the first that holds a 2-D
     image or a cube of three planes, which become red, green and blue; leading axes of length 1, as
     radio astronomy has them, do not count. BZERO and BSCALE are followed; BLANK and NaN values are
     missing. The rows of FITS count from the bottom of the picture: they are turned over, so that
@@ -82,7 +82,7 @@ def decode_fits(file: ImageFile) -> DecodedImage:
         _check_size(hdu, index, file)
         values = np.asarray(hdu.data)
         pages = 0
-        with contextlib.suppress(ImageError):  # of a part behind the image
+        with contextlib.suppress(ImageError):  # of an HDU behind the image
             for other in _walk(hdus, file):
                 pages += _is_image(other)
         facts = ImageFacts(
@@ -94,13 +94,13 @@ def decode_fits(file: ImageFile) -> DecodedImage:
 
 
 def check_fits(file: ImageFile) -> None:
-    """Checks all parts of a FITS file that another library will read.
+    """Checks all HDUs of a FITS file that another library will read.
 
     Args:
         file: The file.
 
     Raises:
-        ImageError: If a part is damaged, too large or of a compression that is not safe to read.
+        ImageError: If an HDU is damaged, too large or of a compression that is not safe to read.
     """
     from astropy.io import fits
 
@@ -234,7 +234,7 @@ def _unzip(stream: BinaryIO, limit: int) -> bytes:
 
 
 def _walk(hdus: Any, file: ImageFile) -> Iterator[Any]:
-    """Yields the parts, until there is none or one cannot be read."""
+    """Yields the HDUs up to the first that cannot be read."""
     for index in range(_MAX_HDUS):
         try:
             hdu = hdus[index]
@@ -251,7 +251,7 @@ def _walk(hdus: Any, file: ImageFile) -> Iterator[Any]:
 
 
 def _get_shape(hdu: Any) -> tuple[int, ...]:
-    """Returns the shape without leading axes of length 1; () of what is no image."""
+    """Returns the shape without leading axes of length 1, or () if it is no image."""
     shape: tuple[int, ...] = hdu.shape if hdu.is_image else ()
     while len(shape) > 2 and shape[0] == 1:
         shape = shape[1:]

@@ -26,7 +26,7 @@ LABEL_SUFFIXES = (".xml", ".lbl", ".lblx")
 
 _PDS3 = b"PDS_VERSION_ID"
 _PDS4 = b"pds.nasa.gov/pds4"
-# By these endings pdr takes a file for what the ending says, be it labelled or not.
+# pdr reads files with these suffixes by their suffix, even if they have a label.
 _FITS = (".fits", ".fit", ".fz")
 _PICTURES = (".jpg", ".jpeg", ".jp2", ".jpf", ".jpc", ".jpx", ".png", ".gif", ".bmp", ".webp")
 _MISLEADING = {*_FITS, *_PICTURES, ".tif", ".tiff"}
@@ -54,7 +54,7 @@ _PDS4_MISSING = ("missing", "error", "invalid", "unknown", "not_applicable")
 
 
 def is_pds(head: bytes) -> bool:
-    """Returns whether a PDS3 label, with or without its data, or a PDS4 label begins like this."""
+    """Returns whether a file with this start is a PDS3 or PDS4 label."""
     is_label = head.lstrip().startswith(b"<?xml") or b"<Product_Observational" in head
     return _PDS3 in head[:1024] or (is_label and _PDS4 in head)
 

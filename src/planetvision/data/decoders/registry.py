@@ -92,7 +92,7 @@ class DecodedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFile:
-    """The file that a decoder is given.
+    """The file that a decoder reads.
 
     Args:
         name: How messages call it.
@@ -100,7 +100,7 @@ class ImageFile:
         size: How many bytes there are.
         path: Where it lies; None if it was given as bytes.
         min_size: The image may come reduced, as long as both sides keep this many pixels.
-        hdu: The part of a FITS file that was asked for.
+        hdu: The HDU of a FITS file to read.
         allow_unsafe: Whether compressions whose decoder may end the process are read.
     """
 
@@ -226,18 +226,18 @@ list_decoders = DECODERS.names
 
 @functools.cache
 def load_plugins() -> None:
-    """Imports the decoders of installed packages, once: each must see the content."""
+    """Imports the decoders of installed packages once, since content is matched against all."""
     DECODERS.specs()
 
 
 def list_suffixes() -> tuple[str, ...]:
-    """Returns the endings of the names of images, of all decoders that are registered by now."""
+    """Returns the file name suffixes of all registered decoders."""
     load_plugins()
     return tuple(suffix for spec in DECODERS.added() for suffix in spec.suffixes)
 
 
 def find_decoder(head: bytes, name: str = "") -> DecoderSpec | None:
-    """Returns the decoder for a file: by its content, and else by its name.
+    """Returns the decoder for a file, found by content or else by name.
 
     Args:
         head: The first bytes of the file.
@@ -255,7 +255,7 @@ def find_decoder(head: bytes, name: str = "") -> DecoderSpec | None:
 
 
 def find_companions(path: Path, head: bytes) -> tuple[Path, ...]:
-    """Returns the files beside this one that its image comes from, too.
+    """Returns the other files that hold parts of this file's image.
 
     Args:
         path: The file.
@@ -270,7 +270,7 @@ def _longest(spec: DecoderSpec, name: str) -> int:
 
 
 def check_values(values: object, spec_name: str, file: ImageFile) -> npt.NDArray[Any]:
-    """Returns what a decoder gave, if it is an image."""
+    """Returns a decoder's result after checking that it is an image."""
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "buif":
         given = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
         raise file.fail(

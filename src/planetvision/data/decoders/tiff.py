@@ -61,8 +61,8 @@ def _read_layout(file: ImageFile) -> TiffLayout:
 def _decode_wide(layout: TiffLayout, file: ImageFile) -> DecodedImage | None:
     """Returns a TIFF of 16 to 64 bits in a layout that Pillow has no mode for, or None.
 
-    OpenCV is asked for nothing that Pillow can read, because it gives some damaged files of 8 bits
-    as images without a word. It turns the picture upright itself.
+    OpenCV reads nothing that Pillow can read, because it returns some damaged files of 8 bits as
+    images without an error. It turns the picture upright itself.
     """
     import cv2
 

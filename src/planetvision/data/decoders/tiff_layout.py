@@ -228,7 +228,7 @@ def _is_other_planar(layout: TiffLayout) -> bool:
 
 _AS_RGB = "Save it as gray or RGB of 8 or 16 bits"
 _Rule = tuple[Callable[[TiffLayout], bool], Callable[[TiffLayout], str], str]
-# The first rule that holds is told; those below may rely on the ones above.
+# The first rule that applies is reported; later rules may rely on earlier ones.
 _REFUSED: tuple[_Rule, ...] = (
     (
         lambda layout: layout.is_reduced,

@@ -1,4 +1,4 @@
-"""`find_body`: the search of a frame, at a reduced size and then from near by."""
+"""`find_body`: searches a frame at a reduced size, then at full detail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["clear_found_bodies", "find_body"]
 Gray = npt.NDArray[np.uint8]
 
 _WORKING_SIZE = 256
-# A body that is smaller than this in the reduced frame is looked at again in a part of the frame.
+# A body that is smaller than this in the reduced frame is searched again in a crop.
 _SMALL_EXTENT = 80
 _CLOSER_SIZE = 160
 _CLOSER_MARGIN = 0.4
@@ -49,7 +49,7 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    """What a search gives, in pixels of the image that was searched."""
+    """The result of a search, in pixels of the searched image."""
 
     globe: Ellipse
     rings: Ellipse | None
@@ -71,7 +71,7 @@ class _Found:
 
 
 def find_body(image: npt.NDArray[np.uint8]) -> BodyRegion | None:
-    """Returns the largest body before dark sky, or None where there is none for sure.
+    """Returns the largest body before dark sky, or None if there is no clear one.
 
     The largest part of the frame that rises above the sky is taken, and a disc fitted to its
     limb, the sharp outer edge; so the night side is known too. Where a disc leaves much of the
