@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from planetvision.core.settings import (
     ClassMap,
@@ -32,7 +32,7 @@ def option(default: T, help: str, *, name: str | None = None, type: Any = None) 
         type: The type on the command line, if it is not that of the setting.
     """
     metadata = {"help": help, "name": name, "type": type}
-    return cast(T, field(default=default, metadata=metadata))
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(eq=False, repr=False)
