@@ -279,7 +279,7 @@ def test_crossval_hands_its_options_over(
     (out / "crossval.json").write_text("{}")
     result = call("crossval", "--resume", out)
     assert result.code == 2
-    assert "holds no cross-validation that could go on" in result.err
+    assert "holds no cross-validation to resume" in result.err
 
 
 @pytest.mark.parametrize(

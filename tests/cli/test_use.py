@@ -97,7 +97,7 @@ def test_verify_of_a_changed_model_ends_with_1(run: TrainedRun, tmp_path: Path) 
     assert ["file", "MODEL_CARD.md", "changed"] in [
         line.split() for line in result.out.splitlines()
     ]
-    assert "note: 'notes.txt' is no part of the model." in result.out
+    assert "note: 'notes.txt' does not belong to the model." in result.out
     assert "not intact: MODEL_CARD.md has changed" in result.out
 
 
@@ -109,7 +109,7 @@ def test_verify_with_a_broken_image_ends_with_1(
     result = call("verify", run.folder / "model", data, "--device", "cpu", "--quiet")
     assert result.code == 1
     assert "broken.png" in result.err
-    assert "These are other images than those of the saved scores" in result.out
+    assert "not the images of the stored scores" in result.out
 
 
 def test_verify_of_no_model_ends_with_2(tmp_path: Path) -> None:
