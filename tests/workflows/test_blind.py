@@ -289,7 +289,7 @@ def test_label_that_the_model_does_not_know_is_named_before_predicting(
     table = read_table(blind)
     table["label"] = table["label"].replace({"blue": "bleu"})
     table.to_csv(tmp_path / "wrong.csv", index=False)
-    with pytest.raises(DataError, match=r"does not know: bleu\. It knows blue, green, red"):
+    with pytest.raises(DataError, match=r"bleu\. It has blue, green, red"):
         score_blind_set(trained, blind.folder, tmp_path / "wrong.csv")
 
 

@@ -88,7 +88,7 @@ def test_class_maps_of_the_models_hold_unless_others_are_given(
     one, other = copy_with(trained, {"rouge": "red", "junk": None}), copy_with(weak, None)
     assert compare(one, other, data).n == 24
     other = copy_with(weak, {"rouge": "blue"})
-    with pytest.raises(SettingsError, match=r"disagree.*'rouge' is 'red' to one and 'blue' to the"):
+    with pytest.raises(SettingsError, match=r"disagree.*'rouge' is 'red' in one and 'blue' in the"):
         compare(one, other, data)
     found = compare(one, other, data, class_map={"rouge": "green"})
     assert sorted(set(found.labels)) == ["blue", "green"]

@@ -49,10 +49,10 @@ def refuse() -> Path:
     ("fields", "told"),
     [
         ({}, "none exist: train from scratch"),
-        ({"weights": "mine"}, "unknown whether on this machine; they come from: mine"),
+        ({"weights": "mine"}, "unknown whether on this machine; origin: mine"),
         (
             {"weights": "mine", "find_weights": lambda: None},
-            "not on this machine; they come from: mine",
+            "not on this machine; origin: mine",
         ),
         ({"weights": "mine", "find_weights": lambda: Path("x")}, "on this machine: x"),
         (
@@ -61,7 +61,7 @@ def refuse() -> Path:
         ),
         (
             {"weights": "mine", "find_weights": refuse},
-            "unknown whether on this machine (OSError: no such drive); they come from: mine",
+            "unknown whether on this machine (OSError: no such drive); origin: mine",
         ),
     ],
 )

@@ -17,8 +17,9 @@ from planetvision.core.settings import Recipe
 from planetvision.data import read_labelled
 from planetvision.results import EpochRecord
 from planetvision.training.callbacks import Callback
+from planetvision.training.recipes import RECIPES
 from planetvision.training.state import TrainingState
-from planetvision.workflows.run import can_resume, resume_run, train_run
+from planetvision.workflows.run import can_resume, read_start, resume_run, train_run
 
 
 @pytest.fixture
@@ -220,6 +221,17 @@ def test_run_of_a_list_goes_on_with_the_same_list(
 
 
 def test_folder_without_a_run_cannot_go_on(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="holds no run that could go on"):
+    with pytest.raises(CheckpointError, match="holds no run to resume"):
         resume_run(tmp_path)
     assert not can_resume(tmp_path)
+
+
+def test_start_of_a_run_by_the_recipe_that_is_gone_names_its_stages(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"data": None, "settings": {"backbone": "tiny", "recipe": "best"}}))
+    settings = read_start(path, (), noun="run")["settings"]
+    classifier = PlanetClassifier.from_settings(settings)
+    assert isinstance(classifier.recipe, Recipe)
+    assert classifier.recipe == replace(RECIPES.get("balanced").build(), name="best")
+    # What a run stores of the recipe is what it reads.
+    assert json.loads(json.dumps(classifier.to_settings()["recipe"])) == settings["recipe"]

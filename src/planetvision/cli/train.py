@@ -37,7 +37,7 @@ RunData = Annotated[
 RunOut = Annotated[Path | None, typer.Option(help="New or empty folder for the results.")]
 Resume = Annotated[
     Path | None,
-    typer.Option(help="Folder of an interrupted run to resume, without any other option."),
+    typer.Option(help="Folder of an interrupted run to resume with its data and settings."),
 ]
 
 

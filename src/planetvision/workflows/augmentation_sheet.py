@@ -1,4 +1,4 @@
-"""`draw_policy`: what an augmentation policy makes of one image, on a sheet."""
+"""`draw_policy`: one image under an augmentation policy, as a sheet of views."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def draw_policy(
 ) -> NDArray[np.uint8]:
     """Returns a sheet: the framed image first, then `count` views of it under a policy.
 
-    The n-th view depends on the seed and on n alone: a longer sheet begins as the shorter one does.
+    View n depends only on the seed and on n, so a longer sheet begins like a shorter one.
 
     Convention: RGB, uint8 of shape (H, W, 3) in and out.
 
     Args:
         image: The image.
         policy: The registered augmentation policy.
-        count: How many views.
+        count: The number of views.
         seed: The seed.
         image_size: The side of each view in pixels.
 
     Raises:
         UnknownNameError: If there is no such policy.
-        SettingsError: If the image is no RGB uint8 array, or a number is out of range.
+        SettingsError: If the image is not an RGB uint8 array, or a number is out of range.
     """
     import torch
 
@@ -54,12 +54,12 @@ def draw_policy(
     check_image(image)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise SettingsError(
-            f"`count` must be a whole number of at least 1, got {count!r}. Pass how many views."
+            f"`count` must be a whole number of at least 1, got {count!r}. Pass 23, for example."
         )
     spec = InputSpec(image_size=image_size)
     transform = create_transform(policy, spec)
     frame = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
-    tiles = [Tile(_to_array(frame_image(frame, spec)), "as it is")]
+    tiles = [Tile(_to_array(frame_image(frame, spec)), "original")]
     for number in range(count):
         with seeded(derive_seed("sheet", seed, number)):
             tiles.append(Tile(_to_array(transform(frame)), f"view {number + 1}"))

@@ -1,4 +1,4 @@
-"""The blind test: does a model answer from the pixels, whatever the files are called?"""
+"""The blind test: whether a model predicts from the pixels alone, not from file names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planetvision.core.errors import (
     ConversionWarning,
@@ -33,7 +33,7 @@ from planetvision.core.files import (
     write_table,
 )
 from planetvision.core.settings import Stretch
-from planetvision.data import Label, read_labelled
+from planetvision.data import Catalog, Label, read_labelled
 from planetvision.data.catalog import ClassMap
 from planetvision.data.images import decode_image
 from planetvision.data.manifest import hash_source
@@ -49,10 +49,18 @@ if TYPE_CHECKING:
 
 __all__ = ["BlindSet", "make_blind_set", "score_blind_set"]
 
-_COLUMNS = ("name", "original", "label", "sha256", "stretch")
 _NAME_BITS = 48
 _NAME = re.compile(rf"[0-9a-f]{{{_NAME_BITS // 4}}}\.png")
-_Row: TypeAlias = tuple[str, str, Label, str, str]
+
+
+class _Row(NamedTuple):
+    """A row of the mapping."""
+
+    name: str
+    original: str
+    label: Label
+    sha256: str
+    stretch: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +68,9 @@ class BlindSet:
     """Images under random names.
 
     Args:
-        folder: The images.
-        mapping: The table that says what each is; it lies apart from them.
-        num_images: How many there are.
+        folder: The folder of the images.
+        mapping: The table with the original and the label of each; it lies elsewhere.
+        num_images: The number of images.
     """
 
     folder: Path
@@ -82,91 +90,106 @@ def make_blind_set(
     seed: int | None = None,
     overwrite: bool = False,
 ) -> BlindSet:
-    """Copies images under random names, without metadata, and writes the mapping apart.
+    """Copies images under random names, without metadata, and writes the mapping elsewhere.
 
-    Each image becomes an 8-bit RGB PNG file of the pixels that a model is shown: no EXIF, no
-    comments, no hint in name, order or format of what it was.
+    Each image becomes an 8-bit RGB PNG file of the pixels that a model sees: no EXIF, no comments,
+    and no trace of the original in name, order or format.
 
-    An earlier set stays as it was until every image of the new one is written. Then the images that
-    it left are removed: those that its mapping names, where `mapping` is the same table, and those
-    that are named as images of a set are.
+    An earlier set stays complete until every image of the new one is written. Then its remaining
+    images are removed: those in its mapping, if `mapping` is the same table, and all files with
+    names of blind images.
 
     Args:
         data: Labelled images, as for `PlanetClassifier.fit`.
-        folder: Where the copies go; it must be new or empty, or hold an earlier set and no other
-            file that is not hidden, which `score_blind_set` would refuse.
+        folder: The folder of the copies. It must be new or empty, or hold only an earlier set and
+            hidden files.
         labels: The label of each image of a sequence.
         columns: The names of a table's columns, as for `PlanetClassifier.fit`.
         class_map: New names of classes, as for `PlanetClassifier.fit`.
         mapping: The table of names; None puts it beside the folder, as `<folder>.mapping.csv`.
-        stretch: How images of more than 8 bits a channel are brought to 8; that of the model.
-        seed: The seed of names and order; None draws them from the system.
-        overwrite: Whether an earlier set and the mapping may be replaced.
+        stretch: How images with more than 8 bits per channel are reduced to 8, as for the model.
+        seed: The seed of names and order; None takes one from the system.
+        overwrite: Whether an earlier set and its mapping may be replaced.
 
     Returns:
-        Where everything is. Images that cannot be read are left out with a warning.
+        The paths. Unreadable images are left out with a warning.
 
     Raises:
         OutputExistsError: If the folder is not empty, or the mapping exists, and `overwrite` is
-            false; or if the folder holds what is no image of a set.
+            false; or if the folder holds other files than images of a set.
         OutputError: If the mapping would lie in the folder of the images, if an image of the data
-            lies there, or if something cannot be written.
+            lies there, or if a file cannot be written.
         DataError: If the data cannot be used, or no image can be read.
     """
     target = Path(folder)
     table = Path(mapping) if mapping else target.with_name(target.name + ".mapping.csv")
-    if table.resolve().is_relative_to(target.resolve()):
-        raise OutputError(
-            f"The mapping '{table}' would lie in the folder of the images, '{target}', and give "
-            "them away. Name a path outside of it.",
-            path=str(table),
-        )
-    if table.exists() and not overwrite:
-        raise OutputExistsError(
-            f"The mapping '{table}' exists already. Name another one, or pass overwrite=True "
-            "(--overwrite on the command line) to replace it.",
-            path=str(table),
-        )
+    _check_mapping(table, target, overwrite=overwrite)
     earlier = _find_earlier(check_output(target, overwrite=overwrite), table)
     catalog = read_labelled(data, labels, columns=columns, class_map=class_map)
     check_not_replaced(catalog.sources, target)
     create_output_folder(target, overwrite=overwrite)
     create_output_folder(table.parent, overwrite=True)
-    generator = random.Random(secrets.randbits(64) if seed is None else seed)
-    rows = list(range(len(catalog)))
-    generator.shuffle(rows)
-    names = generator.sample(range(2**_NAME_BITS), len(rows))
-    failed: list[str] = []
-    is_stretched = [False] * len(catalog)
-    written: list[_Row] = []
     # One seed draws the names of an earlier set again: the images move when all are there.
     with tempfile.TemporaryDirectory(dir=target, prefix=".") as stage:
-        for row, number in zip(rows, names, strict=True):
-            name = f"{number:0{_NAME_BITS // 4}x}.png"
-            file = Path(stage, name)
-            try:
-                decoded = decode_image(catalog.sources[row], stretch=stretch)
-            except ImageError as error:
-                failed.append(str(error))
-                continue
-            is_stretched[row] = decoded.is_stretched
-            write_atomically(file, partial(_write_png, decoded.array))
-            label = (catalog.labels or ())[row]
-            used = stretch if decoded.is_stretched else ""
-            written.append((name, catalog.names[row], label, hash_source(file), used))
+        written, failed = _copy_images(catalog, Path(stage), stretch=stretch, seed=seed)
         if not written:
             raise DataError(itemize("None of the images can be read:", failed), problems=failed)
         if failed:
             heading = f"{count(len(failed), 'image')} cannot be read and are left out:"
             warnings.warn(itemize(heading, failed, limit=len(failed)), DataWarning, stacklevel=2)
-        warn_of_conversion(catalog, is_stretched, stretch)
-        for name, *_ in written:
-            Path(stage, name).replace(target / name)
+        stretched = {row.original for row in written if row.stretch}
+        warn_of_conversion(catalog, [name in stretched for name in catalog.names], stretch)
+        for row in written:
+            Path(stage, row.name).replace(target / row.name)
     cells = zip(*sorted(written), strict=True)
-    write_table(table, create_table(dict(zip(_COLUMNS, cells, strict=True))))
-    for name in earlier.difference(name for name, *_ in written):
+    write_table(table, create_table(dict(zip(_Row._fields, cells, strict=True))))
+    for name in earlier.difference(row.name for row in written):
         (target / name).unlink(missing_ok=True)
     return BlindSet(folder=target, mapping=table, num_images=len(written))
+
+
+def _check_mapping(table: Path, folder: Path, *, overwrite: bool) -> None:
+    if table.resolve().is_relative_to(folder.resolve()):
+        raise OutputError(
+            f"The mapping '{table}' would lie in the folder of the images, '{folder}', and give "
+            "them away. Choose a path outside of it.",
+            path=str(table),
+        )
+    if table.exists() and not overwrite:
+        raise OutputExistsError(
+            f"The mapping '{table}' exists already. Choose another one, or pass overwrite=True "
+            "(--overwrite on the command line) to replace it.",
+            path=str(table),
+        )
+
+
+def _copy_images(
+    catalog: Catalog, folder: Path, *, stretch: Stretch, seed: int | None
+) -> tuple[list[_Row], list[str]]:
+    """Writes the images under random names; returns their rows, and the errors of the others."""
+    generator = random.Random(secrets.randbits(64) if seed is None else seed)
+    rows = list(range(len(catalog)))
+    generator.shuffle(rows)
+    names = generator.sample(range(2**_NAME_BITS), len(rows))
+    written, failed = [], []
+    for row, number in zip(rows, names, strict=True):
+        name = f"{number:0{_NAME_BITS // 4}x}.png"
+        try:
+            decoded = decode_image(catalog.sources[row], stretch=stretch)
+        except ImageError as error:
+            failed.append(str(error))
+            continue
+        write_atomically(folder / name, partial(_write_png, decoded.array))
+        written.append(
+            _Row(
+                name=name,
+                original=catalog.names[row],
+                label=(catalog.labels or ())[row],
+                sha256=hash_source(folder / name),
+                stretch=stretch if decoded.is_stretched else "",
+            )
+        )
+    return written, failed
 
 
 def score_blind_set(
@@ -174,19 +197,19 @@ def score_blind_set(
     folder: str | os.PathLike[str],
     mapping: str | os.PathLike[str],
 ) -> BlindResult:
-    """Predicts the images of a blind set, and joins the answers with the mapping afterwards.
+    """Predicts the images of a blind set, then joins the predictions with the mapping.
 
     Args:
-        classifier: A trained one.
-        folder: The images, as `make_blind_set` wrote them.
+        classifier: A trained classifier.
+        folder: The folder that `make_blind_set` wrote.
         mapping: The table that it wrote.
 
     Raises:
-        DataError: If the mapping is not one, files are missing, strange or changed (all of them are
-            named), or the model does not know a class of the mapping.
+        DataError: If the mapping is not valid, if files are missing, unexpected or changed (all are
+            listed), or if the model lacks a class of the mapping.
 
     Warns:
-        ConversionWarning: If the set was made by another stretch than the model's.
+        ConversionWarning: If the stretch of the set is not that of the model.
     """
     from planetvision.evaluation.evaluator import judge_predictions
 
@@ -197,8 +220,8 @@ def score_blind_set(
     strange = sorted(set(table["label"]) - set(known))
     if strange:
         raise DataError(
-            f"The mapping '{mapping}' has labels that the model does not know: "
-            f"{', '.join(strange)}. It knows {', '.join(known)}. Make the set with class_map=... "
+            f"The mapping '{mapping}' has labels that the model does not have: "
+            f"{', '.join(strange)}. It has {', '.join(known)}. Create the set with class_map=... "
             "(--class OLD=NEW, or OLD= to leave a class out).",
             problems=strange,
         )
@@ -220,21 +243,21 @@ def _read_mapping(path: Path) -> pd.DataFrame:
 
     if not path.is_file():
         raise DataError(
-            f"There is no mapping '{path}'. Name the table that `planetvision blind make` wrote, "
+            f"There is no mapping '{path}'. Pass the table that `planetvision blind make` wrote, "
             "by default '<folder>.mapping.csv' beside the folder."
         )
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, OSError) as cause:
         raise DataError(
-            f"The mapping '{path}' cannot be read as a table ({cause}). Name the one that "
+            f"The mapping '{path}' cannot be read as a table ({cause}). Pass the one that "
             "`planetvision blind make` wrote."
         ) from cause
-    missing = [name for name in _COLUMNS if name not in frame.columns]
+    missing = [name for name in _Row._fields if name not in frame.columns]
     if missing or not len(frame):
         what = f"lacks the columns {', '.join(missing)}" if missing else "has no rows"
         raise DataError(
-            f"The mapping '{path}' {what}. Name the one that `planetvision blind make` wrote."
+            f"The mapping '{path}' {what}. Pass the one that `planetvision blind make` wrote."
         )
     twice = sorted(frame["name"][frame["name"].duplicated()].unique())
     if twice:
@@ -247,8 +270,8 @@ def _warn_of_stretch(classifier: AnsweringModel, stretches: list[str]) -> None:
     other = [stretch for stretch in stretches if stretch not in ("", expected)]
     if other:
         warnings.warn(
-            f"{count(len(other), 'image')} of the blind set came to 8 bits by the stretch "
-            f"'{other[0]}', and the model was trained with '{expected}'. Make the set again with "
+            f"{count(len(other), 'image')} of the blind set were reduced to 8 bits by the stretch "
+            f"'{other[0]}', but the model was trained with '{expected}'. Create the set again with "
             f"stretch='{expected}' (--stretch {expected}).",
             ConversionWarning,
             stacklevel=3,
@@ -257,14 +280,14 @@ def _warn_of_stretch(classifier: AnsweringModel, stretches: list[str]) -> None:
 
 def _check_files(folder: Path, mapping: Path, names: list[str], hashes: list[str]) -> None:
     if not folder.is_dir():
-        raise DataError(f"There is no folder '{folder}'. Name the one of the blind images.")
+        raise DataError(f"There is no folder '{folder}'. Pass the folder of the blind images.")
     present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     if present.isdisjoint(names):
         own = folder.with_name(folder.name + ".mapping.csv")
         hint = f" There is '{own}'." if own.is_file() and own != mapping else ""
         raise DataError(
-            f"None of the images of '{folder}' is in the mapping '{mapping}': it belongs to "
-            f"another set. Name the mapping of this one.{hint}"
+            f"None of the images of '{folder}' is in the mapping '{mapping}', which belongs to "
+            f"another set. Pass the mapping of this set.{hint}"
         )
     problems = [f"'{name}' is missing" for name in names if name not in present]
     problems += [f"'{name}' is not in the mapping" for name in sorted(present - set(names))]
@@ -276,8 +299,8 @@ def _check_files(folder: Path, mapping: Path, names: list[str], hashes: list[str
     if problems:
         raise DataError(
             itemize(
-                f"'{folder}' is not the blind set of this mapping. Make it anew by `planetvision "
-                "blind make`. Found:",
+                f"'{folder}' is not the blind set of this mapping. Create it again with "
+                "`planetvision blind make`. Found:",
                 problems,
             ),
             problems=problems,
@@ -285,16 +308,16 @@ def _check_files(folder: Path, mapping: Path, names: list[str], hashes: list[str
 
 
 def _find_earlier(folder: Path, mapping: Path) -> set[str]:
-    """Returns the names of the images of an earlier set, which are all that the folder may hold.
+    """Returns the names of the images of an earlier set.
 
     Raises:
-        OutputExistsError: If it holds anything else.
+        OutputExistsError: If the folder holds any other file.
     """
     if not folder.is_dir():
         return set()
     named: set[str] = set()
     if mapping.is_file():
-        with contextlib.suppress(DataError):  # somebody else's table, which is about to be replaced
+        with contextlib.suppress(DataError):  # another table, which is about to be replaced
             named.update(_read_mapping(mapping)["name"])
     found = [path for path in folder.iterdir() if not path.name.startswith(".")]
     strange = sorted(
@@ -305,8 +328,8 @@ def _find_earlier(folder: Path, mapping: Path) -> set[str]:
     if strange:
         raise OutputExistsError(
             itemize(
-                f"The folder '{folder}' must be empty or hold images of an earlier blind set and "
-                "nothing else. Move the rest away, or name another folder. Found:",
+                f"The folder '{folder}' must be empty or hold only images of an earlier blind set. "
+                "Move the other files away, or choose another folder. Found:",
                 strange,
             ),
             path=str(folder),

@@ -1,4 +1,4 @@
-"""Comparing: which of two models is better, asked of both on the same images."""
+"""Comparison: which of two models is better on the same images."""
 
 from __future__ import annotations
 
@@ -40,39 +40,38 @@ def compare(
 ) -> Comparison:
     """Returns whether one of two models is better than the other, by a paired test.
 
-    The images must be new to both models: on those that one of them was trained on it would win.
+    The images must be new to both models: a model has an advantage on its own training images.
 
     Args:
         first: A trained classifier, or the folder of a saved one.
-        second: The other one.
-        X: Labelled images, as for `PlanetClassifier.fit`; of a folder with a `test/` part, that
-            part alone is used.
+        second: The other classifier or folder.
+        X: Labelled images, as for `PlanetClassifier.fit`; if they have a test split, only that
+            split is used.
         y: The label of each image of a sequence.
-        names: What the two are called; None takes the folders that they were loaded from, else `A`
-            and `B`.
+        names: The names of the two; None takes the folders they were loaded from, else `A` and `B`.
         columns: As for `PlanetClassifier.fit`.
-        class_map: The models' names of classes that these data call otherwise. For classes that it
-            does not name, the models' own class maps hold.
-        device: Where a model given by its folder runs.
-        precision: In which arithmetic; `auto` is `fp32`.
-        tuning: The levers of the machine that are on.
-        progress: Whether a model given by its folder shows a progress bar.
+        class_map: The models' names of classes that have other names in these data. The models' own
+            class maps apply to all other classes.
+        device: The device of a model that is loaded from a folder.
+        precision: Its precision; `auto` is `fp32`.
+        tuning: The performance options.
+        progress: Whether a model that is loaded from a folder shows a progress bar.
 
     Raises:
-        SettingsError: If the class maps of the two disagree, or the names are alike.
+        SettingsError: If the class maps of the two disagree, or the names are equal.
         ModelFormatError: If a folder holds no model.
         NotFittedError: If a classifier is not trained.
         DataError: If the data cannot be used, or nothing is left to compare.
 
     Warns:
-        DataWarning: If images are left out, since one of the models does not know their class.
+        DataWarning: If images are left out because a model does not have their class.
     """
     from planetvision.evaluation.paired_test import compare_predictions
 
     names = names or _name_models(first, second)
     if names[0] == names[1]:
         raise SettingsError(
-            f"The names of the two models must differ, got {names[0]!r} twice. Pass two of them."
+            f"The names of the two models must differ, got {names[0]!r} twice. Pass two names."
         )
     classifiers = [
         model
@@ -83,7 +82,7 @@ def compare(
         for model in (first, second)
     ]
     catalog = _read(classifiers, X, y, columns, class_map)
-    # Whether an answer would be called unknown changes nothing here.
+    # Rejection does not affect the comparison.
     answers = [classifier.predict(catalog, rejection_rate=0) for classifier in classifiers]
     return compare_predictions(answers[0], answers[1], catalog.labels or (), names=names)
 
@@ -104,12 +103,12 @@ def _read(
             if str(old) in given:
                 continue
             if own.setdefault(old, new) != new:
-                problems.append(f"'{old}' is {own[old]!r} to one and {new!r} to the other")
+                problems.append(f"'{old}' is {own[old]!r} in one and {new!r} in the other")
     if problems:
         raise SettingsError(
             itemize(
-                "The class maps of the two models disagree. Say by class_map=... (--class OLD=NEW) "
-                "what these classes are to be called:",
+                "The class maps of the two models disagree. Name these classes by class_map=... "
+                "(--class OLD=NEW):",
                 problems,
             ),
             problems=problems,
@@ -124,7 +123,7 @@ def _read(
 
 
 def _name_models(first: object, second: object) -> tuple[str, str]:
-    """Returns what tells two models apart: the names of their folders, or of those above."""
+    """Returns names that tell two models apart, from the paths of their folders."""
     paths = [_split_path(first), _split_path(second)]
     differ = [list(parts) for parts in paths]
     while differ[0] and differ[1] and differ[0][-1] == differ[1][-1]:
@@ -148,7 +147,7 @@ def _split_path(model: object) -> list[str]:
 
 
 def _get_name(parts: list[str]) -> str:
-    """Returns the last name of a path, or the one above it if every run calls it that."""
+    """Returns the last name of a path, or its parent's if it is the usual name."""
     if len(parts) > 1 and parts[-1] == _USUAL_NAME:
         return parts[-2]
     return parts[-1] if parts else ""

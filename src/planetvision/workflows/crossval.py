@@ -1,4 +1,4 @@
-"""Cross-validation: every image is tested once, by a model that was not trained on it."""
+"""Cross-validation: each image is tested once, by a model that was not trained on it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,16 @@ from planetvision.results.crossvalidation import RESULT_FILES, CrossValidation, 
 from planetvision.results.predictions import Predictions
 from planetvision.training.callbacks import Callback
 from planetvision.training.plan import create_plan
-from planetvision.workflows.run import can_resume, check_outside_data, describe_start, train_run
+from planetvision.workflows.run import (
+    can_resume,
+    check_outside_data,
+    describe_start,
+    read_start,
+    train_run,
+)
 
 if TYPE_CHECKING:
+    from planetvision.core.settings import InputSpec
     from planetvision.data import Label
     from planetvision.data.tables import ColumnMap
     from planetvision.results import Evaluation
@@ -42,12 +49,12 @@ __all__ = ["can_resume_cross_validation", "cross_validate", "resume_cross_valida
 
 _SETTINGS = "crossval.json"
 _FOLDS = "folds.csv"
-# What a fold leaves last: it is finished.
+# The last file of a fold: it is finished.
 _DONE = "fold.json"
 _ANSWERS = Path("report", "predictions.csv")
-# What changes no result.
+# Settings that change no result.
 _FREE_SETTINGS = frozenset({"progress", "num_workers", "cache", "cache_gigabytes"})
-# A fold's training part is cut in two: of two folds each needs two groups of a class.
+# The other images of a fold are split in two: with two folds each needs two groups of a class.
 _MIN_GROUPS = 4
 
 
@@ -66,37 +73,35 @@ def cross_validate(
     resume: bool = False,
     say: Callable[[str], object] | None = None,
 ) -> CrossValidation:
-    """Trains as often as there are folds, each time testing on another, and returns the scores.
+    """Trains once per fold, tests on that fold, and returns the scores.
 
-    The folds are stratified by class; images of one group, given or near-copies of one another, are
-    in one fold. From the rest of the images each fold cuts its validation part
-    (`val_fraction`). Parts that the data come in are passed over: every image is tested.
+    The folds are stratified by class and keep groups and near-duplicates together. Each fold splits
+    its validation images (`val_fraction`) from the others. Splits of the data are ignored.
 
-    The folder holds `fold-1` and so on, each a run as `train_run` leaves it, and what
-    `CrossValidation.save` writes. `crossval.json` and `folds.csv` say how it was started and which
-    fold each image is in; from them it goes on if it is cut off.
+    The folder holds `fold-1` and so on, each a run of `train_run`, and the files of
+    `CrossValidation.save`. `crossval.json` and `folds.csv` hold the settings and the fold of each
+    image, from which an interrupted cross-validation resumes.
 
     Args:
-        classifier: How to train; it stays untrained.
+        classifier: The settings of the training; it stays untrained.
         data: Labelled images, as for `PlanetClassifier.fit`.
-        folder: Where everything goes; it must be new or empty, and not inside the data.
-        num_folds: How many folds there are, from 2.
+        folder: The output folder; it must be new or empty, and not inside the data.
+        num_folds: The number of folds, at least 2.
         labels: The label of each image of a sequence.
         groups: The group of each image of a sequence, as for `fit`.
         columns: The names of a table's columns, as for `fit`.
         callbacks: Hooks into each training.
-        keep_models: Whether the model of each fold is kept.
+        keep_models: Whether to keep the model of each fold.
         overwrite: Whether files of an earlier cross-validation may be replaced.
-        resume: Whether this is one that was cut off, and goes on; data and settings must be the
-            same. Folds that are finished are not trained again.
-        say: What is called with a line on each fold that is finished.
+        resume: Whether to resume an interrupted cross-validation with the same data and settings.
+        say: A function that receives a line after each fold.
 
     Raises:
         SettingsError: If settings are wrong, there are fewer than 2 folds, or a launcher started
             several processes.
-        DataError: If the data cannot be used, or a class has too few images or groups for so many
+        DataError: If the data cannot be used, or a class has too few images or groups for the
             folds; before any training.
-        CheckpointError: If it shall go on and cannot, or data or settings have changed.
+        CheckpointError: If it cannot resume, or data or settings have changed.
         OutputExistsError: If the folder is not empty and `overwrite` is false.
         OutputError: If the folder lies inside the data.
     """
@@ -117,30 +122,17 @@ def cross_validate(
     catalog = read_labelled(
         data, labels, groups=groups, columns=columns, class_map=classifier.class_map
     )
-    catalog = replace(catalog, splits=None, sources=tuple(map(_make_absolute, catalog.sources)))
+    given = replace(catalog, splits=None, sources=tuple(map(_make_absolute, catalog.sources)))
     if resume:
-        catalog, folds = _read_folds(target, catalog, described)
-        parts = _cut_parts(catalog, folds, classifier)
+        catalog, folds = _read_folds(target, given, described)
     else:
-        from planetvision.data.preparation import prepare_catalog
-
-        # It is tried first: it costs nothing, and decoding every file does.
-        split_folds(catalog, num_folds, seed=classifier.random_state)
-        prepared = prepare_catalog(
-            catalog,
-            spec,
-            group_duplicates=classifier.group_duplicates,
-            num_parts=max(num_folds, _MIN_GROUPS),
-            on_error=classifier.on_error,
-            progress=classifier.progress,
-        )
-        folds = split_folds(prepared.catalog, num_folds, seed=classifier.random_state)
-        parts = _cut_parts(prepared.catalog, folds, classifier)
-        _start(target, catalog, prepared.catalog, folds, described)
-        catalog = prepared.catalog
-    for number, part in enumerate(parts, start=1):
+        catalog, folds = _assign_folds(given, num_folds, classifier, spec)
+    splits = _split_by_fold(catalog, folds, classifier)
+    if not resume:
+        _start(target, given, catalog, folds, described)
+    for number, split in enumerate(splits, start=1):
         place = target / f"fold-{number}"
-        _train_fold(classifier, part, place, callbacks=callbacks, keep_model=keep_models)
+        _train_fold(classifier, split, place, callbacks=callbacks, keep_model=keep_models)
         if say is not None:
             say(f"fold {number} of {num_folds} is finished")
     result = _collect(target, catalog, folds)
@@ -148,14 +140,34 @@ def cross_validate(
     return result
 
 
+def _assign_folds(
+    given: Catalog, num_folds: int, classifier: PlanetClassifier, spec: InputSpec
+) -> tuple[Catalog, tuple[int, ...]]:
+    """Returns the readable images with their groups, and the fold of each."""
+    from planetvision.data.preparation import prepare_catalog
+
+    # A first try that costs nothing, before every file is decoded.
+    split_folds(given, num_folds, seed=classifier.random_state)
+    prepared = prepare_catalog(
+        given,
+        spec,
+        group_duplicates=classifier.group_duplicates,
+        num_parts=max(num_folds, _MIN_GROUPS),
+        on_error=classifier.on_error,
+        progress=classifier.progress,
+    )
+    folds = split_folds(prepared.catalog, num_folds, seed=classifier.random_state)
+    return prepared.catalog, tuple(folds)
+
+
 def can_resume_cross_validation(
     folder: str | os.PathLike[str], *, written_since: float = 0.0
 ) -> bool:
-    """Returns whether there is a cross-validation in this folder that can go on.
+    """Returns whether the folder holds a cross-validation that can resume.
 
     Args:
-        folder: Its folder.
-        written_since: Since when it must have been started, as `time.time()` gives it.
+        folder: The folder.
+        written_since: The earliest time of its start, as from `time.time()`.
     """
     settings = Path(folder, _SETTINGS)
     return settings.is_file() and settings.stat().st_mtime >= written_since
@@ -168,27 +180,27 @@ def resume_cross_validation(
     progress: bool = False,
     say: Callable[[str], object] | None = None,
 ) -> CrossValidation:
-    """Goes on with a cross-validation that was cut off, as it was started, and returns the scores.
+    """Resumes an interrupted cross-validation with its settings, and returns the scores.
 
-    Of one that is finished it returns the scores, and trains nothing.
+    A finished cross-validation returns its scores without any training.
 
     Args:
-        folder: Its folder.
+        folder: The folder.
         callbacks: Hooks into each training.
         progress: Whether to show progress bars.
         say: As for `cross_validate`.
 
     Raises:
-        CheckpointError: If there is nothing to go on from, the data were given as a list (then call
+        CheckpointError: If there is nothing to resume, the data were given as a list (then call
             `cross_validate` with them and `resume=True`), or the data have changed.
     """
     target = Path(folder)
     described = _read_start(target)
     if described["data"] is None:
         raise CheckpointError(
-            f"The cross-validation '{target}' was given its images as a list, which is not written "
-            "down. Call cross_validate(classifier, images, folder, labels=..., resume=True) with "
-            "the same.",
+            f"The cross-validation '{target}' was given its images as a list, which is not stored. "
+            "Call cross_validate(classifier, images, folder, labels=..., resume=True) with the "
+            "same list.",
             path=str(target),
         )
     return cross_validate(
@@ -210,20 +222,20 @@ def _make_absolute(source: Any) -> Any:
     return source
 
 
-def _cut_parts(
+def _split_by_fold(
     catalog: Catalog, folds: Sequence[int], classifier: PlanetClassifier
 ) -> list[Catalog]:
-    """Returns the catalog once a fold, split into what trains, validates and tests."""
-    parts = []
+    """Returns the catalog once per fold, split for training, validation and test."""
+    found = []
     for number in range(max(folds) + 1):
         splits: tuple[SplitName, ...] = tuple(
-            "test" if fold == number else "train" for fold in folds
+            "test" if given == number else "train" for given in folds
         )
-        part = replace(catalog, splits=splits, origin=f"fold {number + 1} of {catalog.origin}")
-        parts.append(
-            split_catalog(part, val_fraction=classifier.val_fraction, seed=classifier.random_state)
+        fold = replace(catalog, splits=splits, origin=f"fold {number + 1} of {catalog.origin}")
+        found.append(
+            split_catalog(fold, val_fraction=classifier.val_fraction, seed=classifier.random_state)
         )
-    return parts
+    return found
 
 
 def _start(
@@ -233,16 +245,16 @@ def _start(
     folds: Sequence[int],
     described: Mapping[str, Any],
 ) -> None:
-    """Writes how the whole was started, and removes what an earlier one left."""
+    """Writes the settings and folds, and removes the files of an earlier cross-validation."""
     for place in target.glob("fold-*"):
         if (place / _DONE).is_file() or can_resume(place):
             shutil.rmtree(place)
     create_output_folder(target, overwrite=True)
-    # First what lets it go on, and then what would pass for its result.
+    # Settings first: without them a stale result cannot be resumed.
     for name in (_SETTINGS, _FOLDS, *RESULT_FILES):
         (target / name).unlink(missing_ok=True)
     readable = set(map(id, catalog.sources))
-    # Images in memory are named by their place among all that were given.
+    # The name of an image in memory is its position among all given images.
     named = [
         (name, id(source) in readable)
         for name, source in zip(_escape_names(given), given.sources, strict=True)
@@ -262,27 +274,19 @@ def _start(
 
 
 def _escape_names(catalog: Catalog) -> list[str]:
-    """Returns the names as a file of text can hold them."""
+    """Returns the names in a form that a text file can hold."""
     return [name.encode(errors="backslashreplace").decode() for name in catalog.names]
 
 
 def _read_start(target: Path) -> dict[str, Any]:
-    try:
-        described = json.loads((target / _SETTINGS).read_text(encoding="utf-8"))
-        names = ("data", "columns", "settings", "num_folds", "keep_models", "left_out")
-        return {name: described[name] for name in names}
-    except (OSError, ValueError, KeyError, TypeError) as cause:
-        raise CheckpointError(
-            f"'{target}' holds no cross-validation that could go on ({_SETTINGS} cannot be read: "
-            f"{cause}). Name the folder of one that was cut off.",
-            path=str(target),
-        ) from cause
+    names = ("data", "columns", "settings", "num_folds", "keep_models", "left_out")
+    return read_start(target / _SETTINGS, names, noun="cross-validation")
 
 
 def _read_folds(
     target: Path, given: Catalog, described: Mapping[str, Any]
 ) -> tuple[Catalog, tuple[int, ...]]:
-    """Returns the images with their groups and folds, once data and settings prove the same."""
+    """Returns the images with their groups and folds, if data and settings are unchanged."""
     import pandas as pd
 
     earlier = _read_start(target)
@@ -294,8 +298,8 @@ def _read_folds(
         )
     except (OSError, ValueError, KeyError) as cause:
         raise CheckpointError(
-            f"The cross-validation '{target}' cannot go on ({_FOLDS} cannot be read: {cause}). "
-            "Start anew.",
+            f"The cross-validation '{target}' cannot resume ({_FOLDS} cannot be read: {cause}). "
+            "Start again.",
             path=str(target),
         ) from cause
     names, left_out = _escape_names(given), set(earlier["left_out"])
@@ -319,8 +323,8 @@ def _read_folds(
     if differences:
         raise CheckpointError(
             itemize(
-                f"The cross-validation '{target}' is of other data or settings. Go on with the "
-                "same, or start anew. What differs:",
+                f"The cross-validation '{target}' has other data or settings. Resume with the same "
+                "ones, or start again. Differences:",
                 differences,
             ),
             path=str(target),
@@ -331,7 +335,7 @@ def _read_folds(
 
 
 def _compare_settings(earlier: Mapping[str, Any], present: Mapping[str, Any]) -> list[str]:
-    # As JSON gives them back: its lists were tuples.
+    # After a round trip through JSON, which turns tuples into lists.
     settings = json.loads(json.dumps(present["settings"]))
     pairs = {name: (earlier["settings"].get(name), value) for name, value in settings.items()}
     pairs["num_folds"] = (earlier["num_folds"], present["num_folds"])
@@ -350,14 +354,14 @@ def _train_fold(
     callbacks: Iterable[Callback],
     keep_model: bool,
 ) -> None:
-    """Trains and tests one fold, unless it is finished, or goes on where it was cut off."""
+    """Trains and tests one fold, unless it is finished; resumes an interrupted one."""
     if not (place / _DONE).is_file() or not (place / _ANSWERS).is_file():
-        # Classes have their new names, and near-copies their groups.
+        # Classes already have their new names, and near-duplicates their groups.
         fresh = clone(classifier).set_params(class_map=None, group_duplicates=False)
         run = train_run(
             fresh, part, place, callbacks=callbacks, overwrite=True, resume=can_resume(place)
         )
-        assert run.evaluation is not None  # a fold has a test part
+        assert run.evaluation is not None  # a fold has test images
         threshold = run.evaluation.predictions.threshold
         write_json(place / _DONE, {"threshold": None if math.isinf(threshold) else threshold})
     if not keep_model:
@@ -365,7 +369,7 @@ def _train_fold(
 
 
 def _collect(target: Path, catalog: Catalog, folds: Sequence[int]) -> CrossValidation:
-    """Joins what the folds wrote down, so that it does not matter when each was trained."""
+    """Joins the files of the folds, so that the result is the same for resumed ones."""
     import pandas as pd
 
     from planetvision.evaluation.evaluator import judge_predictions
@@ -378,13 +382,14 @@ def _collect(target: Path, catalog: Catalog, folds: Sequence[int]) -> CrossValid
     for number in range(max(folds) + 1):
         place = target / f"fold-{number + 1}"
         rows = np.flatnonzero(np.array(folds) == number)
-        # As texts: of its ways to read numbers pandas has had one that is not exact.
+        # As text: some of the float parsers of pandas are not exact.
         table = pd.read_csv(place / _ANSWERS, dtype=object)
         threshold = json.loads((place / _DONE).read_text(encoding="utf-8"))["threshold"]
         if len(table) != len(rows):
             raise DataError(
-                f"'{place}' has answers for {len(table)} of its {len(rows)} images: files could no "
-                "longer be read when it was trained. Restore them, remove that folder, and go on."
+                f"'{place}' has predictions for {len(table)} of its {len(rows)} images: files had "
+                "become unreadable when it was trained. Restore them, remove that folder, and "
+                "resume."
             )
         probabilities[rows] = table[[f"p_{label}" for label in classes]].to_numpy().astype(float)
         novelty[rows] = _scale_novelty(table["novelty"].to_numpy().astype(float), threshold)
@@ -428,7 +433,7 @@ def _score_folds(evaluation: Evaluation, folds: Sequence[int]) -> tuple[FoldScor
 
 
 def _scale_novelty(novelty: Any, threshold: float | None) -> Any:
-    """Returns novelty on a scale on which the threshold is 1."""
+    """Returns the OOD scores on a scale with the threshold at 1."""
     if threshold is None:
         return novelty
     # A high rejection rate puts the threshold below the median, which is 0.

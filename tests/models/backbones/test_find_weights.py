@@ -111,7 +111,7 @@ def test_weights_are_found_where_the_builder_takes_them_from(
     assert spec.find_weights is not None
     assert spec.find_weights() is None
     told = examine()["weights"][name]
-    assert told == f"not on this machine; they come from: {spec.weights}"
+    assert told == f"not on this machine; origin: {spec.weights}"
     path, model = PLANTS[name](machine)
     assert spec.find_weights() == path
     assert examine()["weights"][name] == f"on this machine: {path}"

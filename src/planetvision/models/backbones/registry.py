@@ -25,16 +25,10 @@ list_backbones = BACKBONES.names
 # The builders and finders import torch and their library when they are called.
 
 
-def _build_efficientnet_b3(pretrained: bool = True) -> nn.Module:
+def _build_torchvision(name: str, *, pretrained: bool = True) -> nn.Module:
     from planetvision.models.backbones.torchvision_models import build_torchvision
 
-    return build_torchvision("efficientnet_b3", pretrained=pretrained)
-
-
-def _build_resnet50(pretrained: bool = True) -> nn.Module:
-    from planetvision.models.backbones.torchvision_models import build_torchvision
-
-    return build_torchvision("resnet50", pretrained=pretrained)
+    return build_torchvision(name, pretrained=pretrained)
 
 
 def _build_efficientnet_lite0(pretrained: bool = True) -> nn.Module:
@@ -109,7 +103,7 @@ _LITE0 = BackboneSpec(
 _BUILT_IN = (
     BackboneSpec(
         name="efficientnet_b3",
-        build=_build_efficientnet_b3,
+        build=functools.partial(_build_torchvision, "efficientnet_b3"),
         summary="EfficientNet-B3, 12 M parameters, 300 px",
         source="Tan & Le 2019, EfficientNet, arXiv:1905.11946",
         input=InputSpec(image_size=300, interpolation="bicubic"),
@@ -121,7 +115,7 @@ _BUILT_IN = (
     ),
     BackboneSpec(
         name="resnet50",
-        build=_build_resnet50,
+        build=functools.partial(_build_torchvision, "resnet50"),
         summary="ResNet-50, 26 M parameters, 224 px",
         source="He et al. 2016, Deep Residual Learning, arXiv:1512.03385",
         input=InputSpec(image_size=224, interpolation="bilinear"),
