@@ -30,6 +30,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/python release/check_words.py
 	$(BIN)/pyproject-fmt --check pyproject.toml
 
 types: $(VENV)/.test
