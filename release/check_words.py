@@ -26,8 +26,8 @@ CHECKED = (
     "release",
 )
 _SUFFIXES = {".md", ".py", ".pyi", ".yml", ".toml"}
-# These two hold the phrases themselves.
-_EXCLUDED = {Path(__file__).name, "test_check_words.py"}
+# Two files contain the phrases themselves; the keys of the third must match stored results.
+_EXCLUDED = {Path(__file__).name, "test_check_words.py", "frozen_side.py"}
 
 _UNITS = (
     "answers?|bits|bytes|chunks|figures|folders?|images?|lines?|maps|milliseconds|passes|pictures"
