@@ -1,17 +1,18 @@
-# Two commands do everything on a fresh machine with Python and make:
-#   make demo   sets up .venv, then draws data, trains, judges, explains and predicts
-#   make test   sets up .venv, then runs lint, types, tests and the build of the docs
-# make test-all adds what takes longer: the tests marked `slow`, and the pages of the docs as they are written.
-# Three more take longer: make fuzz feeds 10,000 damaged files to the image reader, make pytest-lowest
-# runs the tests on the lowest versions that pyproject.toml allows, and
-# make release-model EYES=FOLDER MAPS=FOLDER PICTURES=FOLDER trains the model that comes with the package.
-# make check-version TAG=v0.1.0 compares a tag with the versions that the files name.
+# Two commands run everything on a fresh machine with Python and make:
+#   make demo   creates .venv, then renders data, trains, evaluates, explains and predicts
+#   make test   creates .venv, then runs lint, types, tests and the build of the docs
+# make test-all adds the tests marked `slow`, and the pages of the docs on their real backbones.
+# These take longer:
+#   make fuzz           feeds 10,000 damaged files to the image reader
+#   make pytest-lowest  runs the tests on the lowest versions that pyproject.toml allows
+#   make release-model EYES=FOLDER MAPS=FOLDER PICTURES=FOLDER  trains the released model
+# make check-version TAG=v0.1.0 compares a tag with the versions in the files.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOWEST := .venv-lowest
-# A snippet needs those before it on its page; tests need none of the others.
+# A snippet needs those before it on its page; tests are independent.
 TESTS := tests src --numprocesses 2 --dist worksteal
 SNIPPETS := README.md docs --numprocesses 2 --dist loadfile
 
@@ -20,7 +21,7 @@ SNIPPETS := README.md docs --numprocesses 2 --dist loadfile
 demo: $(VENV)/.demo
 	$(BIN)/planetvision demo --out demo --overwrite
 
-# Side by side: mypy alone takes one core for longer than a minute.
+# In parallel, because mypy alone takes one core for longer than a minute.
 test: lint
 	$(MAKE) --jobs 2 --output-sync=target types pytest snippets docs
 
@@ -30,12 +31,13 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/python release/check_words.py
 	$(BIN)/pyproject-fmt --check pyproject.toml
 
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-# Two processes for two cores: more threads in each cost more than they save.
+# Two processes for two cores: more threads per process cost more than they save.
 pytest snippets slow pytest-lowest: export OMP_NUM_THREADS := 1
 pytest: $(VENV)/.test
 	$(BIN)/python -m pytest $(TESTS) -m "not slow"

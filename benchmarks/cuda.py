@@ -1,18 +1,18 @@
-"""Does CUDA give what the CPU gives, and how much of the bare model's speed is left?
+"""Checks CUDA against the CPU, and measures the library's share of the bare model's speed.
 
-Two stages, a frozen backbone and then all of it, are trained in each precision on images that the
-library draws. Every check prints a line with `ok` or `FAILED`, and one that this device cannot make
-`not on this device`; with one that failed the script ends with 1:
+Two stages, a frozen backbone and then all of it, are trained in each precision on rendered images.
+Every check prints a line with `ok` or `FAILED`, or `not on this device` if the device cannot run
+it. The exit code is 1 if one failed:
 
 - training: each precision is as accurate on other images as fp32 is, within its 95 % interval, and
   that lies above chance;
-- scaler: fp16 scales its gradients and the others do not, and a training that goes on has the
-  scaler of the one that was cut off;
-- resume: a training that is cut off twice goes on to the same bits; where two that were never cut
-  off differ, to the same probabilities within a tolerance;
-- predict, grad-cam: the released model gives what it gives on the CPU, within a tolerance;
-- throughput: the images a second of the library as a share of the bare model's. Nothing is asked of
-  them: decoding files on the CPU decides.
+- scaler: fp16 scales its gradients and other precisions do not, and a resumed training has the
+  scaler of the interrupted one;
+- resume: a training that is interrupted twice ends with the same bits. If two uninterrupted ones
+  differ, it ends with the same probabilities within a tolerance;
+- predict, grad-cam: the released model returns the same as on the CPU, within a tolerance;
+- throughput: images per second of the library as a share of the bare model's. It cannot fail,
+  because decoding files on the CPU decides it.
 """
 
 from __future__ import annotations
@@ -322,7 +322,7 @@ def measure_training(
 
 
 def measure_prediction(arguments: argparse.Namespace, report: Report, folder: Path) -> None:
-    """Compares prediction from files with bare forward passes, one view an image."""
+    """Compares prediction from files with bare forward passes, one view per image."""
     classifier = PlanetClassifier.from_pretrained(device=arguments.device)
     predictions = classifier.predict(folder / "test", tta="none")  # the first one warms up
     started = time.perf_counter()

@@ -1,8 +1,8 @@
-"""The second epoch with and without the cache of decoded images.
+"""Times the second epoch with and without the cache of decoded images.
 
-Two things are timed, each in turn with and without: reading and augmenting every image of the
-folder, which is what the cache speeds up, and a whole epoch of fine-tuning the last blocks of
-EfficientNet-Lite0, which is what a user waits for.
+Two things are timed, each in turn with and without the cache. Reading and augmenting every image of
+the folder is what the cache speeds up. A whole epoch of fine-tuning the last blocks of
+EfficientNet-Lite0 is what a user waits for.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def time_training(dataset: ImageDataset, num_classes: int, weights: str) -> floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="a folder with a folder a class")
+    parser.add_argument("folder", type=Path, help="a folder with one subfolder per class")
     parser.add_argument("--rounds", type=int, default=3, help="how often reading is timed")
     parser.add_argument("--training-rounds", type=int, default=1, help="how often training is")
-    parser.add_argument("--gigabytes", type=float, default=2.0, help="the most that is kept")
+    parser.add_argument("--gigabytes", type=float, default=2.0, help="the size limit of the cache")
     parser.add_argument("--weights", default="pretrained", help="or none")
     arguments = parser.parse_args()
     catalog = read_labelled(arguments.folder)

@@ -1,4 +1,4 @@
-"""Compares decoders of image files: their speed, whether they are right, what they do with damage.
+"""Compares decoders of image files: speed, correctness, and what they do with damage.
 
     python benchmarks/decoding.py
 
@@ -109,7 +109,7 @@ def write_files(folder: Path) -> dict[str, tuple[Path, Pixels]]:
     return files
 
 
-def judge(pixels: Pixels, expected: Pixels, *, reduced: bool) -> str:
+def compare(pixels: Pixels, expected: Pixels, *, reduced: bool) -> str:
     """Returns whether the pixels are the expected ones, within what JPEG loses."""
     if reduced and pixels.shape != expected.shape:
         return "smaller"
@@ -147,7 +147,7 @@ def show_speed(folder: Path, rounds: int) -> None:
             if reduced and path.suffix != ".jpg":
                 continue
             try:
-                results[name] = judge(decode(path), expected, reduced=reduced)
+                results[name] = compare(decode(path), expected, reduced=reduced)
                 ways[name] = decode
             except (OSError, RuntimeError) as error:
                 results[name] = f"cannot: {str(error).splitlines()[0][:60]}"

@@ -1,4 +1,4 @@
-"""How well the disc is found on rendered bodies, by body and phase: overlap and share found.
+"""Measures how well the disc is found on rendered bodies, by body and phase.
 
 The truth is the renderer's mask. `found` is the share of frames in which a body is found at all,
 `sure` with a confidence of 0.5 or more; a body that is not found counts as an overlap of 0.
@@ -43,7 +43,7 @@ def show(label: str, phase: str, results: list[tuple[float, float]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=40, help="frames a body and band")
+    parser.add_argument("--count", type=int, default=40, help="frames per body and band")
     parser.add_argument("--size", type=int, default=224, help="height and width of a frame")
     arguments = parser.parse_args()
     print("| body | phase in degrees | median IoU | 5th percentile | found | sure |")

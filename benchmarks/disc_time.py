@@ -1,4 +1,4 @@
-"""The time to find a body in a frame of 640 pixels, beside the time to decode that frame.
+"""Compares the time to find a body in a frame of 640 pixels with the time to decode the frame.
 
 Both are measured in turn on the same frames, on one core, and medians are compared.
 """
@@ -36,8 +36,8 @@ def search(image: npt.NDArray[np.uint8]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=4, help="frames a body")
-    parser.add_argument("--rounds", type=int, default=9, help="measurements a frame")
+    parser.add_argument("--frames", type=int, default=4, help="frames per body")
+    parser.add_argument("--rounds", type=int, default=9, help="measurements per frame")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     finding: dict[str, list[float]] = {}

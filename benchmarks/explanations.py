@@ -1,12 +1,12 @@
-"""Do the explanations of trained models lie on the disc, and do they change with the weights?
+"""Measures whether explanations of trained models lie on the disc and depend on the weights.
 
-Each RUN is a folder that `planetvision train` wrote. Its test part and PHOTOS, the images of the
-classes that it knows, are explained by their most probable class, and every map is checked.
+Each RUN is a folder that `planetvision train` wrote. Its test split and PHOTOS, images of known
+classes, are explained by their most probable class, and every map is checked.
 
 `energy` is the median share of a map on the disc, over the images on which a disc is found, and
-`chance` that of a map that is the same everywhere. `shuffled` is the energy of the maps of a
-network with shuffled weights, for the same images and classes; `trained wins` is on how many images
-the trained network has more, with Wilson's interval. `moved` and `random` are the median rank
+`chance` that of a uniform map. `shuffled` is the energy of the maps of a network with shuffled
+weights, for the same images and classes. `trained wins` is the number of images on which the
+trained network has more, with Wilson's interval. `moved` and `random` are the median rank
 correlations with the map of the image moved by a few pixels and with that of shuffled weights.
 """
 
@@ -32,7 +32,7 @@ from planetvision.explain.checks.similarity import create_maps
 from planetvision.explain.explainer import explain_catalog
 
 
-def judge(classifier: PlanetClassifier, catalog: Catalog, method: str) -> dict[str, Any]:
+def measure(classifier: PlanetClassifier, catalog: Catalog, method: str) -> dict[str, Any]:
     """The figures of one model on one lot of images."""
     network, classes = classifier.network_, classifier.classes_.tolist()
     device = resolve_device("auto")
@@ -75,7 +75,7 @@ def judge(classifier: PlanetClassifier, catalog: Catalog, method: str) -> dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photos", type=Path, help="a folder a class, from elsewhere")
+    parser.add_argument("photos", type=Path, help="photographs, one subfolder per class")
     parser.add_argument("runs", type=Path, nargs="+", help="what `planetvision train` wrote")
     parser.add_argument("--method", default="gradcam")
     parser.add_argument("--json", type=Path, default=Path("explanations.json"))
@@ -92,7 +92,7 @@ def main() -> None:
             "photos": photos.select(row for row, one in enumerate(labels) if one in classes),
         }
         for name, catalog in lots.items():
-            figures = judge(classifier, catalog, arguments.method)
+            figures = measure(classifier, catalog, arguments.method)
             found[f"{run.name} {name}"] = figures
             print(f"\n{run.name}, {name}")
             for figure, value in figures.items():

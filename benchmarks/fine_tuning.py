@@ -1,13 +1,13 @@
-"""Fine-tuning that does not destroy what it was given: each remedy, measured outside its domain.
+"""Compares ways of fine-tuning by their accuracy outside the training domain.
 
-A head is trained on frozen features once a seed, as the recipe `balanced` does. From there each
-variant fine-tunes in its own way. The score on the test part is saturated and chooses nothing. What
-chooses is the score on bodies that the library draws (other maps, other light, and a simulated
-instrument: gray, blurred, noisy, compressed), by a rule that was fixed beforehand: the highest mean
-accuracy over the seeds there, and of equal ones the lowest mean calibrated loss. Photographs, where
-a folder of them is named, are measured and choose nothing.
+A head is trained on frozen features once per seed, as the recipe `balanced` does. From there each
+variant fine-tunes in its own way. The score on the test split is saturated and chooses nothing. The
+score on rendered bodies chooses (other maps, other light, and a simulated instrument: gray,
+blurred, noisy, compressed), by a rule that was fixed beforehand: the highest mean accuracy over the
+seeds, and of equal ones the lowest mean calibrated loss. Photographs, if a folder of them is named,
+are measured and choose nothing.
 
-Results are added to the file --json as they come; what is there already is not run again.
+Results are added to the file --json as they come; finished variants are not run again.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ from planetvision.training import RECIPES
 from planetvision.training.trainer import Trainer
 
 BACKBONE = "efficientnet_lite0"
-# The last three blocks on stored views of each image, to the end: the validation part is saturated,
-# and choosing by it mostly undoes the stage. Each variant changes one thing, the last some.
+# The last three blocks on cached views of each image, to the end. The validation split is
+# saturated, and choosing by it mostly undoes the stage. Each variant changes one thing, the last
+# ones several.
 BASE = Stage(
     name="fine-tune",
     epochs=2,
@@ -306,8 +307,8 @@ def show(results: dict[str, Any], names: Sequence[str], natural: set[str]) -> No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="a folder a class, to train on")
-    parser.add_argument("--photos", type=Path, help="a folder a class, to measure on")
+    parser.add_argument("folder", type=Path, help="one subfolder per class, to train on")
+    parser.add_argument("--photos", type=Path, help="one subfolder per class, to measure on")
     parser.add_argument("--provenance", type=Path, help="a CSV of `file` and `natural`")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)

@@ -1,10 +1,10 @@
-"""Whether this working tree behaves as another commit did, side by side on one machine.
+"""Checks that this working tree behaves like another commit, side by side on one machine.
 
     git worktree add /tmp/base REVISION
     python benchmarks/frozen_behaviour.py /tmp/base
 
 Each side runs in a process of its own with the `src` of its tree, on images that the base has
-drawn, and reads a model, a manifest and a run that the base has written. Numbers must agree to
+rendered, and reads a model, a manifest and a run that the base has written. Numbers must agree to
 1e-6, all else exactly. Options and commands that only this tree has are noted and are no
 difference. The exit code is 1 if anything differs.
 """
@@ -88,7 +88,7 @@ def report(base: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
             rows = [(f"{name} is new", 0.0)]
         else:
             rows = list(compare(base[name], here[name]))
-        # Of the smallest differences only the size is told.
+        # Of the smallest differences only the size is printed.
         told = [row for row in rows if row[1] == 0 or row[1] > TOLERANCE]
         largest = max((gap for _, gap in rows), default=0.0)
         is_equal = largest <= TOLERANCE

@@ -1,4 +1,4 @@
-"""What one version of planetvision does, in this process; `frozen_behaviour.py` runs it.
+"""Records the behaviour of one version of planetvision; `frozen_behaviour.py` runs it.
 
 It uses public names only, and finds those that have moved or been renamed.
 """
@@ -110,7 +110,7 @@ def read(name: str, model: Path, manifest: Path, files: Sequence[str], cache: Pa
 
 
 def fit(cache: Path, backbone: str) -> PlanetClassifier:
-    """Trains a head on renders, with images of none of the classes."""
+    """Trains a head on renders, with negatives."""
     name = choose(("others", "negatives"), inspect.signature(PlanetClassifier.fit).parameters)
     negatives: dict[str, Any] = {name: str(cache / "negatives")}
     classifier = PlanetClassifier(

@@ -1,12 +1,12 @@
-"""Feeds damaged files to `read_image`: each must give an image or an `ImageError`, nothing else.
+"""Feeds damaged files to `read_image`: each must give an image or an `ImageError`.
 
     python benchmarks/fuzz_images.py --count 10000
 
 Small valid files of every format are damaged at random: flipped bits, other bytes, blocks that are
-cut, doubled, moved or zeroed, cut ends, swapped headers, numbers in headers replaced by extreme
-ones. Batches run in processes of their own. Counted as failures are any other exception, a crash,
-a file that takes longer than the limit, output on the error stream, a warning, and memory that
-grows. The exit code is 1 if there was a failure.
+cut, doubled, moved or zeroed, cut ends, swapped headers, extreme numbers in headers. Batches run in
+processes of their own. These count as failures: any other exception, a crash, a file that takes
+longer than the limit, output on the error stream, a warning, and memory that grows. The exit code
+is 1 if there was a failure.
 """
 
 from __future__ import annotations

@@ -1,24 +1,25 @@
-"""How well does what a model learned hold elsewhere?
+"""Measures how well models generalise to photographs and reject out-of-distribution images.
 
     python benchmarks/generalisation.py WORK PHOTOS OTHERS --provenance TABLE [--rows balanced ...]
 
 WORK is the folder that `release/train.py` filled: the split of the simulator's images, their views
-under `celestial`, and the renders. PHOTOS is a folder a class of real photographs, OTHERS a folder
-of what is none of the classes; neither trains or chooses anything.
+under `celestial`, and the renders. PHOTOS contains real photographs, in one subfolder per class.
+OTHERS contains out-of-distribution (OOD) images. Neither trains or chooses anything.
 
-Each row is one way to train, for each seed. `test` is the accuracy on the simulator's test part,
+Each row is one way to train, for each seed. `test` is the accuracy on the simulator's test split,
 `photos` that on the photographs of the seven classes, with Wilson's interval for one seed's images,
 `recall` its mean over the classes, `natural` that on those which TABLE marks so. `AUROC` is that of
-novelty between photographs and others, `at 95` the share of others accepted where 95 % of the
-photographs are, `energy` the median share of a Grad-CAM map on the disc. By a model's own threshold
-`answered` counts the photographs that are not unknown, `answered right` those of them whose class
-is right, and `passed` the others that are not unknown; they are printed and kept, and have no
-column.
+the OOD score between photographs and OOD images, `at 95` the share of OOD images accepted if 95 %
+of the photographs are, `energy` the median share of a Grad-CAM map on the disc.
 
-What was measured is kept in `--json` after every model, and is not measured again. With `--every 3`
-a third of the renders, views and others takes part, spread over all kinds: the rows show what each
-is good for, in a third of the time. `--sheet` draws the photographs that the released model gets
-wrong, each with its answer.
+By a model's own threshold `answered` counts the photographs that are not unknown, `answered right`
+those of them whose class is right, and `passed` the OOD images that are not unknown. These are
+printed and stored, and have no column.
+
+Results are stored in `--json` after every model, and not measured again. `--every 3` uses a third
+of the renders, views and negatives, spread over all kinds: the rows show what each is good for, in
+a third of the time. `--sheet` draws the photographs that the released model gets wrong, each with
+its prediction.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Row:
         eyes: Whether the simulator's images take part.
         views: Whether their views under `celestial` do.
         renders: Whether the renders do.
-        others: Whether images of none of the classes do.
+        others: Whether negatives do.
     """
 
     recipe: str
@@ -107,7 +108,7 @@ def choose_every(table: pd.DataFrame, every: int) -> pd.Series:
     return table.groupby(["label", "split"]).cumcount() % every == 0
 
 
-def judge(classifier: PlanetClassifier, lots: dict[str, Catalog], natural: set[str]) -> Figures:
+def measure(classifier: PlanetClassifier, lots: dict[str, Catalog], natural: set[str]) -> Figures:
     """The figures of one model."""
     figures: Figures = {}
     photos = classifier.predict(list(lots["photos"].sources))
@@ -200,7 +201,7 @@ def main() -> None:
         } or {"-": PlanetClassifier.from_pretrained}
         for seed, make in makers.items():
             if seed not in measured.setdefault(key, {}):
-                measured[key][seed] = judge(make(), lots, natural)
+                measured[key][seed] = measure(make(), lots, natural)
                 arguments.json.write_text(json.dumps(measured, indent=2))
                 print(key, seed, measured[key][seed], flush=True)
     print("| trained by | models | test | photos | recall | natural | AUROC | at 95 | energy |")

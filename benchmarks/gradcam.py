@@ -1,10 +1,10 @@
-"""How many Grad-CAM maps a second, beside the package `grad-cam`, and are they the same?
+"""Compares speed and values of Grad-CAM maps with those of the package `grad-cam`.
 
 Both explain the most probable class of the same images by the same layer of the same network, in
 batches of the same size; `grad-cam` (pip install grad-cam) is what most people use. Each is timed
-in turn, several times, and medians are compared. The package brings its maps to the size of the
-image by OpenCV, and so are ours here; both are then brought to 0 to 1 and compared. On a frozen
-backbone, as after transfer learning, both are tried once more.
+in turn, several times, and medians are compared. The package resizes its maps to the image by
+OpenCV, and so does this script with ours; both are then scaled to 0 to 1 and compared. Both also
+run on a frozen backbone, as after transfer learning.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--count", type=int, default=64, help="images")
-    parser.add_argument("--batch", type=int, default=16, help="images a pass")
+    parser.add_argument("--batch", type=int, default=16, help="images per pass")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--weights", default="pretrained", help="pretrained, none, or a file")
     arguments = parser.parse_args()

@@ -1,10 +1,10 @@
-"""Recall of planted copies, and unrelated images joined, at the threshold of the library.
+"""Measures the recall of planted near-duplicates, and the share of unrelated pairs joined.
 
 Copies of each original are made by one change at a time and by all at once, and searched for among
-the originals. Unrelated are pairs of different originals: as pairs that are found, and as pairs in
-one group once pairs are chained.
+the originals. Unrelated are pairs of different originals: found as pairs, and in one group when
+pairs are chained.
 
-The threshold was chosen with `--seed 0` and the others are for reporting:
+The threshold was chosen with `--seed 0`; other seeds are for reporting:
 
     python benchmarks/near_duplicates.py --seed 1
     python benchmarks/near_duplicates.py data/planets
@@ -146,7 +146,7 @@ def measure(images: Sequence[Image], labels: Sequence[str], threshold: float, se
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", type=Path, help="a folder a class; renders without it")
+    parser.add_argument("folder", nargs="?", type=Path, help="images in subfolders; else renders")
     parser.add_argument("--count", type=int, default=350, help="renders")
     parser.add_argument("--seed", type=int, default=1, help="the seed of renders and changes")
     parser.add_argument("--threshold", type=float, default=DUPLICATE_THRESHOLD)

@@ -1,13 +1,13 @@
-"""How well can a trained model tell what it does not know, and how sure may it be of the rest?
+"""Compares OOD scores, and measures how well probabilities are calibrated.
 
-For each seed a classifier is trained on DATA and every registered score of novelty is fitted to the
-same features. Scores are chosen by pictures that the library draws: bodies (known, from elsewhere)
-against kinds of non-planets that no score has learned from. What is reported beside it, on the test
-part, on PHOTOS and on OTHERS, chooses nothing.
+For each seed a classifier is trained on DATA, and every registered OOD score is fitted to the same
+features. Rendered images choose the score: bodies (known, but unlike DATA) against kinds of
+non-planets that no score has learned from. The results on the test split, on PHOTOS and on OTHERS
+choose nothing.
 
 `lost` is the share of images of known classes that is called unknown, `accepted` the share of other
 images that is answered with a class, at the default rejection rate; `at 95` is the share of OTHERS
-that is accepted when 95 % of the test part are.
+that is accepted if 95 % of the test split are.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ IMAGE_SIZE = 224
 
 
 def collect(classifier: PlanetClassifier, arguments: argparse.Namespace, seed: int) -> Lots:
-    """Features and logits of all images that are asked about."""
+    """Features and logits of all images."""
     network, classes = classifier.network_, classifier.classes_.tolist()
     spec, device = network.input_spec, resolve_device("auto")
 
@@ -109,7 +109,7 @@ def get_auroc(known: Any, others: Any) -> float:
     return float(roc_auc_score(np.arange(len(both)) >= len(known), both))
 
 
-def judge(score: str, lots: Lots, rate: float) -> Row:
+def measure(score: str, lots: Lots, rate: float) -> Row:
     """What one score is worth."""
     kinds = list(NON_PLANETS)
     chosen: list[tuple[float, float, float]] = []
@@ -183,9 +183,9 @@ def show(heading: str, rows: dict[str, list[Row]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="a folder a class, to train on")
-    parser.add_argument("photos", type=Path, help="a folder a class, from elsewhere")
-    parser.add_argument("others", type=Path, help="images that show none of the classes")
+    parser.add_argument("data", type=Path, help="one subfolder per class, to train on")
+    parser.add_argument("photos", type=Path, help="photographs, one subfolder per class")
+    parser.add_argument("others", type=Path, help="out-of-distribution images")
     parser.add_argument("--recipe", default="balanced")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--count", type=int, default=400, help="drawn pictures of each lot")
@@ -201,7 +201,7 @@ def main() -> None:
             warnings.simplefilter("ignore")
             lots = collect(classifier, arguments, seed)
         for name, rows in scores.items():
-            rows.append(judge(name, lots, arguments.rejection_rate))
+            rows.append(measure(name, lots, arguments.rejection_rate))
         for name, row in judge_calibration(lots).items():
             temperatures.setdefault(name, []).append(row)
         sizes = {name: len(lots[name]) for name in ("train", "val", "test", "photos", "others")}

@@ -1,8 +1,7 @@
-"""Memory while many files are predicted: it must not grow with their number.
+"""Measures memory during the prediction of many files: it must not grow with their number.
 
-Draws a few images, links them under as many names as are asked for, predicts all of them with a
-small untrained model, and prints the resident memory on the way. The last line is the growth over
-the second half.
+It renders a few images, links them under many names, predicts all of them with a small untrained
+model, and prints the resident memory as it goes. The last line is the growth over the second half.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def main() -> None:
     seen: list[tuple[int, float]] = []
 
     class Watched(predictor.FramedImages):
-        """Notes the memory as images are asked for."""
+        """Records the memory as images are read."""
 
         def __getitem__(self, index: int) -> Views:
             if index % arguments.every == 0:

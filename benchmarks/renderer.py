@@ -1,11 +1,11 @@
-"""Images a second that the renderer draws, in one process and in one a core.
+"""Measures how many images per second the renderer draws, in one process and in one per core.
 
     python benchmarks/renderer.py [--size 224] [--count 700] [--maps FOLDER]
     python benchmarks/renderer.py --photos FOLDER --sheet SHEET.png [--maps FOLDER]
 
-Surfaces are painted before the clock starts: a data set pays for them once. With `--photos`, a
-folder a body of photographs, it measures nothing and draws a sheet: of each body a row of renders
-in the look `photo` under one of photographs.
+Surfaces are painted before the clock starts: a data set needs them once. With `--photos`, a folder
+of photographs in one subfolder per body, it measures nothing and draws a sheet. For each body it
+has a row of renders in the look `photo` below a row of photographs.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def main() -> None:
         return
     cores = get_num_cores()
     start_worker()
-    print(f"{arguments.count} images of {arguments.size} pixels, images a second")
+    print(f"{arguments.count} images of {arguments.size} pixels, images per second")
     print("| look | one process | " + f"{cores} processes | ratio |")
     print("| --- | ---: | ---: | ---: |")
     for look in LOOKS:

@@ -1,8 +1,8 @@
-"""Trainings that are killed at random moments and resumed: do they end with the same bits?
+"""Checks that trainings killed at random moments and resumed end with the same bits.
 
-One training that is never cut off is the measure. Each of the others runs in a process of its own
-that is killed (SIGKILL) after a random time, once or several times, and then goes on to its end.
-Stored features that are renewed, a partly trained backbone, mixing, averages of weights and loader
+One uninterrupted training is the reference. Every other training runs in a process of its own that
+is killed (SIGKILL) after a random time, once or several times, and then resumed to its end. Cached
+features that are refreshed, a partly trained backbone, mixing, averages of weights and loader
 processes are all on.
 """
 
@@ -36,7 +36,7 @@ def draw(folder: Path, count: int) -> None:
 
 
 def train(folder: Path, checkpoints: Path, workers: int, resume: bool) -> str:
-    """Trains, or goes on, and returns the hash of the weights."""
+    """Trains or resumes, and returns the hash of the weights."""
     from planetvision.core.settings import InputSpec, Recipe, Stage
     from planetvision.data.loading import ImageDataset
     from planetvision.models.network import create_network
@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=50, help="trainings, most of them killed")
     parser.add_argument("--seed", type=int, default=0, help="where the seeds of the runs begin")
-    parser.add_argument("--count", type=int, default=24, help="images a class")
+    parser.add_argument("--count", type=int, default=24, help="images per class")
     arguments = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="planetvision-resume-"))
     try:

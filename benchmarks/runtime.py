@@ -1,8 +1,8 @@
-"""What each lever of the machine is worth: one is changed at a time, the others stay as they are.
+"""Measures each performance option: one setting changes at a time.
 
-Forward passes, training steps of the whole network, and prediction from files. Every measurement is
-a process of its own, since some levers hold for a whole process, and all of them are run in turn,
-round after round; the ratios are those of one round.
+Forward passes, training steps of the whole network, and prediction from files are timed. Every
+measurement is a process of its own, since some options affect a whole process. All of them run in
+turn, round after round; the ratios are those of one round.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def list_changes(cores: int, folder: str, *, compile: bool) -> dict[str, Change]
     """Returns what is measured, by name: the arguments that differ from the defaults."""
     changes: dict[str, Change] = {
         BASE: {},
-        "no lever": {"tuning": "none"},
+        "no option": {"tuning": "none"},
         "without allocator": {"tuning": "threads+channels_last"},
         "without channels_last": {"tuning": "allocator+threads"},
         "precision bf16": {"precision": "bf16"},
@@ -48,7 +48,7 @@ def list_changes(cores: int, folder: str, *, compile: bool) -> dict[str, Change]
 
 
 def measure(options: dict[str, Any]) -> dict[str, float]:
-    """Returns the images a second of each kind of work, in this process."""
+    """Returns the images per second of each kind of work, in this process."""
     from planetvision.core.performance import tune_machine
 
     tuning = options.get("tuning", "all")
@@ -107,7 +107,7 @@ def time_call(call: Callable[[], None], seconds: float) -> float:
 
 
 def measure_files(network: Any, options: dict[str, Any]) -> float:
-    """Returns the images a second from files to probabilities."""
+    """Returns the images per second from files to probabilities."""
     import torch
 
     from planetvision.data import read_inputs

@@ -1,8 +1,8 @@
-"""How long each recipe takes, beside the published pipeline and fastai on the same machine.
+"""Compares the time of each recipe with the published pipeline and fastai on one machine.
 
 All train on one split of a folder from the same pretrained weights, each in a process of its own
-(`training_row.py`). `classic` is run plainly, as published scripts are: no stored features, no
-cache of decoded images, none of the levers of `planetvision.core.performance`.
+(`training_row.py`). `classic` runs plainly, as published scripts do: no cached features, no cache
+of decoded images, no options of `planetvision.core.performance`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SHARED = ("backbone", "seed", "device", "precision")
 
 
 def write_split(folder: Path, table: Path, seed: int) -> None:
-    """Splits the images once, so that all train and are judged on the same."""
+    """Splits the images once, so that all train and are evaluated on the same."""
     catalog = prepare_catalog(read_labelled(folder.resolve()), InputSpec()).catalog
     split_catalog(catalog, seed=seed).to_frame().to_csv(table, index=False)
 
@@ -49,7 +49,9 @@ def measure_apart(name: str, table: Path, options: Sequence[str]) -> Row:
 
 
 def show(rows: dict[str, Row]) -> None:
-    print(f"\n{'recipe':<9}{'seconds':>10}{'to 100 %':>10}{'epochs':>8}  accuracy on the test part")
+    print(
+        f"\n{'recipe':<9}{'seconds':>10}{'to 100 %':>10}{'epochs':>8}  accuracy on the test split"
+    )
     for name, row in rows.items():
         reached = row["seconds_to_target"]
         low, high = row["accuracy_ci95"]
@@ -71,7 +73,7 @@ def show(rows: dict[str, Row]) -> None:
 
 
 def show_parts(rows: dict[str, Row]) -> None:
-    print("\nA pass over the training images, seconds (images a second):")
+    print("\nA pass over the training images, seconds (images per second):")
     for name, row in rows.items():
         parts = (
             f"{phase} {taken['seconds']:.2f} ({taken['images_per_second']:.0f})"
@@ -102,7 +104,7 @@ def show_ratios(rows: dict[str, Row]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="a folder with a folder a class")
+    parser.add_argument("folder", type=Path, help="a folder with one subfolder per class")
     parser.add_argument("--recipes", nargs="+", default=ROWS, help=f"of {', '.join(ROWS)}")
     parser.add_argument(
         "--classic-epochs", type=int, help="run so many of each stage of classic, and extrapolate"

@@ -1,12 +1,12 @@
-"""What one recipe takes, in this process; `training.py` runs it and compares.
+"""Measures one recipe in this process; `training.py` runs it and compares.
 
-`classic` is run plainly, as published scripts are: no stored features and no cache of decoded
-images. The clock runs from reading the table to the trained network, and stands still while the
-benchmark asks the test part; imports come before it. What `PlanetClassifier.fit` does after
-its training, audit and calibration, is not part of it.
+`classic` runs plainly, as published scripts do: no cached features and no cache of decoded images.
+The clock runs from reading the table to the trained network, and stops while the benchmark
+evaluates the test split; imports come before it. What `PlanetClassifier.fit` does after its
+training, audit and calibration, is not included.
 
-After the training follows what the bare model needs for an epoch: the steps in a plain loop on
-tensors that lie in memory, and a forward pass of as many images as validate it.
+After the training, it measures what the bare model needs for an epoch: the steps in a plain loop on
+tensors in memory, and a forward pass of as many images as validate it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Clock:
 
 
 class Exam:
-    """Asks for answers on the test part, off the clock, and notes when how many were right."""
+    """Evaluates the test split, off the clock, and records when how many were right."""
 
     def __init__(self, clock: Clock, targets: torch.Tensor) -> None:
         self.clock = clock
@@ -145,7 +145,7 @@ def answer(network: PlanetNet, images: Sequence[torch.Tensor] | torch.Tensor) ->
 
 
 def run_recipe(settings: PlanetClassifier, table: Path, *, epochs: int | None) -> Row:
-    """Does what `PlanetClassifier.fit` does, with the test part at hand."""
+    """Does what `PlanetClassifier.fit` does, with access to the test split."""
     plain = settings.recipe == PLAIN
     seed = settings.random_state
     device = resolve_device(settings.device)

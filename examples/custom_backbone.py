@@ -1,4 +1,4 @@
-"""Registers a small module as a backbone and trains it from scratch on drawn images."""
+"""Registers a small module as a backbone and trains it from scratch on rendered images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def main() -> None:
         classifier.fit(folder)
         print(classifier.evaluate())
         explanations = classifier.explain(classifier.split_.part("test").sources[:1])
-        print("Grad-CAM looked at", ", ".join(explanations[0].layers))
+        print("Grad-CAM used", ", ".join(explanations[0].layers))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Trains on a folder with a folder a class, then judges, predicts, explains, saves and loads.
+"""Trains on a folder with one subfolder per class, evaluates, predicts, explains, saves and loads.
 
-Without a folder it draws a small data set first.
+Without a folder it renders a small data set first.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from planetvision.render import write_dataset
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="a folder with a folder a class")
-    parser.add_argument("--out", type=Path, help="where results go; by default nowhere that stays")
+    parser.add_argument("folder", nargs="?", type=Path, help="one subfolder per class")
+    parser.add_argument("--out", type=Path, help="folder for results; by default temporary")
     parser.add_argument("--quick", action="store_true", help="few images, the recipe probe")
     arguments = parser.parse_args()
 
@@ -26,7 +26,7 @@ def main() -> None:
         if arguments.folder is None:
             count = 42 if arguments.quick else 210
             write_dataset(folder, count=count, image_size=128, seed=0)
-            print(f"drew {count} images")
+            print(f"rendered {count} images")
         run(folder, out, recipe="probe" if arguments.quick else "balanced")
 
 
@@ -35,7 +35,7 @@ def run(folder: Path, out: Path, *, recipe: str) -> None:
     classifier.fit(folder)
     print(f"trained in {len(classifier.history_)} epochs on {len(classifier.split_)} images")
 
-    evaluation = classifier.evaluate()  # on the test part that `fit` kept aside
+    evaluation = classifier.evaluate()  # on the test split, which `fit` held out
     evaluation.save(out / "report")
     print(evaluation)
 

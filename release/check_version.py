@@ -1,4 +1,4 @@
-"""Compares the tag of a release, such as v0.2.0, with the versions that the files name."""
+"""Compares the tag of a release, such as v0.2.0, with the versions in the files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLACES = {
 
 
 def find_versions(root: Path = ROOT) -> dict[str, str | None]:
-    """Returns the version that each file names, None if it names none."""
+    """Returns the version in each file, None if it has none."""
     found = {
         place: re.search(pattern, (root / place).read_text(encoding="utf-8"), re.MULTILINE)
         for place, pattern in PLACES.items()
@@ -24,7 +24,7 @@ def find_versions(root: Path = ROOT) -> dict[str, str | None]:
 
 
 def check_tag(tag: str, root: Path = ROOT) -> None:
-    """Raises `SystemExit` unless the tag is "v" and the version that every file names."""
+    """Raises `SystemExit` unless the tag is "v" and the version in every file."""
     wrong = {place: got for place, got in find_versions(root).items() if f"v{got}" != tag}
     if wrong:
         found = ", ".join(f"{place} ({got or 'no version'})" for place, got in wrong.items())

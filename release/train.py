@@ -1,17 +1,18 @@
-"""Trains the released model: draws its images, trains on them, and puts it into the package.
+"""Trains the released model: renders its images, trains on them, and copies it to the package.
 
     make release-model EYES=FOLDER MAPS=FOLDER PICTURES=FOLDER        or
     python release/train.py EYES --maps MAPS --pictures PICTURES [--work FOLDER] [--out FOLDER]
 
-`EYES` holds renders of NASA's "Eyes on the Solar System", a folder a class: the data set of the
-published PlanetaryImageClassifier. `MAPS` holds equirectangular maps, called earth.png and so on,
-whose licences must allow it. `PICTURES` holds, at any depth, pictures of anything but bodies of the
-solar system: what is none of the classes. Nothing else is read: no photograph of a body takes part.
+`EYES` contains renders of NASA's "Eyes on the Solar System", in one subfolder per class: the data
+set of the published PlanetaryImageClassifier. `MAPS` contains equirectangular maps, called
+earth.png and so on, whose licences must allow it. `PICTURES` contains, at any depth, negatives:
+pictures of anything but bodies of the solar system. Nothing else is read, and no photograph of a
+body.
 
-Every step leaves its result in the work folder, with a mark that says what it was made from, and is
-skipped where it is done; a training that was cut off goes on after its last epoch, and one that is
-finished is not repeated. A work folder of other images, maps or numbers is refused, and one that
-another version of the code that draws has filled.
+Every step writes its result to the work folder, with a mark that lists its inputs, and is skipped
+if it is done. An interrupted training resumes after its last epoch, and a finished one is not
+repeated. A work folder of other images, maps or numbers is refused, and one that another version of
+the rendering code has filled.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ SEED = 1
 SIZE = 224
 RENDERS_PER_BODY = 600
 OTHERS_PER_BODY = 150
-# Small gray moons are left out: taught as others they made the Moon look novel, and moons that no
+# Small gray moons are left out: as negatives they made the Moon look novel, and moons that no
 # training had seen no more so.
 OTHERS = (
     *("mercury", "venus", "pluto", "io", "europa", "ganymede"),
@@ -191,7 +192,7 @@ def main() -> None:
 
 
 def run_step(work: Path, name: str, do: Callable[[], object], made_from: Inputs) -> None:
-    """Does a step whose mark does not say that it is done, and leaves the mark."""
+    """Runs a step unless its mark exists, and writes the mark."""
     if check_mark(work, name, made_from):
         print(f"{name}: done before")
         return
@@ -204,7 +205,7 @@ def run_step(work: Path, name: str, do: Callable[[], object], made_from: Inputs)
 
 
 def check_mark(work: Path, name: str, made_from: Inputs) -> bool:
-    """Returns whether a step is done; ends where it was begun with other inputs."""
+    """Returns whether a step is done; exits if it was started with other inputs."""
     mark = get_mark(work, name)
     if not mark.exists():
         return False
@@ -227,7 +228,7 @@ def get_mark(work: Path, name: str) -> Path:
 
 
 def fingerprint_code() -> str:
-    """Returns a hash of what draws: the renderer, light and instruments, and the disc finder."""
+    """Returns a hash of the rendering code: renderer, light, instruments and disc finder."""
     package = Path(planetvision.__file__).parent
     parts = ("render", "imaging")
     return " ".join(fingerprint_folder(package / it, "*.py") for it in parts)
@@ -265,7 +266,7 @@ def draw_other_bodies(folder: Path, maps: Path) -> None:
 
 
 def draw_non_planets(folder: Path) -> None:
-    """Six in ten as another instrument shows them: what has lost lines need not be a planet."""
+    """Applies another instrument to six in ten, so that lost lines do not imply a planet."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = render_non_planets(count=NUM_NON_PLANETS, image_size=SIZE, seed=SEED)
     for number, picture in enumerate(drawn):
@@ -278,7 +279,7 @@ def draw_non_planets(folder: Path) -> None:
 
 
 def take_pictures(source: Path, folder: Path) -> None:
-    """Takes pictures by chance, of each subfolder as many: all of each, and a part of it."""
+    """Selects pictures at random, equally many per subfolder: each whole, and cropped."""
     paths = {
         hash_file(path): path for path in sorted(source.rglob("*")) if is_picture(path, source)
     }
@@ -314,7 +315,7 @@ def is_picture(path: Path, source: Path) -> bool:
 
 
 def open_picture(path: Path, rng: np.random.Generator) -> Image.Image:
-    """Returns it in RGB; what is transparent shows black, gray or white."""
+    """Returns the picture in RGB; transparent pixels become black, gray or white."""
     picture = Image.open(path).convert("RGBA")
     ground = Image.new("RGBA", picture.size, (int(rng.choice([0, 128, 255])),) * 3 + (255,))
     ground.alpha_composite(picture)
@@ -322,7 +323,7 @@ def open_picture(path: Path, rng: np.random.Generator) -> Image.Image:
 
 
 def draw_views(eyes: Path, work: Path) -> None:
-    """Splits the renders of the simulator and shows those that train in the policy `celestial`."""
+    """Splits the simulator's renders, and writes views of the training split under `celestial`."""
     spec = InputSpec(image_size=SIZE)
     prepared = prepare_catalog(read_labelled(eyes), spec, progress=True)
     catalog = split_catalog(prepared.catalog, seed=SEED)
@@ -346,7 +347,7 @@ def draw_views(eyes: Path, work: Path) -> None:
 
 
 def write_table(work: Path) -> None:
-    """Joins the renders and the simulator's images with their views."""
+    """Joins the renders, the simulator's images and their views."""
     rows = list(list_renders(work / "renders"))
     for row in pd.read_csv(work / "eyes.csv").to_dict("records"):
         rows.append({str(name): value for name, value in row.items()})

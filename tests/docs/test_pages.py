@@ -38,8 +38,10 @@ def get_options(group: Any, prefix: str = "planetvision") -> dict[str, set[str]]
     return found
 
 
-def test_command_page_names_every_command_and_option() -> None:
-    sections = re.split(r"^## ", read_page("docs/reference/command-line.md"), flags=re.MULTILINE)
+def test_command_pages_name_every_command_and_option() -> None:
+    pages = sorted((ROOT / "docs" / "reference").glob("command-line*.md"))
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)
     shown = {
         " ".join(re.findall(r"^[a-z]+(?: [a-z]+)+", section)): set(
             re.findall(r"^\| `(--[a-z-]+)`", section, flags=re.MULTILINE)
@@ -55,7 +57,7 @@ def test_command_page_names_every_command_and_option() -> None:
     ("page", "registry"),
     [
         ("docs/how-to/backbones.md", BACKBONES),
-        ("docs/how-to/train-on-your-folder.md", RECIPES),
+        ("docs/how-to/recipes.md", RECIPES),
         ("docs/how-to/results.md", EXPLAINERS),
         ("docs/concepts/unknown.md", NOVELTY_SCORES),
         *[("CHANGELOG.md", one) for one in (BACKBONES, HEADS, POLICIES, SCHEDULES, RECIPES)],
@@ -77,3 +79,24 @@ def test_links_of_pages_outside_the_site_lead_to_files() -> None:
     for page in ("README.md", "CONTRIBUTING.md", "examples/README.md", "benchmarks/README.md"):
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", read_page(page)):
             assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"
+
+
+def test_paths_in_the_pages_exist() -> None:
+    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    pages += sorted((ROOT / "docs").rglob("*.md")) + sorted((ROOT / "benchmarks").glob("*.md"))
+    pattern = r"(?<![\w./-])(?:src|tests|docs|benchmarks|examples|release)/[\w./-]*\w"
+    named = {
+        (page.relative_to(ROOT), path)
+        for page in pages
+        for path in re.findall(pattern, page.read_text(encoding="utf-8"))
+        if page.name == "CONTRIBUTING.md" or not path.startswith("docs")
+    }
+    assert len(named) > 50
+    missing = [f"{page}: {path}" for page, path in sorted(named) if not (ROOT / path).exists()]
+    assert missing == []
+
+
+def test_no_page_is_longer_than_150_lines() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    lengths = {page.name: len(page.read_text(encoding="utf-8").splitlines()) for page in pages}
+    assert {name: length for name, length in lengths.items() if length > 150} == {}

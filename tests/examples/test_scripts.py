@@ -30,7 +30,7 @@ def test_train_on_a_folder_quickly_judges_and_predicts(tmp_path: Path) -> None:
     told = run_script(
         "examples/train_on_a_folder.py", "--quick", "--out", str(out), folder=tmp_path
     )
-    assert "drew 42 images" in told
+    assert "rendered 42 images" in told
     assert re.search(r"accuracy (?:100|\d+\.\d)% \(\d+ of 7; 95 % interval", told)
     answer = r"^\w+_\d+\.png: (?:unknown|[a-z]+  [<>]?\d+\.\d%)$"
     assert len(re.findall(answer, told, flags=re.MULTILINE)) == 4
@@ -49,7 +49,7 @@ def test_custom_backbone_learns_more_than_chance(tmp_path: Path) -> None:
     found = re.search(r"accuracy (?:100|\d+\.\d)% \((\d+) of 14;", told)
     assert found is not None, told
     assert int(found[1]) >= 6  # chance is 2 of 14
-    assert "Grad-CAM looked at blocks" in told
+    assert "Grad-CAM used blocks" in told
 
 
 @pytest.mark.slow
@@ -57,11 +57,11 @@ def test_runtime_benchmark_prints_the_rates_of_each_lever_and_their_ratios(
     tmp_path: Path,
 ) -> None:
     options = ("--rounds", "1", "--seconds", "0.1", "--batch-size", "2", "--image-size", "64")
-    some = ("--count", "4", "--only", "no lever", "1 workers")
+    some = ("--count", "4", "--only", "no option", "1 workers")
     told = run_script("benchmarks/runtime.py", *options, *some, folder=tmp_path)
     rows = dict(re.findall(r"^\| ([^|]+) \| (.+) \|$", told, flags=re.MULTILINE))
-    assert set(rows) >= {"as it is", "no lever", "0 workers", "1 workers"}
-    forward, ratio, step, _, files, _ = (cell.strip() for cell in rows["no lever"].split("|"))
+    assert set(rows) >= {"as it is", "no option", "0 workers", "1 workers"}
+    forward, ratio, step, _, files, _ = (cell.strip() for cell in rows["no option"].split("|"))
     base = float(rows["as it is"].split("|")[0])
     rounding = 0.01 + 0.05 * (1 + float(ratio)) / base  # the rates have one decimal
     assert abs(float(ratio) - float(forward) / base) < rounding
