@@ -32,7 +32,9 @@ def evaluation(trained_once: PlanetClassifier, disc_folder: Path) -> Evaluation:
             "camera": ["wide" if path.stem < "4" else "narrow" for path in paths],
         }
     )
-    return trained_once.evaluate(frame, others=list(render_non_planets(count=6, image_size=40, seed=1)))
+    return trained_once.evaluate(
+        frame, others=list(render_non_planets(count=6, image_size=40, seed=1))
+    )
 
 
 @pytest.fixture(scope="module")

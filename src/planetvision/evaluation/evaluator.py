@@ -33,8 +33,8 @@ from planetvision.evaluation.metrics import (
 from planetvision.evaluation.slices import compute_slices, list_traits
 from planetvision.explain.checks import judge_explanations
 from planetvision.results import Evaluation, Explanations, Predictions
-from planetvision.results.evaluation import sample_rows
 from planetvision.results.predictions import join_predictions
+from planetvision.results.sampling import sample_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from planetvision.core.errors import SettingsError
 from planetvision.core.settings import Stage
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
-from planetvision.training.features import FeatureDataset, ViewDataset
+from planetvision.inference.features import FeatureDataset, ViewDataset
 
 __all__ = ["Refresh", "create_stage_loader", "create_views", "store_views"]
 

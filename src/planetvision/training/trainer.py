@@ -28,6 +28,13 @@ from planetvision.core.errors import DataError, SettingsError, TrainingError
 from planetvision.core.performance import get_num_workers, resolve_tuning, tune_machine
 from planetvision.core.settings import Precision, Recipe, Stage
 from planetvision.data.loading import ImageDataset
+from planetvision.inference.features import (
+    Extract,
+    FeatureDataset,
+    ViewDataset,
+    compute_features,
+    gather_batch,
+)
 from planetvision.inference.temperature import fit_temperature, get_cross_entropy
 from planetvision.models.network import PlanetNet
 from planetvision.results.history import EpochRecord, TrainingHistory
@@ -40,7 +47,6 @@ from planetvision.training.averaging import (
 )
 from planetvision.training.callbacks import Callback, ProgressBar
 from planetvision.training.checkpoint import Checkpoints, describe_training
-from planetvision.training.features import Extract, FeatureDataset, ViewDataset, compute_features
 from planetvision.training.gradients import compute_gradients
 from planetvision.training.inputs import (
     TrainingData,
@@ -55,12 +61,7 @@ from planetvision.training.settings_checks import (
     find_recipe_problems,
     find_time_problems,
 )
-from planetvision.training.sharing import (
-    agree_on_any,
-    check_shareable,
-    gather_batch,
-    warn_of_batch_statistics,
-)
+from planetvision.training.sharing import agree_on_any, check_shareable, warn_of_batch_statistics
 from planetvision.training.stage_data import create_stage_loader, create_views, store_views
 from planetvision.training.stage_run import StageRun, Validation
 from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler

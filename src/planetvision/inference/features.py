@@ -17,12 +17,11 @@ from tqdm import tqdm
 
 from planetvision.core.errors import TrainingError
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
-from planetvision.training.sharing import gather_batch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Extract", "FeatureDataset", "ViewDataset", "compute_features"]
+__all__ = ["Extract", "FeatureDataset", "ViewDataset", "compute_features", "gather_batch"]
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +175,20 @@ def compute_features(
             start = rows.stop
             bar.update(len(labels))
     return FeatureDataset(features, targets)
+
+
+def gather_batch(accelerator: Accelerator, tensors: Any) -> Any:
+    """Returns what all processes have of a batch, in its order, without what fills it up.
+
+    Args:
+        accelerator: The engine.
+        tensors: A tensor, or a tuple of them, with one row per image.
+    """
+    # With one process nothing is filled up, and Accelerate would take a loader's shorter last batch
+    # for one that is, where the loader's sampler leaves images out.
+    if accelerator.num_processes == 1:
+        return tensors
+    return accelerator.gather_for_metrics(tensors)
 
 
 def _gather(
