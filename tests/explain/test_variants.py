@@ -147,7 +147,7 @@ def test_own_answer_is_explained_against_the_second_most_probable(
         ({"method": "attention_rollout", "against": "mars"}, "the same for every class"),
         (
             {"method": "occlusion", "layers": ["blocks.1"]},
-            r"'occlusion' looks at no layers, got `layers` \['blocks.1'\]\. Leave .* layercam",
+            r"'occlusion' uses no layers, got `layers` \['blocks.1'\]\. Leave .* layercam",
         ),
         ({"layers": "blocks.1"}, "`layers` must be a list with one name or more, got 'blocks.1'"),
         ({"layers": []}, "`layers` must be a list with one name or more"),

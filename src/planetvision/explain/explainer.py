@@ -104,10 +104,9 @@ def explain_catalog(
     rejection_rate: float = 0.0,
     batch_size: int = 16,
 ) -> Explanations:
-    """Returns one explanation per image; unreadable images carry an error.
+    """Returns one explanation per image, with the answer of prediction or an error.
 
-    The answer equals that of prediction, test-time augmentation included. The map explains the
-    framed image alone.
+    The answer includes test-time augmentation; the map explains the framed image alone.
 
     Args:
         network: The network; explainers run on a copy in evaluation mode that shares its weights.
@@ -115,11 +114,12 @@ def explain_catalog(
         settings: The method, the classes and the layers.
         classes: The label of each logit.
         device: Where to run.
-        pairs: For each image the target and the class to contrast it with, or None, in place of
-            those of `settings`.
+        pairs: The `target` and `against` of each image, in place of those of `settings`.
         checked: The rows whose maps are fully checked, at 32 passes and four more maps per image;
             None checks all. For the others only the share on the body is measured.
-        tta, trust, rejection_rate: As for `predict_catalog`.
+        tta: As for `predict_catalog`.
+        trust: As for `predict_catalog`.
+        rejection_rate: As for `predict_catalog`.
         batch_size: Images per pass.
 
     Raises:

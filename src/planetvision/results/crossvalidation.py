@@ -18,7 +18,7 @@ from planetvision.core.text import format_accuracy, format_interval, format_shar
 from planetvision.results.evaluation import Evaluation
 from planetvision.results.html.blocks import Gallery, Section, Table
 from planetvision.results.html.page import save_page
-from planetvision.results.plots.charts import plot_confusion_matrix
+from planetvision.results.plots.confusion import plot_confusion_matrix
 from planetvision.results.plots.style import save_figure
 
 if TYPE_CHECKING:

@@ -83,8 +83,8 @@ class TrainingHistory:
         Raises:
             OutputExistsError: If it is not empty and `overwrite` is false.
         """
-        from planetvision.results.plots.charts import plot_history
         from planetvision.results.plots.style import save_figure
+        from planetvision.results.plots.training import plot_history
 
         folder = create_output_folder(path, overwrite=overwrite)
         frame = self.to_frame()

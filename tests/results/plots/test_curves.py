@@ -25,7 +25,7 @@ from planetvision.evaluation import (
     compute_roc_curves,
     wilson_interval,
 )
-from planetvision.results.plots.curves import (
+from planetvision.results.plots import (
     plot_faithfulness,
     plot_novelty,
     plot_precision_recall_curves,

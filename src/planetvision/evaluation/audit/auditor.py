@@ -69,21 +69,21 @@ def audit(
 
     Args:
         data: Labelled images, as for `PlanetClassifier.fit`.
-        labels: The label of each image of a sequence.
-        groups: The group of each image of a sequence.
+        labels: The label of each image, if `data` is a sequence.
+        groups: The group of each image, if `data` is a sequence.
         columns: The names of a table's columns, as for `PlanetClassifier.fit`.
         class_map: New names of classes, as for `PlanetClassifier.fit`.
-        backbone: Whose frozen features the linear baseline learns on, and whose input size says
-            how images are decoded; None leaves the baseline out.
+        backbone: The backbone whose frozen features the linear baseline uses, and whose input size
+            decides how images are decoded; None skips this baseline.
         weights: The backbone's weights, as for `PlanetClassifier`.
-        group_duplicates: Whether the split keeps near-copies in one part.
-        stretch: How images of more than 8 bits are brought to 8.
+        group_duplicates: Whether near-duplicates stay in one split.
+        stretch: How images of more than 8 bits are reduced to 8.
         device: Where the backbone runs.
         random_state: The seed of the split.
         progress: Whether to show progress bars.
 
     Raises:
-        DataError: If there are no labelled images that could be read.
+        DataError: If no labelled image can be read.
         SettingsError: If an argument is wrong.
     """
     resolve_device(device)
@@ -99,11 +99,9 @@ def audit(
     prepared = prepare_surveyed(
         catalog, readable, unreadable=unreadable, group_duplicates=group_duplicates
     )
-    duplicates = prepared.duplicates
-    if not group_duplicates:
-        duplicates = find_duplicates(readable.descriptors)
-    catalog = prepared.catalog
-    features, remarks = None, []
+    duplicates = prepared.duplicates if group_duplicates else find_duplicates(readable.descriptors)
+    catalog, features = prepared.catalog, None
+    remarks: list[str] = []
     try:
         catalog = split_catalog(catalog, val_fraction=0.15, test_fraction=0.15, seed=random_state)
     except DataError as error:
@@ -204,7 +202,7 @@ def audit_images(
     Args:
         catalog: The labelled images.
         min_size: As in `read_image`: large images may be reduced on the way.
-        stretch: How images of more than 8 bits are brought to 8.
+        stretch: How images of more than 8 bits are reduced to 8.
 
     Returns:
         The survey of all images, also of those that cannot be read, and the findings.
