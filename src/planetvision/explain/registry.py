@@ -28,8 +28,8 @@ class ExplainerSpec(Entry):
     hooks to it and leaves the weights as they are.
 
     Args:
-        uses_layers: Whether it looks at the network's `feature_layers`, which can then be chosen.
-        uses_target: Whether its map is of a class; otherwise it is the same for all of them.
+        uses_layers: Whether it uses the network's `feature_layers`, which can then be chosen.
+        uses_target: Whether its map depends on the class; otherwise it is the same for all of them.
     """
 
     build: Explainer
@@ -55,8 +55,8 @@ def register_explainer(
         name: The name to choose it by.
         summary: One line for listings; by default the first line of the docstring.
         source: Where the method comes from.
-        uses_layers: Whether it looks at the network's `feature_layers`.
-        uses_target: Whether its map is of a class.
+        uses_layers: Whether it uses the network's `feature_layers`.
+        uses_target: Whether its map depends on the class.
         replace: Whether an entry of that name may be replaced.
     """
     return EXPLAINERS.register(

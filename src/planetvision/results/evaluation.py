@@ -22,7 +22,7 @@ __all__ = ["Evaluation"]
 _MAX_GRID_TILES = 24
 _MAX_MISSES = 48
 _READ_SIZE = 448
-# What is not written by every evaluation.
+# Files that not every evaluation writes.
 _OPTIONAL = (
     "others.csv",
     "explanations.csv",
@@ -51,13 +51,13 @@ class Evaluation(EvaluationData):
     Args:
         metrics: `accuracy`, `n`, `accuracy_ci95`, `macro_f1`, `per_class`, `classes`,
             `confusion_matrix` and more, as JSON can hold them; see `evaluation.metrics`.
-        predictions: What the model said of each image.
+        predictions: The answer for each image.
         labels: What each image shows.
         explanations: Grad-CAM of some of the images; None where the backbone yields none.
-        others: What the model said of images that show none of its classes; None without any.
+        others: The answers for images outside its classes; None without any.
         curves: Tables of `roc`, `precision_recall`, `reliability`, `reliability_uncalibrated`,
             `risk_coverage_confidence` and `risk_coverage_novelty`, those that there are.
-        slices: The accuracy on parts of the images: see `evaluation.slices`; None without any.
+        slices: The accuracy on slices of the images: see `evaluation.slices`; None without any.
         about: What the report says of the rest, as JSON can hold it: `data`, `model`, `settings`
             and `versions` by name, `training`, the `data_` of the classifier, `findings` of the
             audit (`severity`, `message`, `remedy`), and `repeat`, the commands that give the same
@@ -69,11 +69,10 @@ class Evaluation(EvaluationData):
 
         `report.html` is one page for all, which needs no other file. Beside it lie its numbers,
         `metrics.json`, `classification_report.csv`, `predictions.csv`, `mistakes.csv`, and
-        `others.csv` where there are images of none of the classes, `explanations.csv` where there
-        are explanations; each figure as a PNG, with its
-        numbers as a CSV of the same name where they stand nowhere else; and the collages
-        `prediction_grid.png`, `gradcam_grid.png` where there are explanations, and
-        `misclassified.png` where there are wrong answers.
+        `others.csv` if there are images outside the classes, `explanations.csv` where there
+        are explanations; each figure as a PNG, with its numbers as a CSV of the same name where no
+        other file has them; and the collages `prediction_grid.png`, `gradcam_grid.png` if there are
+        explanations, and `misclassified.png` if there are wrong answers.
 
         Args:
             path: The folder, which must be new or empty.
@@ -86,7 +85,7 @@ class Evaluation(EvaluationData):
         from planetvision.results.report import draw_figures, save_report
 
         folder = create_output_folder(path, overwrite=overwrite)
-        # What an earlier evaluation left must not pass for a part of this one.
+        # What an earlier evaluation left must not be taken for a file of this one.
         for name in _OPTIONAL:
             (folder / name).unlink(missing_ok=True)
         write_json(folder / "metrics.json", self.metrics)

@@ -37,13 +37,13 @@ class EvaluationData:
     def accuracy(self) -> float:
         """The share of images whose most probable class is right, in [0, 1].
 
-        Whether they were called unknown is another question: see `metrics["rejection"]`.
+        Whether they were called unknown is a separate matter: see `metrics["rejection"]`.
         """
         return float(self.metrics["accuracy"])
 
     @property
     def misclassified(self) -> list[tuple[Prediction, Label]]:
-        """Images whose most probable class is wrong, with the true label, the surest first."""
+        """Wrong answers with the true labels, the most confident first."""
         return [(self.predictions[row], self.labels[row]) for row in self.misclassified_rows]
 
     @cached_property
@@ -70,7 +70,7 @@ class EvaluationData:
 
     @property
     def remarks(self) -> list[str]:
-        """What is to be said of classes, confidence and the answer `unknown`, a sentence each."""
+        """Remarks on classes, confidence and the answer `unknown`, one sentence each."""
         found = []
         missing = ", ".join(map(str, self.metrics["missing_classes"]))
         if missing:
@@ -106,7 +106,7 @@ class EvaluationData:
 
     @property
     def class_table(self) -> tuple[tuple[str, ...], list[tuple[str | int, ...]]]:
-        """The names of columns, and a row a class: right, of how many, precision, recall, F1."""
+        """The column names, and one row per class: right, support, precision, recall, F1."""
         rows: list[tuple[str | int, ...]] = []
         for index, (name, values) in enumerate(self.metrics["per_class"].items()):
             right = self.metrics["confusion_matrix"][index][index]
@@ -116,7 +116,7 @@ class EvaluationData:
         return ("class", "right", "of", "precision", "recall", "F1"), rows
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns the classification report: precision, recall, F1 and support, a row a class.
+        """Returns the classification report: precision, recall, F1 and support, one row per class.
 
         The last rows are the averages: `macro` over classes, `weighted` over images.
         """
@@ -129,7 +129,7 @@ class EvaluationData:
         return frame.reset_index()
 
     def to_mistakes_frame(self) -> pd.DataFrame:
-        """Returns a row an image whose most probable class is wrong, the surest first.
+        """Returns one row per image whose most probable class is wrong, the most confident first.
 
         Its columns are `path`, `true_label`, `top_label`, `confidence` (the probability of
         `top_label`), `true_confidence` (that of the true class) and `known`.

@@ -25,7 +25,7 @@ class EpochRecord:
         stage: The stage it belongs to.
         epoch: Its number from 1, counted through all stages.
         train_loss: The mean loss over the training images, under augmentation, each weighing what
-            its class does; images of none of the classes are not in it.
+            its class does; images outside the classes are not counted.
         train_accuracy: The share of them that was right, in [0, 1].
         val_loss: The mean cross-entropy over the validation images; None without any.
         val_accuracy: The share of them that was right.

@@ -36,7 +36,7 @@ from planetvision.results.audit import Audit, Baseline, Finding
 __all__ = ["audit", "audit_catalog", "audit_images"]
 
 _FEATURES = "linear head on frozen features"
-# What is to be done where images judge a model, and do not train it.
+# Remedies where images evaluate a model and do not train it.
 _ALIKE = "Read them as one: they are counted, and the intervals take them for several."
 _REMEDIES = {
     "unreadable": "Repair or remove them; they are left out of the numbers.",
@@ -160,11 +160,11 @@ def audit_catalog(
 
     Args:
         catalog: The images that could be read; without splits no baseline is measured.
-        survey: What was noted of each of them.
+        survey: The survey of each of them.
         unreadable: Why others could not be read.
         duplicates: Exact and near duplicates.
         given_splits: The splits that came with the data; None where they came without.
-        scored: The split that the baselines are asked about.
+        scored: The split that the baselines are scored on.
         features: Frozen features of each image, (N, C), for the linear baseline.
         remarks: What was not measured, and why.
     """
@@ -197,7 +197,7 @@ def audit_catalog(
 def audit_images(
     catalog: Catalog, *, min_size: int | None = None, stretch: Stretch = "linear"
 ) -> tuple[Survey, tuple[Finding, ...]]:
-    """Returns what is to be known of images that a model is judged on: no split, no baselines.
+    """Returns findings about images that a model is evaluated on: no split, no baselines.
 
     Args:
         catalog: The labelled images.

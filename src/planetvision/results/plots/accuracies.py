@@ -52,10 +52,10 @@ def plot_per_class_accuracy(
 
     Convention:
         `correct` and `total` are (C,), `intervals` is (C, 2): low and high ends in [0, 1]. The
-        interval of a class without images is not looked at.
+        interval of a class without images is ignored.
 
     Args:
-        correct: How many images of each class were called right.
+        correct: How many images of each class were classified correctly.
         total: How many images of each class there are.
         classes: The names of the C classes.
         intervals: The confidence interval of each accuracy.
@@ -111,18 +111,18 @@ def _check_accuracies(
 
 
 def plot_slices(rows: pd.DataFrame) -> Figure:
-    """Returns the accuracy on each part of the images, with its interval and its counts.
+    """Returns the accuracy on each slice of the images, with its interval and its counts.
 
     Convention:
-        `rows` has the columns `heading` (what the images are parted by), `slice` (the name of the
-        part), `right`, `images`, and `low` and `high`, the ends of the confidence interval in
-        [0, 1], which are not looked at without images. Rows of one heading are neighbours.
+        `rows` has the columns `heading` (what the images are grouped by), `slice` (the name of the
+        slice), `right`, `images`, and `low` and `high`, the ends of the confidence interval in
+        [0, 1], which are ignored without images. Rows of one heading are neighbours.
 
     Args:
-        rows: The parts, at least one.
+        rows: The slices, at least one.
 
     Raises:
-        SettingsError: If columns are missing, there is no row, or counts or intervals are none.
+        SettingsError: If columns are missing, there is no row, or counts or intervals are invalid.
     """
     check_frame(rows, "rows", SLICE_COLUMNS, "Pass one row a part.", shares=())
     right, images = (rows[name].to_numpy() for name in ("right", "images"))
@@ -156,7 +156,7 @@ def _draw_accuracies(
     title: str,
     headings: Sequence[str] = (),
 ) -> Figure:
-    """Returns a figure with one row a share: its name, a dot with its interval, its counts.
+    """Returns a figure with one row per share: its name, a dot with its interval, its counts.
 
     Args:
         correct: How many of each were right.
@@ -273,12 +273,12 @@ def _find_wrong_accuracies(
     names: tuple[str, str, str],
     item: str,
 ) -> list[str]:
-    """Returns what is wrong with counts and intervals of the right shapes, a sentence each.
+    """Returns the problems of counts and intervals of the right shapes, one sentence each.
 
     Args:
         correct: How many of each were right.
         total: How many there were.
-        intervals: Low and high end of each accuracy; not looked at where the total is 0.
+        intervals: Low and high end of each accuracy; ignored where the total is 0.
         names: What the caller calls the three.
         item: What each of them is, such as "class".
     """

@@ -22,6 +22,7 @@ from planetvision.results.plots.layout import (
     wrap_inches,
     write_above,
     write_area,
+    write_note,
 )
 from planetvision.results.plots.style import (
     ACCENT_COLOR,
@@ -66,7 +67,7 @@ def plot_roc_curves(frame: pd.DataFrame, *, classes: Sequence[str] | None = None
             draws those that have rows.
 
     Raises:
-        SettingsError: If columns are missing, a rate is none, or there is no class to draw.
+        SettingsError: If columns are missing, a rate is outside [0, 1], or there is no class.
     """
     check_frame(frame, "frame", ROC_COLUMNS, "Pass the table of `compute_roc_curves`.")
     curves = []
@@ -91,7 +92,7 @@ def plot_precision_recall_curves(
 
     Convention:
         `frame` has the columns `class`, `precision` and `recall`, in [0, 1]. Recall falls from row
-        to row of a class, and in the first all images are called so.
+        to row of a class, and in the first row every image gets this class.
 
     Args:
         frame: The corners of the curves.
@@ -99,7 +100,7 @@ def plot_precision_recall_curves(
             draws those that have rows.
 
     Raises:
-        SettingsError: If columns are missing, a value is none, or there is no class to draw.
+        SettingsError: If columns are missing, a value is outside [0, 1], or there is no class.
     """
     check_frame(
         frame, "frame", PRECISION_COLUMNS, "Pass the table of `compute_precision_recall_curves`."
@@ -171,16 +172,7 @@ def _draw_panels(
             if len(curve.x):
                 _draw_panel(axes, curve, steps=steps)
             else:
-                axes.text(
-                    0.5,
-                    0.5,
-                    "no curve:\ntoo few images",
-                    ha="center",
-                    va="center",
-                    fontsize=TICK_POINTS,
-                    color=FAINT_COLOR,
-                    style="italic",
-                )
+                write_note(axes, "no curve:\ntoo few images", fontsize=TICK_POINTS)
         middle = (left + (num_columns * (side + gap) - gap) / 2) / width
         figure.text(middle, 0.14 / height, x_label, ha="center", va="bottom", color=MUTED_COLOR)
         figure.text(

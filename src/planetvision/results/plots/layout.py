@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from planetvision.results.plots.canvas import fit_text, wrap_text
-from planetvision.results.plots.style import MUTED_COLOR, load_font
+from planetvision.results.plots.style import FAINT_COLOR, MUTED_COLOR, load_font
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +28,7 @@ __all__ = [
     "wrap_inches",
     "write_above",
     "write_area",
+    "write_note",
 ]
 
 POINTS_PER_INCH = 72
@@ -97,6 +98,12 @@ def write_above(axes: Axes, left: str, right: str = "") -> None:
         if text:
             place = {"transform": axes.transAxes, "ha": side, "va": "bottom"}
             axes.text(x, 1.04, text, fontsize=LABEL_POINTS, **place)
+
+
+def write_note(axes: Axes, text: str, **style: Any) -> None:
+    """Writes a faint text into the middle of axes that have nothing to show."""
+    place = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+    axes.text(0.5, 0.5, text, color=FAINT_COLOR, style="italic", **place, **style)
 
 
 def set_unit_square(axes: Axes) -> None:

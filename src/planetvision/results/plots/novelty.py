@@ -45,7 +45,7 @@ def plot_novelty(
     Args:
         known: The novelty of images of known bodies.
         others: That of images of something else, if there are any.
-        threshold: The novelty over which an image is called unknown, if there is one.
+        threshold: The novelty over which the answer is `unknown`, if there is one.
 
     Raises:
         SettingsError: If `known` is empty, a novelty is not finite, or the threshold is NaN.

@@ -48,7 +48,7 @@ def plot_reliability(after: pd.DataFrame, before: pd.DataFrame | None = None) ->
     A dot on the dashed line is as often right as it is sure, one under it is too sure.
 
     Convention:
-        A table has one row a bin and the columns `low`, `high`, `images`, `confidence`,
+        A table has one row per bin and the columns `low`, `high`, `images`, `confidence`,
         `accuracy`, `accuracy_low` and `accuracy_high`, in [0, 1] where the bin has images.
 
     Args:
@@ -56,7 +56,7 @@ def plot_reliability(after: pd.DataFrame, before: pd.DataFrame | None = None) ->
         before: The bins before it, to be drawn at their left.
 
     Raises:
-        SettingsError: If columns are missing, a value is none, or there are no images.
+        SettingsError: If columns are missing, a value is outside [0, 1], or there are no images.
     """
     tables = {"after": after} if before is None else {"before": before, "after": after}
     for name, table in tables.items():

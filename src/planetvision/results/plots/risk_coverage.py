@@ -18,6 +18,7 @@ from planetvision.results.plots.layout import (
     add_axes,
     add_title,
     fit_inches,
+    write_note,
 )
 from planetvision.results.plots.style import (
     ACCENT_COLOR,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_risk_coverage"]
 
 RISK_COLUMNS = ("coverage", "risk")
-# Lines that are told apart in gray: the dashes differ where the lightness does not.
+# Lines that can be distinguished in gray: the dashes differ where the lightness does not.
 LINE_COLORS = (ACCENT_COLOR, BAD_COLOR, GOOD_COLOR, INK_COLOR)
 LINE_STYLES: tuple[Any, ...] = (
     "-",
@@ -65,8 +66,8 @@ def plot_risk_coverage(frames: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Fig
         frames: The steps, or those of several rankings of the same images by name.
 
     Raises:
-        SettingsError: If there is no table or more than 8, columns are missing, a value is none,
-            or coverage does not rise to 1.
+        SettingsError: If there is no table or more than 8, columns are missing, a value is
+            outside [0, 1], or coverage does not rise to 1.
     """
     named = dict(frames) if isinstance(frames, Mapping) else {"": frames}
     if not 1 <= len(named) <= MAX_RANKINGS:
@@ -143,16 +144,7 @@ def _set_risk_limits(
     axes.locator_params(axis="y", nbins=5)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
     if not highest:
-        axes.text(
-            0.5,
-            0.5,
-            "no answer is wrong",
-            transform=axes.transAxes,
-            ha="center",
-            va="center",
-            color=FAINT_COLOR,
-            style="italic",
-        )
+        write_note(axes, "no answer is wrong")
 
 
 def _check_risk(frame: pd.DataFrame, name: str) -> None:

@@ -48,7 +48,7 @@ __all__ = [
 Tone = Literal["neutral", "good", "bad"]
 TONES: tuple[str, ...] = get_args(Tone)
 
-# Blue, bluish green and vermilion are told apart with every common kind of colour blindness:
+# Blue, bluish green and vermilion differ with every common kind of colour blindness:
 # M. Okabe, K. Ito, "Color Universal Design" (2008), https://jfly.uni-koeln.de/color/
 ACCENT_COLOR = "#0072b2"
 GOOD_COLOR = "#009e73"

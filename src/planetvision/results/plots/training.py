@@ -45,7 +45,7 @@ def plot_history(history: pd.DataFrame) -> Figure:
     """Returns loss, accuracy and learning rate over the epochs of all stages.
 
     Convention:
-        `history` has one row an epoch and the columns `stage`, `epoch`, `train_loss`,
+        `history` has one row per epoch and the columns `stage`, `epoch`, `train_loss`,
         `train_accuracy`, `val_loss`, `val_accuracy`, `learning_rate`, `seconds`. `epoch` counts
         on through the stages; accuracies are in [0, 1]. A value may be NaN where there is none.
 

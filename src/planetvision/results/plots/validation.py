@@ -77,7 +77,7 @@ def check_heatmap(heatmap: NDArray[np.floating[Any]]) -> None:
 
 
 def check_classes(classes: Sequence[str], num_classes: int, counted: str) -> list[str]:
-    """Returns what is wrong with `classes` as the names of `num_classes` classes.
+    """Returns the problems of `classes` as the names of `num_classes` classes.
 
     Args:
         classes: The names.
@@ -128,7 +128,7 @@ def check_frame(
         shares: Which of them lie in [0, 1]; None for all but `class`.
 
     Raises:
-        SettingsError: If a column is missing, or one of the shares is none.
+        SettingsError: If a column is missing, or a share is outside [0, 1].
     """
     missing = [column for column in columns if column not in getattr(frame, "columns", ())]
     if missing:

@@ -41,9 +41,9 @@ class ReportFigure:
     """A figure of the report, and its numbers.
 
     Args:
-        name: What its files are called.
+        name: The name of its files.
         figure: The figure.
-        alt: What it shows, for those who do not see it.
+        alt: A description for readers who cannot see it.
         caption: How it is read.
         tables: Its numbers, by the names of their files.
         links: Other files that hold its numbers.
@@ -73,7 +73,7 @@ class ReportFigure:
 
     @property
     def block(self) -> Plot:
-        """The figure as a part of a page in the folder of its files."""
+        """The figure as a block of a page that lies beside its files."""
         numbers = [f"{name}.csv" for name in self.tables] + list(self.links)
         links = (Link("PNG", f"{self.name}.png"), *(Link(name, name) for name in numbers))
         return Plot(png=self.png, alt=self.alt, caption=self.caption, links=links)

@@ -138,7 +138,7 @@ def _create_class_table(metrics: Mapping[str, Any]) -> Table:
 
 
 def _list_weak_slices(evaluation: EvaluationData) -> Iterator[str]:
-    """The parts whose whole interval lies under the accuracy of all."""
+    """The slices whose whole interval lies below the overall accuracy."""
     slices = evaluation.slices
     assert slices is not None
     weak = slices[(slices["high"] < evaluation.accuracy) & (slices["images"] >= _MIN_WEAK)]
@@ -194,7 +194,7 @@ def _list_about(evaluation: EvaluationData) -> Iterator[Section]:
 
 
 def _list_baselines(baselines: Mapping[str, Any]) -> Iterator[Block]:
-    """How far trivial answers come on the data of the training."""
+    """The trivial baselines on the training data."""
     if not baselines["scores"]:
         return
     yield f"How far trivial answers come on its {baselines['scored']} part:"
