@@ -164,8 +164,8 @@ def _draw_cells(
 
     for (i, j), share in np.ndenumerate(shares):
         color = INK_COLOR if share < DARK_SHARE else PAPER_COLOR
-        style = {"fontsize": points, "color": color if share else FAINT_COLOR}
+        style: dict[str, Any] = {"fontsize": points, "color": color if share else FAINT_COLOR}
         axes.text(j, i, texts[i, j], ha="center", va="center", **style)
     for i in range(len(shares)):
-        frame = {"fill": False, "edgecolor": NEUTRAL_COLOR, "linewidth": 0.8}
+        frame: dict[str, Any] = {"fill": False, "edgecolor": NEUTRAL_COLOR, "linewidth": 0.8}
         axes.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, **frame))

@@ -96,13 +96,13 @@ def write_above(axes: Axes, left: str, right: str = "") -> None:
     """Writes a text over the upper left corner of axes, and one over the upper right corner."""
     for x, text, side in ((0, left, "left"), (1, right, "right")):
         if text:
-            place = {"transform": axes.transAxes, "ha": side, "va": "bottom"}
+            place: dict[str, Any] = {"transform": axes.transAxes, "ha": side, "va": "bottom"}
             axes.text(x, 1.04, text, fontsize=LABEL_POINTS, **place)
 
 
 def write_note(axes: Axes, text: str, **style: Any) -> None:
     """Writes a faint text into the middle of axes that have nothing to show."""
-    place = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
     axes.text(0.5, 0.5, text, color=FAINT_COLOR, style="italic", **place, **style)
 
 
