@@ -29,7 +29,7 @@ from planetvision.evaluation import wilson_interval
 from planetvision.explain import EXPLAINERS
 from planetvision.explain.checks import create_body_masks, measure_energy, randomize_network
 from planetvision.explain.checks.similarity import create_maps
-from planetvision.explain.explainer import explain_catalog
+from planetvision.explain.explainer import MapSettings, explain_catalog
 
 
 def measure(classifier: PlanetClassifier, catalog: Catalog, method: str) -> dict[str, Any]:
@@ -37,7 +37,12 @@ def measure(classifier: PlanetClassifier, catalog: Catalog, method: str) -> dict
     network, classes = classifier.network_, classifier.classes_.tolist()
     device = resolve_device("auto")
     explanations = explain_catalog(
-        network, catalog, classes=classes, device=device, method=method, checked=None
+        network,
+        catalog,
+        MapSettings(method=method),
+        classes=classes,
+        device=device,
+        checked=None,
     )
     checks, verdict = explanations.checks, explanations.verdict
     assert checks is not None

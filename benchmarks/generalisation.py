@@ -141,7 +141,6 @@ def measure(classifier: PlanetClassifier, lots: dict[str, Catalog], natural: set
         lots["photos"],
         classes=classifier.classes_.tolist(),
         device=resolve_device("auto"),
-        method="gradcam",
         checked=None,
     )
     assert explanations.checks is not None

@@ -23,7 +23,7 @@ from planetvision import PlanetClassifier
 from planetvision.core.settings import InputSpec, Tta
 from planetvision.data import read_inputs
 from planetvision.explain import list_explainers
-from planetvision.explain.explainer import explain_catalog
+from planetvision.explain.explainer import MapSettings, explain_catalog
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.inference.ood_scores import NOVELTY_SCORES, list_novelty_scores
 from planetvision.inference.outputs import iterate_outputs
@@ -116,7 +116,12 @@ def predict(
 
 def explain(network: PlanetNet, method: str, images: Images, **options: Any) -> Arrays:
     found = explain_catalog(
-        network, read_inputs(images), classes=CLASSES, device=CPU, method=method, **options
+        network,
+        read_inputs(images),
+        MapSettings(method=method),
+        classes=CLASSES,
+        device=CPU,
+        **options,
     )
     assert not any(item.error for item in found)
     figures = () if found.checks is None else (found.checks.deletion, found.checks.randomized)

@@ -152,7 +152,7 @@ def test_train_that_is_interrupted_says_how_to_go_on_and_does(
     run_epoch = Trainer.run_epoch
 
     def interrupt(self: Trainer, run: StageRun) -> EpochRecord:
-        if len(self.history) == 3:
+        if len(self.state.history) == 3:
             raise KeyboardInterrupt
         return run_epoch(self, run)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import nn
 from planetvision.core.errors import ExplanationError, SettingsError, UnknownNameError
 from planetvision.data import Catalog
 from planetvision.explain import EXPLAINERS, list_explainers, register_explainer
-from planetvision.explain.explainer import explain_catalog
+from planetvision.explain.explainer import MapSettings, explain_catalog
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.explain.occlusion import compute_occlusion
 from planetvision.models.backbones.registry import BACKBONES
@@ -111,9 +111,9 @@ def test_explaining_leaves_modes_gradients_and_hooks_as_they_were(
     explain_catalog(
         network,
         Catalog(sources=tuple(disc_paths[:2])),
+        MapSettings(method=method),
         classes=("a", "b", "c"),
         device=CPU,
-        method=method,
     )
     after = state()
     assert after[:4] == before[:4]
@@ -180,9 +180,10 @@ def square_image() -> npt.NDArray[np.uint8]:
 
 
 def explain(network: PlanetNet, sources: list[Any], **options: Any) -> Explanations:
-    return explain_catalog(
-        network, Catalog(sources=tuple(sources)), classes=CLASSES, device=CPU, **options
-    )
+    names = [item.name for item in fields(MapSettings) if item.name in options]
+    settings = MapSettings(**{name: options.pop(name) for name in names})
+    catalog = Catalog(sources=tuple(sources))
+    return explain_catalog(network, catalog, settings, classes=CLASSES, device=CPU, **options)
 
 
 def test_gradcam_evidence_lies_on_the_bright_square(bright_network: PlanetNet) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from planetvision.core.errors import ExplanationError, SettingsError
 from planetvision.data import Catalog
 from planetvision.explain import EXPLAINERS
 from planetvision.explain.activations import average_maps
-from planetvision.explain.explainer import explain_catalog
+from planetvision.explain.explainer import MapSettings, explain_catalog
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.explain.variants import contrast_classes, look_at_layers
 from planetvision.models.backbones.layers import find_feature_layers, list_feature_layers
@@ -48,9 +48,10 @@ def images(pictures: list[np.ndarray[Any, Any]]) -> torch.Tensor:
 
 
 def explain(network: PlanetNet, sources: Sequence[Any], **options: Any) -> Explanations:
-    return explain_catalog(
-        network, Catalog(sources=tuple(sources)), classes=BODIES, device=CPU, **options
-    )
+    names = [item.name for item in fields(MapSettings) if item.name in options]
+    settings = MapSettings(**{name: options.pop(name) for name in names})
+    catalog = Catalog(sources=tuple(sources))
+    return explain_catalog(network, catalog, settings, classes=BODIES, device=CPU, **options)
 
 
 # against
@@ -107,10 +108,9 @@ def test_occlusion_against_lies_on_the_square_that_decides(bright_network: Plane
     (item,) = explain_catalog(
         bright_network,
         Catalog(sources=(square,)),
+        MapSettings(method="occlusion", against="dark"),
         classes=("dark", "bright"),
         device=CPU,
-        method="occlusion",
-        against="dark",
     )
     assert (item.target, item.against) == ("bright", "dark")
     assert item.heatmap[2:4, 5:7].max() == pytest.approx(1)
@@ -147,7 +147,7 @@ def test_own_answer_is_explained_against_the_second_most_probable(
         ({"method": "attention_rollout", "against": "mars"}, "the same for every class"),
         (
             {"method": "occlusion", "layers": ["blocks.1"]},
-            r"'occlusion' looks at no layers, got `layers` \['blocks.1'\]\. Leave .* layercam",
+            r"'occlusion' uses no layers, got `layers` \['blocks.1'\]\. Leave .* layercam",
         ),
         ({"layers": "blocks.1"}, "`layers` must be a list with one name or more, got 'blocks.1'"),
         ({"layers": []}, "`layers` must be a list with one name or more"),

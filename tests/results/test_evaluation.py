@@ -13,7 +13,7 @@ import pytest
 from planetvision.core.errors import OutputExistsError
 from planetvision.evaluation import compute_metrics
 from planetvision.results import Evaluation, Explanation, Explanations, Predictions
-from planetvision.results.evaluation import sample_rows
+from planetvision.results.sampling import sample_rows
 
 CLASSES = ("earth", "mars", "moon")
 TRUE = ("earth", "earth", "mars", "moon")

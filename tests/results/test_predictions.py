@@ -84,7 +84,10 @@ def test_predictions_are_a_sequence(predictions: Predictions) -> None:
     assert [item.label for item in predictions] == ["mars", None, "earth"]
     assert predictions.labels == ["mars", None, "earth"]
     assert predictions[-1] == predictions[2]
-    assert [item.path for item in predictions[1:]] == ["gone.png", "<array 2>"]
+    rest = predictions[1:]
+    assert isinstance(rest, Predictions)
+    assert [item.path for item in rest] == ["gone.png", "<array 2>"]
+    assert rest[1] == predictions[2]
     assert next(item.path for item in reversed(predictions)) == "<array 2>"
     with pytest.raises(IndexError):
         predictions[3]

@@ -408,17 +408,14 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         rejection_rate: float | None = None,
         tta: Tta | None = None,
     ) -> Explanations:
-        from planetvision.explain.explainer import explain_catalog
+        from planetvision.explain.explainer import MapSettings, explain_catalog
 
         return explain_catalog(
             self._network(),
             catalog,
+            MapSettings(method=method, target=target, against=against, layers=layers),
             classes=self.classes_.tolist(),
             device=resolve_device(self.device),
-            method=method,
-            target=target,
-            against=against,
-            layers=layers,
             pairs=pairs,
             checked=checked,
             tta=tta,

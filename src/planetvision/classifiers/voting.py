@@ -203,15 +203,10 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
         rejection_rate: float | None = None,
         tta: Tta | None = None,
     ) -> Explanations:
-        from planetvision.explain.explainer import check_settings
+        from planetvision.explain.explainer import MapSettings
 
-        check_settings(
-            EXPLAINERS.get(method),
-            self.classes_.tolist(),
-            target=target,
-            against=against,
-            layers=None,
-        )
+        settings = MapSettings(method=method, target=target, against=against)
+        settings.check(self.classes_.tolist())
         if layers is not None:
             raise SettingsError(
                 f"`layers` names layers of one backbone, and {len(self._members)} models vote, got "

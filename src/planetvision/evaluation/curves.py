@@ -38,10 +38,10 @@ def compute_roc_curves(
 ) -> pd.DataFrame:
     """Returns how many images of a class are found at the price of how many of the others.
 
-    One row a corner of the curve of one class against the rest, with the columns `class`,
-    `false_positive_rate`, `true_positive_rate` and `threshold`, the probability from which on an
-    image is called so. The threshold falls; the first is infinite. A class without images, or to
-    which all belong, has no rows.
+    One row per corner of the curve of one class against the rest, with the columns `class`,
+    `false_positive_rate`, `true_positive_rate` and `threshold`, the probability from which an image
+    gets this class. The threshold falls; the first is infinite. A class without images, or to which
+    all belong, has no rows.
 
     Convention: class indices (N,), probabilities (N, C) in the order of `classes`.
 
@@ -80,8 +80,8 @@ def compute_precision_recall_curves(
 ) -> pd.DataFrame:
     """Returns how pure the images called a class are, and how many of its own are among them.
 
-    One row a corner of the curve of one class against the rest, with the columns `class`,
-    `precision`, `recall` and `threshold`, the probability from which on an image is called so. The
+    One row per corner of the curve of one class against the rest, with the columns `class`,
+    `precision`, `recall` and `threshold`, the probability from which an image gets this class. The
     threshold rises: at the first everything is called so, and the last is infinite, where nothing
     is and precision is 1 by convention. A class without images has no rows.
 
@@ -152,7 +152,7 @@ def compute_reliability(
 ) -> pd.DataFrame:
     """Returns how often answers are right that were given with about the same confidence.
 
-    One row a bin of the highest probability, with the columns `low`, `high`, `images`,
+    One row per bin of the highest probability, with the columns `low`, `high`, `images`,
     `confidence` (the mean of theirs), `accuracy`, and the ends of its Wilson interval,
     `accuracy_low` and `accuracy_high`. A bin without images has NaN there. The distances between
     confidence and accuracy, weighted by the images, are the expected calibration error.
@@ -209,7 +209,7 @@ def compute_classwise_calibration_error(
 ) -> dict[str, Any]:
     """Returns how far the probability of each class is from the share of its images, in [0, 1].
 
-    The expected calibration error looks at the highest probability only; here the images are put
+    The expected calibration error uses the highest probability only; here the images are put
     into bins by the probability of one class, for each class: `per_class`, and `mean` over all
     of them.
 
@@ -244,7 +244,7 @@ def compute_risk_coverage(
 ) -> pd.DataFrame:
     """Returns how many of the answers are wrong if only the least uncertain images are answered.
 
-    One row a step, with the columns `coverage` (the share that is answered), `risk` (the share of
+    One row per step, with the columns `coverage` (the share that is answered), `risk` (the share of
     those that is wrong) and `threshold` (the uncertainty up to which images are answered), from
     the least coverage to all. Images of one uncertainty are answered together: one step.
 

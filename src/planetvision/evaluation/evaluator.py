@@ -33,8 +33,8 @@ from planetvision.evaluation.metrics import (
 from planetvision.evaluation.slices import compute_slices, list_traits
 from planetvision.explain.checks import judge_explanations
 from planetvision.results import Evaluation, Explanations, Predictions
-from planetvision.results.evaluation import sample_rows
 from planetvision.results.predictions import join_predictions
+from planetvision.results.sampling import sample_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,13 +48,13 @@ class Explain(Protocol):
     """Explanations for a catalog, with those of some rows checked."""
 
     def __call__(self, catalog: Catalog, *, checked: Collection[int]) -> Explanations:
-        """Returns one explanation an image."""
+        """Returns one explanation per image."""
         ...
 
 
 # Of more images maps take longer than the rest, and say no more.
 _MAX_EXPLAINED = 300
-# Checks take 32 passes and four more maps an image.
+# Checks take 32 passes and four more maps per image.
 _MAX_CHECKED = 35
 # As many as the report shows.
 _MAX_MISTAKES = 24
@@ -73,7 +73,7 @@ def evaluate_catalog(
     can_reject: bool = False,
     about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Returns how good a model is on these images.
+    """Evaluates a model on labelled images.
 
     Images that cannot be read are left out of the numbers and stay in the predictions with their
     error. Classes that the model does not know are left out with a warning; with a score of novelty
@@ -84,12 +84,12 @@ def evaluate_catalog(
         classes: The classes that the model knows.
         predict: Answers for a catalog.
         explain: Explanations for a catalog, checked at the rows given; None leaves maps out. Up to
-            300 images are explained, from the classes in turn, and the 24 surest mistakes; the
-            first 35 are checked.
-        survey: What was noted of each image; None leaves slices by the disc out.
-        others: Images that show none of the classes, which ought to be called unknown.
+            300 images are explained, from the classes in turn, and the 24 most confident
+            mistakes; the first 35 are checked.
+        survey: The survey of each image; None leaves slices by the disc out.
+        others: Images outside the classes, for which `unknown` is the right answer.
         can_reject: Whether the model can say "unknown".
-        about: What the report says of the model and of the data; see `Evaluation`.
+        about: What the report says about the model and the data; see `Evaluation`.
 
     Raises:
         DataError: If no image can be read, or the model knows none of the classes.
@@ -115,7 +115,7 @@ def evaluate_catalog(
 
 
 def _explain(judged: Evaluation, catalog: Catalog, explain: Explain) -> Evaluation:
-    """Returns the evaluation with maps of a fair sample, and of the surest mistakes beside it."""
+    """Adds maps of a fair sample, and of the most confident mistakes."""
     fair = sample_rows(judged.predictions, judged.labels, _MAX_EXPLAINED)
     shown = list(dict.fromkeys([*fair, *judged.misclassified_rows[:_MAX_MISTAKES]]))
     checked = range(min(_MAX_CHECKED, len(fair)))
@@ -149,7 +149,7 @@ def judge_predictions(
     traits: Mapping[str, Sequence[str]] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Returns how good answers are that were given before.
+    """Evaluates answers that were given before.
 
     Args:
         predictions: The answers; images that could not be read are left out of the numbers.
@@ -158,7 +158,7 @@ def judge_predictions(
         explanations: Maps of some of the images, to be kept with the numbers.
         others: The answers for images of something else.
         groups: What each image belongs to, for the bootstrap.
-        traits: What the images are told apart by, as `list_traits` gives it.
+        traits: What the images are grouped by, as `list_traits` gives it.
         about: As for `evaluate_catalog`.
 
     Raises:

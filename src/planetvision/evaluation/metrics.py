@@ -94,31 +94,10 @@ def compute_metrics(
     true = np.array([list(classes).index(label) for label in labels])
     matrix = confusion_matrix(true, probabilities.argmax(axis=1), labels=range(len(classes)))
     n, right = len(true), int(np.trace(matrix))
-    support, answered = matrix.sum(axis=1), matrix.sum(axis=0)
-    rates = _compute_rates(matrix)
     numbered = number_groups(groups, n)
     measures = _Measures(true, probabilities)
     intervals = dict(zip(measures.names, bootstrap_intervals(measures, numbered), strict=True))
-    per_class = {
-        str(label): {
-            "precision": _or_none(rates["precision"][index]),
-            "precision_ci95": wilson_interval(int(matrix[index, index]), int(answered[index])),
-            "recall": _or_none(rates["recall"][index]),
-            "recall_ci95": wilson_interval(int(matrix[index, index]), int(support[index])),
-            "f1": _or_none(rates["f1"][index]),
-            "f1_ci95": intervals[f"f1 {index}"] if support[index] else None,
-            "support": int(support[index]),
-        }
-        for index, label in enumerate(classes)
-    }
-    occurs = support > 0
-    averages = {
-        name: {
-            **{rate: _mean(values[occurs], weights) for rate, values in rates.items()},
-            "support": n,
-        }
-        for name, weights in (("macro", None), ("weighted", support[occurs]))
-    }
+    averages = _average_classes(matrix)
     top2 = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
     among = int((top2 == true[:, None]).any(axis=1).sum())
     return {
@@ -135,14 +114,47 @@ def compute_metrics(
         "cross_entropy_ci95": intervals["cross_entropy"],
         "ece": compute_calibration_error(probabilities, true),
         "ece_ci95": intervals["ece"],
-        "per_class": per_class,
+        "per_class": {
+            str(label): _score_class(matrix, index, intervals[f"f1 {index}"])
+            for index, label in enumerate(classes)
+        },
         "averages": averages,
         "classes": list(classes),
         "missing_classes": [
-            label for label, there in zip(classes, occurs.tolist(), strict=True) if not there
+            label for label, row in zip(classes, matrix, strict=True) if not row.any()
         ],
         "confusion_matrix": matrix.tolist(),
         "bootstrap": {"num_samples": NUM_SAMPLES, "num_groups": int(numbered.max()) + 1},
+    }
+
+
+def _score_class(
+    matrix: npt.NDArray[np.int64], index: int, f1_interval: tuple[float, float] | None
+) -> dict[str, Any]:
+    right, rates = int(matrix[index, index]), _compute_rates(matrix)
+    support, answered = int(matrix[index].sum()), int(matrix[:, index].sum())
+    return {
+        "precision": _or_none(rates["precision"][index]),
+        "precision_ci95": wilson_interval(right, answered),
+        "recall": _or_none(rates["recall"][index]),
+        "recall_ci95": wilson_interval(right, support),
+        "f1": _or_none(rates["f1"][index]),
+        "f1_ci95": f1_interval if support else None,
+        "support": support,
+    }
+
+
+def _average_classes(matrix: npt.NDArray[np.int64]) -> dict[str, dict[str, float]]:
+    """The means over the classes that occur, plain and weighted by their images."""
+    support = matrix.sum(axis=1)
+    occurs = support > 0
+    rates = _compute_rates(matrix)
+    return {
+        name: {
+            **{rate: _mean(values[occurs], weights) for rate, values in rates.items()},
+            "support": int(support.sum()),
+        }
+        for name, weights in (("macro", None), ("weighted", support[occurs]))
     }
 
 

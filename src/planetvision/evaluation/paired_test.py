@@ -100,7 +100,7 @@ def compute_paired_interval(
         both: How many images both get right.
         only_first: How many the first alone.
         only_second: How many the second alone.
-        neither: How many none of them.
+        neither: How many neither of them got right.
         confidence: The coverage, in (0, 1).
 
     Raises:

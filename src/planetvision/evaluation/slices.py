@@ -1,4 +1,4 @@
-"""Slices: the accuracy on parts of the images, by what is known of them."""
+"""Slices: the accuracy on groups of images that share a property."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NUM_BINS = 4
 def list_traits(
     catalog: Catalog, bodies: Sequence[SurveyedImage] | None = None
 ) -> dict[str, list[str]]:
-    """Returns the value of each image for whatever images can be told apart by.
+    """Returns the value of each image for whatever images can be grouped by.
 
     These are the group, where groups have several images, and those of one image together; each
     attribute of the catalog that has
@@ -72,13 +72,13 @@ def list_traits(
 def compute_slices(
     right: npt.NDArray[np.bool_], traits: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
-    """Returns a row a slice: `by`, `value`, `images`, `right`, `accuracy`, `low` and `high`.
+    """Returns one row per slice: `by`, `value`, `images`, `right`, `accuracy`, `low` and `high`.
 
     `low` and `high` are the ends of Wilson's 95 % interval.
 
     Args:
         right: Whether the answer is right, of each image.
-        traits: What the images are told apart by, as `list_traits` gives it.
+        traits: What the images are grouped by, as `list_traits` gives it.
     """
     import pandas as pd
 

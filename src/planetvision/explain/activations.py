@@ -169,7 +169,7 @@ def _to_map(network: PlanetNet, name: str, output: object, num_images: int) -> t
     found = None
     if isinstance(output, torch.Tensor):
         found = to_feature_map(output, network.spec.feature_layout)
-    # The parts of windows have a row a window.
+    # The tokens of windows have one row per window.
     if found is None or found[0, 0].numel() < 2 or len(found) != num_images:
         raise ExplanationError(
             f"The layer '{name}' of the backbone '{network.spec.name}' yields no map: its "

@@ -36,7 +36,7 @@ def compute_attention_rollout(
     Args:
         network: In evaluation mode; its backbone is a vision transformer of timm or torchvision.
         images: The images, on the network's device.
-        targets: Not looked at.
+        targets: Ignored.
 
     Raises:
         ExplanationError: If the backbone, or a member of it, has no attention over all patches.

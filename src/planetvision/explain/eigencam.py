@@ -25,7 +25,7 @@ def compute_eigencam(
     Args:
         network: In evaluation mode.
         images: The images, on the network's device.
-        targets: Not looked at.
+        targets: Ignored.
 
     Raises:
         ExplanationError: If the backbone has no layer with a spatial output.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,19 +26,77 @@ from planetvision.models.backbones.copying import copy_structure
 from planetvision.models.network import PlanetNet
 from planetvision.results import UNKNOWN, Explanation, Explanations
 
-__all__ = ["check_settings", "explain_catalog"]
+__all__ = ["MapSettings", "explain_catalog"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapSettings:
+    """Which map explains an image.
+
+    Args:
+        method: The registered explainer.
+        target: The class to explain; None explains the most probable class of each image.
+        against: The class to contrast it with: the map then explains the difference of the two
+            logits. Where `target` is None and this is the most probable class, the map contrasts
+            it with the second most probable.
+        layers: The dotted names of backbone layers to use; None finds them.
+    """
+
+    method: str = "gradcam"
+    target: Label | None = None
+    against: Label | None = None
+    layers: Sequence[str] | None = None
+
+    def check(self, classes: Sequence[Label]) -> None:
+        """Checks the settings for a model of these classes.
+
+        Raises:
+            SettingsError: If `target` or `against` is not one of `classes`, they are the same, or
+                the method does not use classes or layers that are given. Names all problems.
+        """
+        explainer = EXPLAINERS.get(self.method)
+        problems = []
+        for name, label in (("target", self.target), ("against", self.against)):
+            if label is None:
+                continue
+            if not explainer.uses_target:
+                able = [spec.name for spec in EXPLAINERS.added() if spec.uses_target]
+                problems.append(
+                    f"The map of '{explainer.name}' is the same for every class, got `{name}` "
+                    f"{label!r}. Leave it out, or use one of: {', '.join(able)}."
+                )
+            elif label not in classes:
+                problems.append(
+                    f"`{name}` must be one of the model's classes "
+                    f"({', '.join(map(str, classes))}), got {label!r}."
+                )
+        if self.target is not None and self.target == self.against and not problems:
+            problems.append(
+                f"`against` must be another class than `target`, got {self.against!r} for both. "
+                "Name another, or leave it out."
+            )
+        if self.layers is not None and not explainer.uses_layers:
+            able = [spec.name for spec in EXPLAINERS.added() if spec.uses_layers]
+            problems.append(
+                f"'{explainer.name}' uses no layers, got `layers` {self.layers!r}. Leave them out, "
+                f"or use one of: {', '.join(able)}."
+            )
+        elif self.layers is not None and (isinstance(self.layers, str) or not self.layers):
+            problems.append(
+                f"`layers` must be a list with one name or more, got {self.layers!r}. Pass "
+                "['layer4'], for example."
+            )
+        if problems:
+            raise SettingsError.from_problems(problems)
 
 
 def explain_catalog(
     network: PlanetNet,
     catalog: Catalog,
+    settings: MapSettings,
     *,
     classes: Sequence[Label],
     device: torch.device,
-    method: str = "gradcam",
-    target: Label | None = None,
-    against: Label | None = None,
-    layers: Sequence[str] | None = None,
     pairs: Sequence[tuple[Label | None, Label | None]] | None = None,
     checked: Collection[int] | None = (),
     tta: Tta | None = None,
@@ -46,73 +104,63 @@ def explain_catalog(
     rejection_rate: float = 0.0,
     batch_size: int = 16,
 ) -> Explanations:
-    """Returns one explanation an image; those that cannot be read carry an error.
+    """Returns one explanation per image, with the answer of prediction or an error.
 
-    The answer is that of prediction, test-time augmentation included; the map is of the framed
-    image alone.
+    The answer includes test-time augmentation; the map explains the framed image alone.
 
     Args:
-        network: The network; explainers are given a copy of it in evaluation mode, on its weights.
+        network: The network; explainers run on a copy in evaluation mode that shares its weights.
         catalog: The images.
+        settings: The method, the classes and the layers.
         classes: The label of each logit.
         device: Where to run.
-        method: The registered explainer.
-        target: The class to explain; None explains the most probable one of each image.
-        against: The class that it is set against: the map then explains the difference of their
-            two logits. An image whose most probable class this is, where `target` is None, is
-            explained against its second most probable.
-        layers: The dotted names of the backbone's layers to look at; None takes those that are
-            found.
-        pairs: Of each image the class to explain and the one that it is set against, or None, in
-            place of `target` and `against`.
-        checked: The rows whose maps are checked in full, which takes 32 passes and four more maps
-            an image; None is all. Of the others it is only measured how much lies on the body.
+        pairs: The `target` and `against` of each image, in place of those of `settings`.
+        checked: The rows whose maps are fully checked, at 32 passes and four more maps per image;
+            None checks all. For the others only the share on the body is measured.
         tta: As for `predict_catalog`.
         trust: As for `predict_catalog`.
         rejection_rate: As for `predict_catalog`.
-        batch_size: Images a pass.
+        batch_size: Images per pass.
 
     Raises:
-        SettingsError: If `target` or `against` is not one of `classes`, they are the same, or the
-            method has no use for classes or layers that are given.
-        ExplanationError: If the method cannot explain this network, or not by these layers.
+        SettingsError: As for `MapSettings.check`.
+        ExplanationError: If the method cannot explain this network or these layers.
     """
-    explainer = EXPLAINERS.get(method)
-    check_settings(explainer, classes, target=target, against=against, layers=layers)
+    settings.check(classes)
+    explainer = EXPLAINERS.get(settings.method)
     threshold = trust.get_threshold(rejection_rate) if trust else math.inf
     spec = network.input_spec if tta is None else replace(network.input_spec, tta=tta)
     network.move_to(device)
-    looked_at: tuple[str, ...] = ()
+    layers = settings.layers
+    shared: dict[str, Any] = {"method": settings.method, "layers": ()}
     if explainer.uses_layers:
-        # Asked of the network itself, which remembers what it has found.
-        looked_at = network.feature_layers if layers is None else tuple(layers)
+        # The network itself remembers the layers that it has found; a copy would not.
+        shared["layers"] = network.feature_layers if layers is None else tuple(layers)
     shown = copy_structure(network).eval()
     if layers is not None:
         shown = look_at_layers(shown, layers)
-    names = catalog.names
+    if pairs is None:
+        pairs = [(settings.target, settings.against)] * len(catalog)
     items: list[Explanation] = []
-    is_stretched: list[bool] = []
+    is_stretched = []
     for start in range(0, len(catalog), batch_size):
-        sources = catalog.sources[start : start + batch_size]
-        loaded = [load_views(source, spec) for source in sources]
-        readable = [views.pixels.to(device) for views in loaded if views.pixels is not None]
-        wanted = [(target, against)] * len(sources)
-        if pairs is not None:
-            wanted = list(pairs[start : start + batch_size])
+        rows = slice(start, start + batch_size)
+        loaded = [load_views(source, spec) for source in catalog.sources[rows]]
         answers = iter(
             _explain_images(
                 shown,
-                readable,
+                [views.pixels.to(device) for views in loaded if views.pixels is not None],
                 explainer,
                 classes,
-                pairs=[pair for pair, views in zip(wanted, loaded, strict=True) if not views.error],
+                pairs=[
+                    pair for pair, views in zip(pairs[rows], loaded, strict=True) if not views.error
+                ],
                 trust=trust,
                 threshold=threshold,
             )
         )
         is_stretched += [views.is_stretched for views in loaded]
-        for name, views in zip(names[start:], loaded, strict=False):
-            shared: dict[str, Any] = {"method": method, "layers": looked_at}
+        for name, views in zip(catalog.names[rows], loaded, strict=True):
             if views.pixels is None:
                 items.append(Explanation.create_failed(name, views.error, **shared))
             else:
@@ -120,57 +168,8 @@ def explain_catalog(
                 items.append(Explanation(path=name, image=pixels, **next(answers), **shared))
     checks = measure_items(items, shown, explainer, classes, checked=checked)
     warn_of_conversion(catalog, is_stretched, network.input_spec.stretch)
-    is_checked = checks.deletion_curves is not None
-    verdict = judge_explanations(checks) if is_checked else None
+    verdict = judge_explanations(checks) if checks.deletion_curves is not None else None
     return Explanations(items=tuple(items), checks=checks, verdict=verdict)
-
-
-def check_settings(
-    explainer: ExplainerSpec,
-    classes: Sequence[Label],
-    *,
-    target: Label | None,
-    against: Label | None,
-    layers: Sequence[str] | None,
-) -> None:
-    """Checks what is to be explained.
-
-    Raises:
-        SettingsError: As for `explain_catalog`; all that is wrong is named at once.
-    """
-    problems = []
-    for name, label in (("target", target), ("against", against)):
-        if label is None:
-            continue
-        if not explainer.uses_target:
-            able = [spec.name for spec in EXPLAINERS.added() if spec.uses_target]
-            problems.append(
-                f"The map of '{explainer.name}' is the same for every class, got `{name}` "
-                f"{label!r}. Leave it out, or use one of: {', '.join(able)}."
-            )
-        elif label not in classes:
-            problems.append(
-                f"`{name}` must be one of the model's classes ({', '.join(map(str, classes))}), "
-                f"got {label!r}."
-            )
-    if target is not None and target == against and not problems:
-        problems.append(
-            f"`against` must be another class than `target`, got {against!r} for both. Name "
-            "another, or leave it out."
-        )
-    if layers is not None and not explainer.uses_layers:
-        able = [spec.name for spec in EXPLAINERS.added() if spec.uses_layers]
-        problems.append(
-            f"'{explainer.name}' looks at no layers, got `layers` {layers!r}. Leave them out, or "
-            f"use one of: {', '.join(able)}."
-        )
-    elif layers is not None and (isinstance(layers, str) or not layers):
-        problems.append(
-            f"`layers` must be a list with one name or more, got {layers!r}. Pass ['layer4'], for "
-            "example."
-        )
-    if problems:
-        raise SettingsError.from_problems(problems)
 
 
 def _explain_images(

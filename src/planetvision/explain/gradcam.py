@@ -58,7 +58,7 @@ def compute_gradcam_plus_plus(
     References:
         Chattopadhay et al., Grad-CAM++: Generalized Gradient-based Visual Explanations for Deep
         Convolutional Networks, 2018, equations 5, 7 and 19, doi:10.1109/WACV.2018.00097. The
-        factor exp(score) of its derivatives is one number an image, and left out.
+        factor exp(score) of its derivatives is one number per image, and left out.
     """
 
     def weigh(slope: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:

@@ -29,7 +29,7 @@ def integrate_gradients(
         network: In evaluation mode; it may be frozen.
         images: The images, on the network's device.
         targets: The classes to explain.
-        steps: How many points of the line are looked at.
+        steps: How many points of the line are used.
 
     References:
         Sundararajan, Taly & Yan, Axiomatic Attribution for Deep Networks, 2017, equations 1 and 3,

@@ -1,4 +1,4 @@
-"""Measures the maps of explanations: where all of them lie, and what those checked are worth."""
+"""Measures the maps of explanations: where the evidence lies, and the results of the checks."""
 
 from __future__ import annotations
 

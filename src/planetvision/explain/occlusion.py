@@ -1,4 +1,4 @@
-"""Occlusion: how much the answer suffers when a part of the image is covered."""
+"""Occlusion: how much the probability drops if a patch of the image is covered."""
 
 from __future__ import annotations
 

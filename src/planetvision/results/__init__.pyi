@@ -16,5 +16,6 @@ from .history import TrainingHistory as TrainingHistory
 from .predictions import UNKNOWN as UNKNOWN
 from .predictions import Prediction as Prediction
 from .predictions import Predictions as Predictions
+from .rate_search import RateSearch as RateSearch
 from .verification import Check as Check
 from .verification import Verification as Verification

@@ -1,4 +1,4 @@
-"""`Audit`: what is to be known of a data set before its scores are believed."""
+"""`Audit`: findings about a data set, and trivial baselines."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Baseline:
     Args:
         name: What it is.
         accuracy: Its share of right answers, in [0, 1].
-        n: The images it was asked about.
+        n: The images it was scored on.
         accuracy_ci95: The Wilson interval of the accuracy.
     """
 
@@ -77,16 +77,16 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Audit:
-    """What is to be known of a data set.
+    """The findings about a data set.
 
     Args:
         catalog: The images that could be read, with labels, groups and splits.
-        survey: What was noted of each of them.
+        survey: The survey of each of them.
         unreadable: Why the others could not be read.
         findings: What a person should know, the worst first.
         duplicates: Exact and near duplicates, as rows of the catalog.
-        baselines: How far trivial answers come.
-        scored: The split that the baselines were asked about; they learned from `train`.
+        baselines: The trivial baselines.
+        scored: The split that the baselines were scored on; they learned from `train`.
         remarks: What was not measured, and why.
     """
 
@@ -190,7 +190,7 @@ class Audit:
         }
 
     def to_image_frame(self) -> pd.DataFrame:
-        """Returns a row an image that could be read: the manifest, and what was noted of it."""
+        """Returns one row per image that could be read: the manifest, and its survey."""
         frame = self.catalog.to_frame()
         images = self.survey.images
         for name in ("format", "width", "height", "bits", "channels", "pages"):

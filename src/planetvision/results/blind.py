@@ -1,4 +1,4 @@
-"""`BlindResult`: what a model said of images under random names, joined with what they show."""
+"""`BlindResult`: answers for images under random names, joined with their true labels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class BlindResult:
         return f"blind test: {self.evaluation}"
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a row an image.
+        """Returns one row per image.
 
         Its columns are `name`, `original`, `true_label`, `label`, `confidence`, `top_label`,
         `right` (whether the most probable class is the true one) and `error`.

@@ -45,7 +45,7 @@ class Comparison:
         both_right: How many of the images that both could read both get right.
         only_first: How many the first alone.
         only_second: How many the second alone.
-        both_wrong: How many none of them.
+        both_wrong: How many neither of them got right.
         p_value: In which share of such tests two equally good models would differ as unevenly, by
             the exact test of McNemar.
         accuracies_ci95: The Wilson interval of each accuracy.
@@ -123,7 +123,7 @@ class Comparison:
 
     @property
     def remarks(self) -> list[str]:
-        """The accuracies and their difference, and what was left out, a sentence each."""
+        """The accuracies and their difference, and what was left out, one sentence each."""
         found = [
             f"{name}: accuracy {format_accuracy(share, self.n, interval)}"
             for name, share, interval in zip(
@@ -150,7 +150,7 @@ class Comparison:
         return found
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a row an image.
+        """Returns one row per image.
 
         Its columns are `path`, `true_label`, `label_a`, `confidence_a`, `right_a` for the most
         probable class of the first model, `label_b`, `confidence_b`, `right_b` for that of the

@@ -18,7 +18,7 @@ from planetvision.core.text import format_accuracy, format_interval, format_shar
 from planetvision.results.evaluation import Evaluation
 from planetvision.results.html.blocks import Gallery, Section, Table
 from planetvision.results.html.page import save_page
-from planetvision.results.plots.charts import plot_confusion_matrix
+from planetvision.results.plots.confusion import plot_confusion_matrix
 from planetvision.results.plots.style import save_figure
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class CrossValidation:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a row a fold: `fold,n,right,accuracy,accuracy_low,accuracy_high`.
+        """Returns one row per fold: `fold,n,right,accuracy,accuracy_low,accuracy_high`.
 
         The last two are the limits of the 95 % interval.
         """
@@ -168,8 +168,8 @@ class CrossValidation:
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Writes numbers, tables and a page, and returns the folder.
 
-        `metrics.json`, `scores.csv` (a row a fold), `predictions.csv` (a row an image, with its
-        fold), `confusion_matrix.png` and `crossval.html`.
+        `metrics.json`, `scores.csv` (one row per fold), `predictions.csv` (one row per image,
+        with its fold), `confusion_matrix.png` and `crossval.html`.
 
         Args:
             path: The folder, which must be new or empty.

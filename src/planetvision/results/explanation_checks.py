@@ -56,7 +56,7 @@ class ExplanationChecks:
         return len(self.energy_on_body)
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a row an image, a column a figure."""
+        """Returns one row per image, one column per figure."""
         import pandas as pd
 
         return pd.DataFrame(self.to_figures())
@@ -171,7 +171,7 @@ class ExplanationVerdict:
         `yes` if they follow the weights and the answer hangs on what they mark; `no` if they do not
         follow the weights, or neither is sure and one is not so; `in part` if one is sure; else
         `not known`. Where they lie is no reason to believe them or not: maps on the background are
-        what a network that judges by it ought to have.
+        what a network that relies on it should have.
         """
         answers = (self.weights.answer, self.evidence.answer)
         if answers == ("yes", "yes"):
@@ -184,7 +184,7 @@ class ExplanationVerdict:
 
     @property
     def sentence(self) -> str:
-        """The judgement and its reasons, for people."""
+        """The verdict and its reasons, as text."""
         lead = {
             "yes": "The maps can be believed",
             "in part": "The maps can be believed only in part",

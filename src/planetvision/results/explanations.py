@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ class Explanation:
         target: The class that the map explains; None if the method's map is of no one class, or
             the image could not be read.
         method: The registered explainer.
-        layers: The layers it looked at.
+        layers: The layers it used.
         error: Why the image could not be read; empty if it could.
         known: Whether the answer is one of the classes.
         top_label: The most probable class, also where the answer is `unknown`.
@@ -85,7 +85,7 @@ class Explanation:
             path: What the image is called.
             error: Why it could not be read.
             method: The registered explainer.
-            layers: The layers it looked at.
+            layers: The layers it used.
         """
         return cls(
             path=path,
@@ -118,7 +118,7 @@ class Explanation:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Explanations(Sequence[Explanation]):
-    """One explanation an image, in the order of the input.
+    """One explanation per image, in the order of the input.
 
     Args:
         items: The explanations.
@@ -134,7 +134,13 @@ class Explanations(Sequence[Explanation]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Explanation: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Explanation, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Explanation | tuple[Explanation, ...]:
         return self.items[index]
 
     def __iter__(self) -> Iterator[Explanation]:
@@ -154,7 +160,7 @@ class Explanations(Sequence[Explanation]):
         return sorted(cold, key=lambda row: -lack[row])
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a row an image; what was not measured is NaN.
+        """Returns one row per image; what was not measured is NaN.
 
         Its columns are `path`, `label`, `confidence`, `known`, `target`, `against`, `method`,
         `layers`; where maps were checked `energy_on_body`, `body_share`, `deletion`, `insertion`,

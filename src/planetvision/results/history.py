@@ -25,7 +25,7 @@ class EpochRecord:
         stage: The stage it belongs to.
         epoch: Its number from 1, counted through all stages.
         train_loss: The mean loss over the training images, under augmentation, each weighing what
-            its class does; images of none of the classes are not in it.
+            its class does; images outside the classes are not counted.
         train_accuracy: The share of them that was right, in [0, 1].
         val_loss: The mean cross-entropy over the validation images; None without any.
         val_accuracy: The share of them that was right.
@@ -83,8 +83,8 @@ class TrainingHistory:
         Raises:
             OutputExistsError: If it is not empty and `overwrite` is false.
         """
-        from planetvision.results.plots.charts import plot_history
         from planetvision.results.plots.style import save_figure
+        from planetvision.results.plots.training import plot_history
 
         folder = create_output_folder(path, overwrite=overwrite)
         frame = self.to_frame()

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 UNKNOWN = "unknown"
-"""The label of an image that shows none of the classes, as far as the model can tell."""
+"""The label of an image that appears to show none of the classes."""
 
 _MAX_COLLAGE_TILES = 48
 _READ_SIZE = 1024
@@ -39,7 +39,7 @@ _READ_SIZE = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a model said of one image.
+    """The answer of a model for one image.
 
     Args:
         path: The image's path, or its kind and index.
@@ -83,13 +83,13 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predictions(Sequence[Prediction]):
-    """What a model said of each image, in the order of the input.
+    """The answers of a model, one per image, in the order of the input.
 
     It is a sequence of `Prediction`, and `numpy.asarray(predictions)` gives the labels, so
     scikit-learn's metrics take it.
 
     Args:
-        paths: What each image is called.
+        paths: The name of each image.
         sources: Where each image is, or the image itself.
         classes: The classes, in the order of the columns of `probabilities`.
         probabilities: float64 of shape (N, C), rows that sum to 1; NaN rows for images that could
@@ -113,9 +113,22 @@ class Predictions(Sequence[Prediction]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Predictions: ...
+
+    def __getitem__(self, index: int | slice) -> Prediction | Predictions:
         if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
+            return replace(
+                self,
+                paths=self.paths[index],
+                sources=self.sources[index],
+                probabilities=self.probabilities[index],
+                errors=self.errors[index],
+                novelty=None if self.novelty is None else self.novelty[index],
+            )
         if self.errors[index]:
             return Prediction(
                 path=self.paths[index],
@@ -184,7 +197,7 @@ class Predictions(Sequence[Prediction]):
         return [self[index] for index, error in enumerate(self.errors) if error]
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a table with a row an image.
+        """Returns a table with one row per image.
 
         Its columns are `path`, `label`, `confidence`, `known`, `novelty`, `top_label`,
         `second_label`, `second_confidence`, `p_<class>` for each class, and `error`.
@@ -288,7 +301,7 @@ def remove_stale(table: Path, pictures: Path) -> None:
         return
     try:
         paths = pd.read_csv(table)["path"].astype(str).tolist()
-    except (KeyError, ValueError, OSError):  # somebody else's table
+    except (KeyError, ValueError, OSError):  # not a table of ours
         return
     for name in name_pictures(paths):
         for suffix in (".png", ".npy"):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planetvision.data.catalog import Label
+import numpy as np
 
-__all__ = ["take_in_turn"]
+from planetvision.data.catalog import Label
+from planetvision.results.predictions import Predictions
+
+__all__ = ["sample_rows", "take_in_turn"]
 
 
 def take_in_turn(labels: Sequence[Label], limit: int) -> list[int]:
@@ -27,3 +30,9 @@ def take_in_turn(labels: Sequence[Label], limit: int) -> list[int]:
     deepest = max((len(queue) for queue in ordered), default=0)
     taken = [queue[depth] for depth in range(deepest) for queue in ordered if depth < len(queue)]
     return taken[:limit]
+
+
+def sample_rows(predictions: Predictions, labels: Sequence[Label], limit: int) -> list[int]:
+    """Returns up to `limit` rows that could be read, taken from the classes in turn."""
+    readable = np.flatnonzero(predictions.readable).tolist()
+    return [readable[index] for index in take_in_turn([labels[row] for row in readable], limit)]

@@ -17,7 +17,7 @@ __all__ = ["Check", "Verification"]
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was looked at.
+    """One check.
 
     Args:
         subject: What kind of thing it is.
@@ -40,7 +40,7 @@ class Verification:
 
     Args:
         folder: The model's folder.
-        checks: What was looked at: files, loading, versions that differ, scores.
+        checks: The checks: files, loading, versions that differ, scores.
         evaluation: The scores on the data that were given; None without any.
     """
 
@@ -78,7 +78,7 @@ class Verification:
         return f"<Verification of '{self.folder}': {self}>"
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a row a check with `subject,name,result,problem,note`."""
+        """Returns one row per check with `subject,name,result,problem,note`."""
         import pandas as pd
 
         columns = ["subject", "name", "result", "problem", "note"]

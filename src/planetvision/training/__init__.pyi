@@ -11,7 +11,6 @@ from .optimizers import OPTIMIZERS as OPTIMIZERS
 from .optimizers import OptimizerSpec as OptimizerSpec
 from .optimizers import list_optimizers as list_optimizers
 from .optimizers import register_optimizer as register_optimizer
-from .rate_search import RateSearch as RateSearch
 from .rate_search import find_learning_rate as find_learning_rate
 from .recipes import RECIPES as RECIPES
 from .recipes import RecipeSpec as RecipeSpec

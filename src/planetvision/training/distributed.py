@@ -1,4 +1,4 @@
-"""What the processes of a launcher do together: gather answers, agree, share batches out."""
+"""What the processes of a launcher do together: agree, share batches out."""
 
 from __future__ import annotations
 
@@ -19,23 +19,8 @@ __all__ = [
     "agree_on_any",
     "check_shareable",
     "find_present",
-    "gather_batch",
     "warn_of_batch_statistics",
 ]
-
-
-def gather_batch(accelerator: Accelerator, tensors: Any) -> Any:
-    """Returns what all processes have of a batch, in its order, without what fills it up.
-
-    Args:
-        accelerator: The engine.
-        tensors: A tensor, or a tuple of them, with one row an image.
-    """
-    # With one process nothing is filled up, and Accelerate would take a loader's shorter last batch
-    # for one that is, where the loader's sampler leaves images out.
-    if accelerator.num_processes == 1:
-        return tensors
-    return accelerator.gather_for_metrics(tensors)
 
 
 def find_present(accelerator: Accelerator, targets: torch.Tensor) -> torch.Tensor:

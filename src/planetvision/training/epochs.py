@@ -15,10 +15,11 @@ from torch import nn
 from planetvision.core.devices import derive_seed, seeded
 from planetvision.core.errors import DataError, TrainingError
 from planetvision.core.settings import Recipe
+from planetvision.inference.features import gather_batch
 from planetvision.results.history import EpochRecord
 from planetvision.training.callbacks import Callback
 from planetvision.training.checkpoint import Checkpoints
-from planetvision.training.distributed import gather_batch, warn_of_batch_statistics
+from planetvision.training.distributed import warn_of_batch_statistics
 from planetvision.training.gradients import compute_gradients
 from planetvision.training.stage_run import StageRun, Validation
 from planetvision.training.state import TrainingState

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from planetvision.inference.features import Extract
 from planetvision.models.backbones.shapes import pool_features
 from planetvision.models.network import PlanetNet
-from planetvision.training.features import Extract
 
 __all__ = ["FrozenLayers", "TrainableLayers", "find_frozen_layers", "split_network"]
 

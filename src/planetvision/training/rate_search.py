@@ -5,72 +5,26 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from planetvision.core.errors import SettingsError, TrainingError
-from planetvision.core.files import create_output_folder, write_table
+from planetvision.results.rate_search import RateSearch
 from planetvision.training.datasets import TrainingData
 from planetvision.training.stages import apply_stage
 from planetvision.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from planetvision.core.settings import Stage
 
-__all__ = ["RateSearch", "find_learning_rate"]
+__all__ = ["find_learning_rate"]
 
 # Steps whose loss exceeds the lowest so far by this factor end the search.
 _DIVERGED = 4.0
 _SMOOTHING = 0.8
-
-
-@dataclass(frozen=True, kw_only=True)
-class RateSearch:
-    """What a learning-rate range test found.
-
-    Args:
-        stage: The stage whose rate was raised.
-        rates: The head's rate at each step.
-        losses: The smoothed training loss at each step.
-        suggestion: Where the loss falls fastest before it is lowest, a good peak rate.
-    """
-
-    stage: str
-    rates: tuple[float, ...]
-    losses: tuple[float, ...]
-    suggestion: float
-
-    def to_frame(self) -> pd.DataFrame:
-        """Returns a row a step: `learning_rate`, `loss`."""
-        import pandas as pd
-
-        return pd.DataFrame({"learning_rate": self.rates, "loss": self.losses})
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Writes `learning_rates.csv` and `learning_rates.png`, and returns the folder.
-
-        Args:
-            path: The folder, which must be new or empty.
-            overwrite: Whether files in it may be replaced.
-
-        Raises:
-            OutputExistsError: If it is not empty and `overwrite` is false.
-        """
-        from planetvision.results.plots.charts import plot_rate_search
-        from planetvision.results.plots.style import save_figure
-
-        folder = create_output_folder(path, overwrite=overwrite)
-        write_table(folder / "learning_rates.csv", self.to_frame())
-        figure = plot_rate_search(self.to_frame(), suggestion=self.suggestion)
-        save_figure(figure, folder / "learning_rates.png")
-        return folder
 
 
 def find_learning_rate(

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from planetvision.core.errors import SettingsError
 from planetvision.core.settings import Stage
 from planetvision.data.loading import EpochSampler, create_loader
+from planetvision.inference.features import FeatureDataset, ViewDataset
 from planetvision.training.distributed import check_shareable
-from planetvision.training.features import FeatureDataset, ViewDataset
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -24,6 +24,12 @@ from planetvision.core.errors import SettingsError
 from planetvision.core.performance import get_num_workers, resolve_tuning, tune_machine
 from planetvision.core.settings import Precision, Recipe, Stage
 from planetvision.data.loading import ImageDataset
+from planetvision.inference.features import (
+    Extract,
+    FeatureDataset,
+    ViewDataset,
+    compute_features,
+)
 from planetvision.models.network import PlanetNet
 from planetvision.results.history import TrainingHistory
 from planetvision.training.averaging import (
@@ -42,7 +48,6 @@ from planetvision.training.datasets import (
     prepare_data,
 )
 from planetvision.training.epochs import EpochLoop
-from planetvision.training.features import Extract, FeatureDataset, ViewDataset, compute_features
 from planetvision.training.frozen_layers import split_network
 from planetvision.training.objective import Objective
 from planetvision.training.settings_checks import (

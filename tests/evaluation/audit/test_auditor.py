@@ -278,8 +278,8 @@ def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
 
 
 def test_wrong_settings_are_refused_before_a_file_is_read() -> None:
-    with pytest.raises(SettingsError, match="`val_fraction` must lie strictly between 0 and 1"):
-        audit("no/such/folder", val_fraction=2.0)
+    with pytest.raises(SettingsError, match="`weights`"):
+        audit("no/such/folder", backbone="tiny", weights="imagenet")
 
 
 def test_save_writes_page_json_and_tables(copy: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from planetvision.core.errors import SettingsError
-from planetvision.results.plots.charts import (
+from planetvision.results.plots import (
     plot_confusion_matrix,
     plot_history,
     plot_per_class_accuracy,

@@ -16,7 +16,7 @@ _A_POINT = 0.01
 
 
 def score_frozen_stage(history: TrainingHistory, recipe: Recipe, num_val: int) -> Baseline | None:
-    """Returns what the head was worth before the backbone learned; None where it never did.
+    """Returns the score of the head on the frozen backbone; None without such a stage.
 
     A recipe that begins with a frozen backbone has measured it on the way: the best validation
     accuracy of that stage.
@@ -53,9 +53,9 @@ def compare_with_network(
     """Returns a line on the baselines that come within a point of the network; None without any.
 
     Args:
-        baselines: What trivial answers are worth.
+        baselines: The scores of the trivial baselines.
         accuracy: The network's share of right answers on the same images, in [0, 1].
-        scored: The part that all were asked about.
+        scored: The split that all were scored on.
     """
     near = [baseline for baseline in baselines if baseline.accuracy >= accuracy - _A_POINT]
     if not near:

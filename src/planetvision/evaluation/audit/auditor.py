@@ -24,7 +24,7 @@ from planetvision.data.catalog import Catalog, ClassMap, Label, SplitName
 from planetvision.data.duplicates import DuplicatePair, find_duplicates
 from planetvision.data.preparation import prepare_surveyed
 from planetvision.data.sources import read_labelled
-from planetvision.data.splits import check_fractions, split_catalog
+from planetvision.data.splits import split_catalog
 from planetvision.data.survey import Survey, survey_catalog
 from planetvision.data.tables import ColumnMap
 from planetvision.evaluation.audit.baselines import score_features, score_pixels
@@ -36,7 +36,7 @@ from planetvision.results.audit import Audit, Baseline, Finding
 __all__ = ["audit", "audit_catalog", "audit_images"]
 
 _FEATURES = "linear head on frozen features"
-# What is to be done where images judge a model, and do not train it.
+# Remedies where images evaluate a model and do not train it.
 _ALIKE = "Read them as one: they are counted, and the intervals take them for several."
 _REMEDIES = {
     "unreadable": "Repair or remove them; they are left out of the numbers.",
@@ -54,90 +54,63 @@ def audit(
     class_map: ClassMap | None = None,
     backbone: str | None = "efficientnet_lite0",
     weights: WeightsSetting = "pretrained",
-    val_fraction: float = 0.15,
-    test_fraction: float = 0.15,
     group_duplicates: bool = True,
     stretch: Stretch = "linear",
     device: str = "auto",
     random_state: int = 0,
     progress: bool = False,
 ) -> Audit:
-    """Returns what is to be known of a data set before its scores are believed.
+    """Checks a data set before a model is trained on it or scored on it.
 
-    Counts, unreadable files, copies and near-copies (under different labels, and across given
-    splits), images without a visible body, sizes and depths, and what trivial answers are worth on
-    the split that `PlanetClassifier.fit` makes with the same seed, backbone and input size.
+    The audit lists class counts, unreadable files, exact and near-duplicates (under different
+    labels, and across given splits), images without a visible body, and sizes and bit depths. It
+    also measures trivial baselines, on the split that `PlanetClassifier.fit` makes with its default
+    fractions and the same seed, backbone and input size.
 
     Args:
         data: Labelled images, as for `PlanetClassifier.fit`.
-        labels: The label of each image of a sequence.
-        groups: The group of each image of a sequence.
+        labels: The label of each image, if `data` is a sequence.
+        groups: The group of each image, if `data` is a sequence.
         columns: The names of a table's columns, as for `PlanetClassifier.fit`.
         class_map: New names of classes, as for `PlanetClassifier.fit`.
-        backbone: Whose frozen features the linear baseline learns on, and whose input size says
-            how images are decoded; None leaves the baseline out.
+        backbone: The backbone whose frozen features the linear baseline uses, and whose input size
+            decides how images are decoded; None skips this baseline.
         weights: The backbone's weights, as for `PlanetClassifier`.
-        val_fraction: The share for validation.
-        test_fraction: The share for testing.
-        group_duplicates: Whether the split keeps near-copies in one part.
-        stretch: How images of more than 8 bits are brought to 8.
+        group_duplicates: Whether near-duplicates stay in one split.
+        stretch: How images of more than 8 bits are reduced to 8.
         device: Where the backbone runs.
         random_state: The seed of the split.
         progress: Whether to show progress bars.
 
     Raises:
-        DataError: If there are no labelled images that could be read.
+        DataError: If no labelled image can be read.
         SettingsError: If an argument is wrong.
     """
-    check_fractions(val_fraction, test_fraction)
     resolve_device(device)
-    spec = InputSpec()
-    if backbone is not None:
-        entry = BACKBONES.get(backbone)
-        problems = find_weights_problems(weights, entry)
-        if problems:
-            raise SettingsError.from_problems(problems)
-        spec = entry.input
-    spec = dataclasses.replace(spec, stretch=stretch)
+    spec = dataclasses.replace(_get_input_spec(backbone, weights), stretch=stretch)
     catalog = read_labelled(data, labels, groups=groups, columns=columns, class_map=class_map)
     cache = create_cache("memory")
     survey = survey_catalog(
         catalog, min_size=spec.decode_size, stretch=stretch, cache=cache, progress=progress
     )
-    errors = survey.errors
-    kept = [row for row in range(len(catalog)) if row not in errors]
-    if not kept:
-        raise DataError(f"None of the {len(catalog)} images of {catalog.origin} can be read.")
-    readable = survey.select(kept)
+    catalog, readable, unreadable = _leave_out_unreadable(catalog, survey)
+    if not len(catalog):
+        raise DataError(f"None of the {len(unreadable)} images of {catalog.origin} can be read.")
     prepared = prepare_surveyed(
-        catalog.select(kept),
-        readable,
-        unreadable=tuple(errors.values()),
-        group_duplicates=group_duplicates,
-        num_parts=3 if test_fraction > 0 else 2,
+        catalog, readable, unreadable=unreadable, group_duplicates=group_duplicates
     )
-    duplicates = prepared.duplicates
-    if not group_duplicates:
-        duplicates = find_duplicates(readable.descriptors)
-    catalog = prepared.catalog
+    duplicates = prepared.duplicates if group_duplicates else find_duplicates(readable.descriptors)
+    catalog, features = prepared.catalog, None
     remarks: list[str] = []
     try:
-        catalog = split_catalog(
-            catalog, val_fraction=val_fraction, test_fraction=test_fraction, seed=random_state
-        )
+        catalog = split_catalog(catalog, val_fraction=0.15, test_fraction=0.15, seed=random_state)
     except DataError as error:
         remarks.append(f"The images cannot be split, so no baseline was measured. {error}")
-    features = None
-    if not remarks and backbone is not None:
+        backbone = None
+    if backbone is not None:
         try:
             features = _compute_features(
-                catalog,
-                backbone,
-                weights=weights,
-                spec=spec,
-                cache=cache,
-                device=device,
-                progress=progress,
+                catalog, backbone, weights, spec, cache, device=device, progress=progress
             )
         except WeightsError as error:
             remarks.append(f"The {_FEATURES} was not measured. {error}")
@@ -151,6 +124,25 @@ def audit(
         features=features,
         remarks=remarks,
     )
+
+
+def _get_input_spec(backbone: str | None, weights: WeightsSetting) -> InputSpec:
+    if backbone is None:
+        return InputSpec()
+    entry = BACKBONES.get(backbone)
+    problems = find_weights_problems(weights, entry)
+    if problems:
+        raise SettingsError.from_problems(problems)
+    return entry.input
+
+
+def _leave_out_unreadable(
+    catalog: Catalog, survey: Survey
+) -> tuple[Catalog, Survey, tuple[ImageError, ...]]:
+    """Returns the images that can be read, what was noted of them, and why others cannot."""
+    errors = survey.errors
+    kept = [row for row in range(len(catalog)) if row not in errors]
+    return catalog.select(kept), survey.select(kept), tuple(errors.values())
 
 
 def audit_catalog(
@@ -168,11 +160,11 @@ def audit_catalog(
 
     Args:
         catalog: The images that could be read; without splits no baseline is measured.
-        survey: What was noted of each of them.
+        survey: The survey of each of them.
         unreadable: Why others could not be read.
         duplicates: Exact and near duplicates.
         given_splits: The splits that came with the data; None where they came without.
-        scored: The split that the baselines are asked about.
+        scored: The split that the baselines are scored on.
         features: Frozen features of each image, (N, C), for the linear baseline.
         remarks: What was not measured, and why.
     """
@@ -205,12 +197,12 @@ def audit_catalog(
 def audit_images(
     catalog: Catalog, *, min_size: int | None = None, stretch: Stretch = "linear"
 ) -> tuple[Survey, tuple[Finding, ...]]:
-    """Returns what is to be known of images that a model is judged on: no split, no baselines.
+    """Returns findings about images that a model is evaluated on: no split, no baselines.
 
     Args:
         catalog: The labelled images.
         min_size: As in `read_image`: large images may be reduced on the way.
-        stretch: How images of more than 8 bits are brought to 8.
+        stretch: How images of more than 8 bits are reduced to 8.
 
     Returns:
         The survey of all images, also of those that cannot be read, and the findings.
@@ -219,13 +211,11 @@ def audit_images(
         # Prediction says it of the same images.
         warnings.simplefilter("ignore", ConversionWarning)
         survey = survey_catalog(catalog, min_size=min_size, stretch=stretch)
-    errors = survey.errors
-    kept = [row for row in range(len(catalog)) if row not in errors]
-    readable = survey.select(kept)
+    kept, readable, unreadable = _leave_out_unreadable(catalog, survey)
     findings = find_all(
-        dataclasses.replace(catalog.select(kept), splits=None, hashes=readable.hashes),
+        dataclasses.replace(kept, splits=None, hashes=readable.hashes),
         readable,
-        unreadable=tuple(errors.values()),
+        unreadable=unreadable,
         duplicates=find_duplicates(readable.descriptors),
         given_splits=None,
     )
@@ -238,17 +228,17 @@ def audit_images(
 def _compute_features(
     catalog: Catalog,
     backbone: str,
-    *,
     weights: WeightsSetting,
     spec: InputSpec,
     cache: DecodedCache | None,
+    *,
     device: str,
     progress: bool,
 ) -> Any:
     """Returns the pooled features of each image as the network is shown it, (N, C)."""
     from planetvision.data.loading import ImageDataset
+    from planetvision.inference.features import ViewDataset, compute_features
     from planetvision.models.network import create_network
-    from planetvision.training.features import ViewDataset, compute_features
 
     tune_machine()
     place = resolve_device(device)

@@ -1,4 +1,4 @@
-"""Trivial baselines: what answers without a network are worth on the same split."""
+"""Trivial baselines: answers without a network, scored on the same split."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MAJORITY = "largest class"
 
 
 def score_pixels(catalog: Catalog, survey: Survey, *, scored: SplitName) -> tuple[Baseline, ...]:
-    """Returns what majority and two nearest neighbours are worth.
+    """Returns the scores of the majority class and of two nearest-neighbour baselines.
 
     Args:
         catalog: Images with labels and splits; the baselines learn from `train`.
-        survey: What was noted of each of them.
-        scored: The split that they are asked about.
+        survey: The survey of each of them.
+        scored: The split that they are scored on.
     """
     images = survey.images
     colors = np.stack([image.mean_color for image in images])
@@ -43,13 +43,13 @@ def score_pixels(catalog: Catalog, survey: Survey, *, scored: SplitName) -> tupl
 
 
 def score_features(catalog: Catalog, features: Values, *, name: str, scored: SplitName) -> Baseline:
-    """Returns what a linear classifier on features is worth (logistic regression).
+    """Returns the score of a linear classifier on features (logistic regression).
 
     Args:
         catalog: Images with labels and splits.
         features: The features of each of them, (N, C).
         name: What the baseline is called.
-        scored: The split that it is asked about.
+        scored: The split that it is scored on.
     """
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     return _score(name, model, features, catalog, scored)

@@ -40,12 +40,12 @@ def find_all(
 
     Args:
         catalog: The images that could be read, with labels, and groups and splits where known.
-        survey: What was noted of each of them.
+        survey: The survey of each of them.
         unreadable: Why others could not be read.
         duplicates: Exact and near duplicates.
         given_splits: The splits that came with the data; None where they came without.
         pixel_baselines: What was measured without a network.
-        feature_baseline: What a linear head on frozen features is worth.
+        feature_baseline: The score of a linear head on frozen features.
     """
     findings = [
         *_find_unreadable(unreadable),

@@ -43,7 +43,7 @@ def check_explanations(
 ) -> ExplanationChecks:
     """Returns the figures of each map.
 
-    It costs 32 forward passes an image and four calls of the explainer: two of the image moved,
+    It costs 32 forward passes per image and four calls of the explainer: two of the image moved,
     and two of networks with shuffled weights.
 
     Convention: framed uint8 images (N, 3, S, S), at least one, class indices (N,), both on any
@@ -59,7 +59,7 @@ def check_explanations(
         shuffled: What `shuffle_network` gave for this network; None makes them, adapted to these
             images.
         seed: What the shuffled weights are drawn by.
-        batch_size: Images a pass.
+        batch_size: Images per pass.
     """
     checks = ExplanationChecks.create_unmeasured(len(images), STEPS)
     device = network.mean.device

@@ -1,4 +1,4 @@
-"""Deletion and insertion: what the answer is worth without, or with nothing but, what is marked."""
+"""Deletion and insertion: the probability without the marked pixels, and with them alone."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def measure_curves(
     the insertion that is larger than that under the deletion is due to the map.
 
     Pixels to which the map gives the same heat are taken in an order as coarse as the map is,
-    drawn by the seed. It costs 2 `steps` forward passes an image, `batch_size` at a time.
+    drawn by the seed. It costs 2 `steps` forward passes per image, `batch_size` at a time.
 
     Convention: framed uint8 images (N, 3, S, S), class indices (N,) and maps (N, h, w) in; NaN out
     where the map is constant or not finite, for then it orders nothing.

@@ -1,4 +1,4 @@
-"""`judge_explanations`: from the figures of each map to a judgement of all."""
+"""`judge_explanations`: from the figures of each map to a verdict on all of them."""
 
 from __future__ import annotations
 

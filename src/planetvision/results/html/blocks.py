@@ -102,7 +102,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Facts:
-    """Settings, versions and the like: what each is called, and what it is.
+    """Settings, versions and the like: names and values.
 
     Args:
         rows: Names and values; a value may be a `Link`.
@@ -153,7 +153,7 @@ class Plot:
 
     Args:
         png: The figure as the bytes of a PNG file.
-        alt: What it shows, for those who do not see it.
+        alt: A description for readers who cannot see it.
         caption: What is written under it.
         links: Files beside the page that hold the same: the picture, its numbers.
 

@@ -1,4 +1,4 @@
-"""Accuracies as rows: a dot, its interval and its counts, under headings or without."""
+"""Accuracies per class or slice: a dot, its interval and its counts in each row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planetvision.core.errors import SettingsError
 from planetvision.results.plots.layout import (
     MAX_LABEL_INCHES,
+    add_axes,
     add_title,
+    count_noun,
     fit_inches,
     measure_inches,
 )
@@ -22,20 +25,129 @@ from planetvision.results.plots.style import (
     create_figure,
     use_style,
 )
+from planetvision.results.plots.validation import check_classes, check_frame, describe
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_accuracies", "find_wrong_accuracies"]
+__all__ = ["plot_per_class_accuracy", "plot_slices"]
 
+SLICE_COLUMNS = ("heading", "slice", "right", "images", "low", "high")
 LABEL_POINTS = 9.0
 ROW_INCHES = 0.29
 PLOT_INCHES = 4.0
 HEADING_GAP = 0.4  # rows
 
 
-def draw_accuracies(
+def plot_per_class_accuracy(
+    correct: NDArray[np.integer[Any]],
+    total: NDArray[np.integer[Any]],
+    *,
+    classes: Sequence[str],
+    intervals: NDArray[np.floating[Any]],
+) -> Figure:
+    """Returns the accuracy of each class as a dot with its confidence interval and its counts.
+
+    Convention:
+        `correct` and `total` are (C,), `intervals` is (C, 2): low and high ends in [0, 1]. The
+        interval of a class without images is ignored.
+
+    Args:
+        correct: How many images of each class were classified correctly.
+        total: How many images of each class there are.
+        classes: The names of the C classes.
+        intervals: The confidence interval of each accuracy.
+
+    Raises:
+        SettingsError: If shapes, types or ranges are not as above, or an interval does not hold
+            its accuracy; all faults are named.
+    """
+    correct, total, intervals = np.asarray(correct), np.asarray(total), np.asarray(intervals)
+    _check_accuracies(correct, total, classes, intervals)
+
+    return _draw_accuracies(
+        correct,
+        total,
+        labels=classes,
+        intervals=intervals,
+        title=f"Accuracy of each class, {count_noun(int(total.sum()), 'image')}",
+    )
+
+
+def _check_accuracies(
+    correct: NDArray[np.integer[Any]],
+    total: NDArray[np.integer[Any]],
+    classes: Sequence[str],
+    intervals: NDArray[np.floating[Any]],
+) -> None:
+    problems = []
+    for name, counts in (("correct", correct), ("total", total)):
+        if counts.ndim != 1 or not np.issubdtype(counts.dtype, np.integer) or counts.size == 0:
+            problems.append(
+                f"`{name}` must be an integer array of shape (C,), got {describe(counts)}. "
+                "Pass one count a class."
+            )
+    if not problems and correct.shape != total.shape:
+        problems.append(
+            f"`correct` and `total` must be of one length, got {len(correct)} and {len(total)}. "
+            "Pass one count a class to both."
+        )
+    if problems:
+        raise SettingsError.from_problems(problems)
+    problems = check_classes(classes, len(total), "`total`")
+    if intervals.shape != (len(total), 2) or not np.issubdtype(intervals.dtype, np.floating):
+        problems.append(
+            f"`intervals` must be a float array of shape ({len(total)}, 2), got "
+            f"{describe(intervals)}. Pass the low and the high end of each class."
+        )
+    else:
+        problems += _find_wrong_accuracies(
+            correct, total, intervals, names=("`correct`", "`total`", "`intervals`"), item="class"
+        )
+    if problems:
+        raise SettingsError.from_problems(problems)
+
+
+def plot_slices(rows: pd.DataFrame) -> Figure:
+    """Returns the accuracy on each slice of the images, with its interval and its counts.
+
+    Convention:
+        `rows` has the columns `heading` (what the images are grouped by), `slice` (the name of the
+        slice), `right`, `images`, and `low` and `high`, the ends of the confidence interval in
+        [0, 1], which are ignored without images. Rows of one heading are neighbours.
+
+    Args:
+        rows: The slices, at least one.
+
+    Raises:
+        SettingsError: If columns are missing, there is no row, or counts or intervals are invalid.
+    """
+    check_frame(rows, "rows", SLICE_COLUMNS, "Pass one row a part.", shares=())
+    right, images = (rows[name].to_numpy() for name in ("right", "images"))
+    intervals = rows[["low", "high"]].to_numpy(dtype=np.float64, na_value=np.nan)
+    if not len(rows) or not all(np.issubdtype(n.dtype, np.integer) for n in (right, images)):
+        raise SettingsError(
+            "`rows` must have at least one row, with integers for `right` and `images`, got "
+            f"{count_noun(len(rows), 'row')} with {right.dtype} and {images.dtype}. Pass counts."
+        )
+    problems = _find_wrong_accuracies(
+        right, images, intervals, names=("`right`", "`images`", "`low` and `high`"), item="row"
+    )
+    if problems:
+        raise SettingsError.from_problems(problems)
+    return _draw_accuracies(
+        right,
+        images,
+        labels=rows["slice"].astype(str).tolist(),
+        intervals=intervals,
+        headings=rows["heading"].astype(str).tolist(),
+        title="Accuracy on parts of the images",
+    )
+
+
+def _draw_accuracies(
     correct: NDArray[np.integer[Any]],
     total: NDArray[np.integer[Any]],
     *,
@@ -44,7 +156,7 @@ def draw_accuracies(
     title: str,
     headings: Sequence[str] = (),
 ) -> Figure:
-    """Returns a figure with one row a share: its name, a dot with its interval, its counts.
+    """Returns a figure with one row per share: its name, a dot with its interval, its counts.
 
     Args:
         correct: How many of each were right.
@@ -68,7 +180,7 @@ def draw_accuracies(
 
     figure = create_figure(width, height)
     with use_style():
-        axes = figure.add_axes((left / width, bottom / height, PLOT_INCHES / width, rows / height))
+        axes = add_axes(figure, left, bottom, PLOT_INCHES, rows)
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(num_rows - 0.5, -0.5)
         axes.spines[["left", "bottom"]].set_visible(False)
@@ -76,7 +188,6 @@ def draw_accuracies(
         axes.set_yticks(places, labels, fontsize=LABEL_POINTS)
         axes.tick_params(length=0, pad=6)
         axes.grid(axis="x")
-        axes.set_axisbelow(True)
         axes.set_xlabel("accuracy, with its confidence interval", labelpad=6)
         count_x = 1 + (0.2 + column) / PLOT_INCHES  # in widths of the axes
         for place, count, n, hit, interval in zip(
@@ -154,7 +265,7 @@ def _draw_nothing(axes: Axes, place: float) -> None:
     )
 
 
-def find_wrong_accuracies(
+def _find_wrong_accuracies(
     correct: NDArray[np.integer[Any]],
     total: NDArray[np.integer[Any]],
     intervals: NDArray[np.floating[Any]],
@@ -162,12 +273,12 @@ def find_wrong_accuracies(
     names: tuple[str, str, str],
     item: str,
 ) -> list[str]:
-    """Returns what is wrong with counts and intervals of the right shapes, a sentence each.
+    """Returns the problems of counts and intervals of the right shapes, one sentence each.
 
     Args:
         correct: How many of each were right.
         total: How many there were.
-        intervals: Low and high end of each accuracy; not looked at where the total is 0.
+        intervals: Low and high end of each accuracy; ignored where the total is 0.
         names: What the caller calls the three.
         item: What each of them is, such as "class".
     """

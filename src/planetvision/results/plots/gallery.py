@@ -1,4 +1,4 @@
-"""Pictures with what was said about them: a tile, a collage of tiles, one annotated picture."""
+"""Annotated pictures: a tile, a collage of tiles, one picture with its answer."""
 
 from __future__ import annotations
 

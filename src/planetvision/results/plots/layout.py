@@ -1,27 +1,42 @@
-"""Texts on figures, measured in inches: how wide one is, what fits, the title."""
+"""Layout of figures: axes in inches, titles, and texts that fit."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from planetvision.results.plots.canvas import fit_text, wrap_text
-from planetvision.results.plots.style import MUTED_COLOR, load_font
+from planetvision.results.plots.style import FAINT_COLOR, MUTED_COLOR, load_font
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
+    "DASHES",
+    "LABEL_POINTS",
     "MAX_LABEL_INCHES",
     "POINTS_PER_INCH",
+    "TICK_POINTS",
     "TITLE_POINTS",
+    "WIDTH_INCHES",
+    "add_axes",
     "add_title",
     "count_noun",
     "fit_inches",
     "measure_inches",
+    "set_unit_square",
     "wrap_inches",
+    "write_above",
+    "write_area",
+    "write_note",
 ]
 
 POINTS_PER_INCH = 72
+# A page shows figures 700 pixels wide; text in wider ones would be too small to read.
+WIDTH_INCHES = 7.2
+LABEL_POINTS = 8.5
+TICK_POINTS = 8.0
+DASHES: Any = (0, (4, 2))
 MAX_LABEL_INCHES = 2.4
 TITLE_POINTS = 11.0
 SUBTITLE_POINTS = 8.5
@@ -69,3 +84,44 @@ def add_title(figure: Figure, title: str, subtitle: str = "") -> None:
             ha="left",
             va="top",
         )
+
+
+def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Returns new axes whose position and size are given in inches."""
+    across, up = figure.get_size_inches().tolist()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
+
+
+def write_above(axes: Axes, left: str, right: str = "") -> None:
+    """Writes a text over the upper left corner of axes, and one over the upper right corner."""
+    for x, text, side in ((0, left, "left"), (1, right, "right")):
+        if text:
+            place: dict[str, Any] = {"transform": axes.transAxes, "ha": side, "va": "bottom"}
+            axes.text(x, 1.04, text, fontsize=LABEL_POINTS, **place)
+
+
+def write_note(axes: Axes, text: str, **style: Any) -> None:
+    """Writes a faint text into the middle of axes that have nothing to show."""
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+    axes.text(0.5, 0.5, text, color=FAINT_COLOR, style="italic", **place, **style)
+
+
+def set_unit_square(axes: Axes) -> None:
+    """Lets both axes go from 0 to 100%, with labels that do not run into those of a neighbour."""
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    ticks, labels = [0, 0.5, 1], ["0%", "50%", "100%"]
+    axes.set_xticks(ticks, labels, fontsize=TICK_POINTS)
+    axes.set_yticks(ticks, labels, fontsize=TICK_POINTS)
+    for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=True):
+        label.set(ha=side)
+    axes.grid(visible=True)
+
+
+def write_area(area: float) -> str:
+    """Returns three decimals; what is not all or nothing is not written as 1 or 0."""
+    if 0.9995 <= area < 1 - 1e-9:
+        return ">0.999"
+    if 0 < area < 0.0005:
+        return "<0.001"
+    return f"{area:.3f}"

@@ -48,7 +48,7 @@ __all__ = [
 Tone = Literal["neutral", "good", "bad"]
 TONES: tuple[str, ...] = get_args(Tone)
 
-# Blue, bluish green and vermilion are told apart with every common kind of colour blindness:
+# Blue, bluish green and vermilion differ with every common kind of colour blindness:
 # M. Okabe, K. Ito, "Color Universal Design" (2008), https://jfly.uni-koeln.de/color/
 ACCENT_COLOR = "#0072b2"
 GOOD_COLOR = "#009e73"
@@ -97,6 +97,7 @@ def use_style() -> Iterator[None]:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": False,
+        "axes.axisbelow": True,
         "grid.color": GRID_COLOR,
         "grid.linewidth": 0.8,
         "xtick.color": NEUTRAL_COLOR,
@@ -104,6 +105,8 @@ def use_style() -> Iterator[None]:
         "xtick.labelcolor": INK_COLOR,
         "ytick.labelcolor": INK_COLOR,
         "xtick.labelsize": 8.5,
+        "xtick.major.size": 2.0,
+        "ytick.major.size": 2.0,
         "ytick.labelsize": 8.5,
         "legend.frameon": False,
         "legend.fontsize": 8.5,

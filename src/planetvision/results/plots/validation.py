@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planetvision.core.errors import SettingsError
 
-__all__ = ["check_choice", "check_classes", "check_heatmap", "check_image", "describe"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "check_choice",
+    "check_classes",
+    "check_frame",
+    "check_heatmap",
+    "check_image",
+    "describe",
+]
 
 # float32 arithmetic (x - min) / (max - min) may leave [0, 1] by this little.
 RANGE_TOLERANCE = 1e-5
@@ -67,7 +77,7 @@ def check_heatmap(heatmap: NDArray[np.floating[Any]]) -> None:
 
 
 def check_classes(classes: Sequence[str], num_classes: int, counted: str) -> list[str]:
-    """Returns what is wrong with `classes` as the names of `num_classes` classes.
+    """Returns the problems of `classes` as the names of `num_classes` classes.
 
     Args:
         classes: The names.
@@ -98,3 +108,40 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
         raise SettingsError(
             f"`{name}` must be one of {expected}, got {value!r}. Pass {choices[0]!r}, for example."
         )
+
+
+def check_frame(
+    frame: pd.DataFrame,
+    name: str,
+    columns: Sequence[str],
+    remedy: str,
+    *,
+    shares: Sequence[str] | None = None,
+) -> None:
+    """Checks that the columns are there and that some of them hold shares.
+
+    Args:
+        frame: The table.
+        name: What the caller calls it.
+        columns: The columns that it must have.
+        remedy: What to do.
+        shares: Which of them lie in [0, 1]; None for all but `class`.
+
+    Raises:
+        SettingsError: If a column is missing, or a share is outside [0, 1].
+    """
+    missing = [column for column in columns if column not in getattr(frame, "columns", ())]
+    if missing:
+        raise SettingsError(
+            f"`{name}` must have the columns {', '.join(columns)}, got none called "
+            f"{', '.join(missing)}. {remedy}"
+        )
+    if shares is None:
+        shares = [column for column in columns if column != "class"]
+    tolerance = 1e-6
+    for column in shares:
+        values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        if not ((values >= -tolerance) & (values <= 1 + tolerance)).all():  # NaN is neither
+            raise SettingsError(
+                f"`{column}` of `{name}` must lie in [0, 1], got {values.tolist()!r:.60}. {remedy}"
+            )

@@ -15,8 +15,8 @@ from planetvision.core.devices import create_accelerator
 from planetvision.core.errors import TrainingError
 from planetvision.core.settings import InputSpec
 from planetvision.data.loading import ImageDataset
+from planetvision.inference.features import FeatureDataset, ViewDataset, compute_features
 from planetvision.models.network import create_network
-from planetvision.training.features import FeatureDataset, ViewDataset, compute_features
 
 SPEC = InputSpec(image_size=32)
 

@@ -1,4 +1,4 @@
-"""Stored features: what the frozen part of a network gives for several views, computed once."""
+"""Cached features: outputs of the frozen layers of a network, computed once for several views."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from tqdm import tqdm
 
 from planetvision.core.errors import TrainingError
 from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
-from planetvision.training.distributed import gather_batch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Extract", "FeatureDataset", "ViewDataset", "compute_features"]
+__all__ = ["Extract", "FeatureDataset", "ViewDataset", "compute_features", "gather_batch"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +33,12 @@ _MEMORY_SHARE = 0.25
 
 
 class ViewDataset(Dataset[tuple[torch.Tensor, int]]):
-    """Several views of each image, a row each: all images in one view, then all in the next.
+    """Several views of each image, one row per view: all images in one view, then all in the next.
 
     Of several views the first is the image as the network is shown it at prediction, without
-    augmentation: it is what the network will be asked about.
+    augmentation: the network sees this view later.
 
-    An item is asked for by `(row, epoch)`.
+    The key of an item is `(row, epoch)`.
 
     Args:
         images: The images, with their augmentation.
@@ -82,12 +81,12 @@ class ViewDataset(Dataset[tuple[torch.Tensor, int]]):
 
 
 class FeatureDataset(Dataset[tuple[Any, ...]]):
-    """Stored features with their targets, handed out a batch at a time.
+    """Cached features with their targets, served in batches.
 
     Convention: an item is one tensor for each that the frozen part gives, then the target.
 
     Args:
-        features: The tensors, each with one row an item.
+        features: The tensors, each with one row per item.
         targets: The class index of each row, int64.
     """
 
@@ -131,16 +130,16 @@ def compute_features(
     progress: bool = False,
     description: str = "features",
 ) -> FeatureDataset:
-    """Returns what the frozen part of a network gives for each row of a dataset.
+    """Returns the output of the frozen layers of a network for each row of a dataset.
 
-    Several processes share the work out, and each has all rows in the end.
+    Several processes share the work; each returns all rows.
 
     Args:
         extract: From a batch of images to the tensors that are stored, the batch their first axis.
         dataset: The views.
         epoch: The number of the epoch whose views they are.
         accelerator: The engine, on the device where the network is.
-        batch_size: Images a forward pass, of all processes together.
+        batch_size: Images per forward pass, over all processes.
         num_workers: Loader processes.
         progress: Whether to show a progress bar, on a terminal.
         description: What the bar says.
@@ -176,6 +175,20 @@ def compute_features(
             start = rows.stop
             bar.update(len(labels))
     return FeatureDataset(features, targets)
+
+
+def gather_batch(accelerator: Accelerator, tensors: Any) -> Any:
+    """Returns what all processes have of a batch, in its order, without what fills it up.
+
+    Args:
+        accelerator: The engine.
+        tensors: A tensor, or a tuple of them, with one row per image.
+    """
+    # With one process nothing is filled up, and Accelerate would take a loader's shorter last batch
+    # for one that is, where the loader's sampler leaves images out.
+    if accelerator.num_processes == 1:
+        return tensors
+    return accelerator.gather_for_metrics(tensors)
 
 
 def _gather(
