@@ -21,9 +21,9 @@ SNIPPETS := README.md docs --numprocesses 2 --dist loadfile
 demo: $(VENV)/.demo
 	$(BIN)/planetvision demo --out demo --overwrite
 
-# In parallel, because mypy alone takes one core for longer than a minute.
+# First the two that take one core each, then the two that fill whatever is free.
 test: lint
-	$(MAKE) --jobs 2 --output-sync=target types pytest snippets docs
+	$(MAKE) --jobs 2 --output-sync=target types docs pytest snippets
 
 test-all: test slow
 

@@ -1,6 +1,7 @@
 """Runs the snippets of README.md and docs/ as tests, each page in a folder of its own.
 
-By default small networks stand in for the pretrained backbones and the released model.
+By default small networks stand in for the pretrained backbones and the released model, and the
+built-in recipes train for two epochs per stage.
 `--as-written` runs each page as its reader would.
 """
 
@@ -11,14 +12,18 @@ import hashlib
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+if TYPE_CHECKING:
+    from planetvision.core.settings import Recipe
 
 pytest_plugins = ["browser"]  # tests/browser.py: the pages in a real browser
 
@@ -123,7 +128,20 @@ pytest_collect_file = Sybil(
 
 
 @pytest.fixture(scope="session")
-def snippet_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def coarse_maps(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Draws bodies from their smallest maps, without `--as-written`: a large one takes a second."""
+    if request.config.getoption("--as-written"):
+        yield
+        return
+    from planetvision.render import surfaces
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surfaces, "_HEIGHTS", surfaces._HEIGHTS[:1])
+        yield
+
+
+@pytest.fixture(scope="session")
+def snippet_data(coarse_maps: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that the pages speak of, drawn once: a few images a body."""
     from planetvision.render import write_dataset
 
@@ -135,6 +153,28 @@ def snippet_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(path, root / "my_images")
     shutil.copy(root / "data" / "test" / "saturn" / "saturn_00000.png", root / "saturn.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def brief_recipes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lets each stage of a built-in recipe end after two epochs, without `--as-written`."""
+    if request.config.getoption("--as-written"):
+        yield
+        return
+    from planetvision.training import RECIPES
+
+    def shorten(build: Callable[[], Recipe]) -> Recipe:
+        recipe = build()
+        stages = tuple(
+            replace(stage, epochs=min(2, stage.epochs), warmup_epochs=0) for stage in recipe.stages
+        )
+        return replace(recipe, stages=stages)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in RECIPES.names():
+            spec = RECIPES.get(name)
+            patch.setitem(RECIPES._entries, name, replace(spec, build=partial(shorten, spec.build)))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -173,7 +213,10 @@ def backbones(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def page_folder(
-    snippet_data: Path, backbones: None, tmp_path_factory: pytest.TempPathFactory
+    snippet_data: Path,
+    backbones: None,
+    brief_recipes: None,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
     """A working folder with those files for one page; registrations end with the page."""
     from planetvision.core.registry import Registry

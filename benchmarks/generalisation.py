@@ -43,7 +43,7 @@ from planetvision import PlanetClassifier
 from planetvision.core.devices import resolve_device
 from planetvision.data import Catalog, read_image, read_inputs, read_labelled
 from planetvision.evaluation import wilson_interval
-from planetvision.explain.explainer import explain_catalog
+from planetvision.explain.explainer import MapSettings, explain_catalog
 from planetvision.results.plots.gallery import Tile, draw_collage, save_image
 
 Figures = dict[str, Any]
@@ -139,6 +139,7 @@ def measure(classifier: PlanetClassifier, lots: dict[str, Catalog], natural: set
     explanations = explain_catalog(
         classifier.network_,
         lots["photos"],
+        MapSettings(),
         classes=classifier.classes_.tolist(),
         device=resolve_device("auto"),
         checked=None,
