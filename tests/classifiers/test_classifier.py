@@ -340,10 +340,10 @@ def test_numbers_of_numpy_train_as_plain_ones_and_are_saved(
         ({"recipe": "balance"}, "Unknown recipe 'balance'. Did you mean 'balanced'"),
         ({"val_fraction": 0.6, "test_fraction": 0.5}, "leave nothing to train on"),
         ({"precision": "fp16"}, "needs a CUDA device"),
-        ({"tuning": "turbo"}, "`tuning` must be 'auto', 'all', 'none' or levers"),
+        ({"tuning": "turbo"}, "`tuning` must be 'auto', 'all', 'none' or names"),
         ({"device": "cuda:7"}, "`device` is 'cuda:7'"),
         ({"framing": "crop"}, "`framing` must be one of"),
-        ({"tta": "body+flip"}, "'flip' is no test-time augmentation. Did you mean 'flips'?"),
+        ({"tta": "body+flip"}, "'flip' is not a test-time augmentation. Did you mean 'flips'?"),
     ],
 )
 def test_each_wrong_setting_is_named(
