@@ -1,4 +1,4 @@
-"""`HEADS`: every head, by name."""
+"""Registry of heads (`HEADS`)."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ HeadBuilder: TypeAlias = "Callable[..., nn.Module]"
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSpec(Entry):
-    """A head.
+    """Registry entry of a head.
 
-    `build(feature_size, num_classes, **options)` returns a module from features
-    (N, feature_size) to logits (N, num_classes); its keyword arguments are the head's options.
+    `build(feature_size, num_classes, **options)` returns a module that maps features
+    (N, feature_size) to logits (N, num_classes). Its keyword arguments are the head's options.
     """
 
     build: HeadBuilder
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Raises a `SettingsError` if the head takes no option of one of these names."""
+        """Raises a `SettingsError` if the head does not take one of these options."""
         self.check_keywords(options, noun="head", given=2)
 
     def create(self, feature_size: int, num_classes: int, options: Mapping[str, Any]) -> nn.Module:
         """Returns the module.
 
         Raises:
-            SettingsError: If the head takes no option of one of these names or values.
+            SettingsError: If the head does not take one of these options or values.
         """
         self.check_options(options)
         try:

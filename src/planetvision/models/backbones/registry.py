@@ -1,4 +1,4 @@
-"""`BACKBONES`: every backbone, by name; nothing here imports torch before one is built."""
+"""Registry of backbones (`BACKBONES`); torch is imported only when one is built."""
 
 from __future__ import annotations
 
@@ -99,16 +99,10 @@ def list_backbones() -> list[str]:
 # The builders and finders import torch and their library when they are called.
 
 
-def _build_efficientnet_b3(pretrained: bool = True) -> nn.Module:
+def _build_torchvision(name: str, pretrained: bool = True) -> nn.Module:
     from planetvision.models.backbones.torchvision_models import build_torchvision
 
-    return build_torchvision("efficientnet_b3", pretrained=pretrained)
-
-
-def _build_resnet50(pretrained: bool = True) -> nn.Module:
-    from planetvision.models.backbones.torchvision_models import build_torchvision
-
-    return build_torchvision("resnet50", pretrained=pretrained)
+    return build_torchvision(name, pretrained=pretrained)
 
 
 def _build_efficientnet_lite0(pretrained: bool = True) -> nn.Module:
@@ -168,7 +162,7 @@ def _resolve_ensemble(rest: str) -> BackboneSpec:
 _LITE0 = BackboneSpec(
     name="efficientnet_lite0",
     build=_build_efficientnet_lite0,
-    summary="EfficientNet-Lite0, 4.7 M parameters, 224 px; fast, weights need no network",
+    summary="EfficientNet-Lite0, 4.7 M parameters, 224 px; fast, weights without a download",
     source="Liu 2020, Higher accuracy on vision models with EfficientNet-Lite, TensorFlow blog",
     input=InputSpec(
         image_size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
@@ -183,7 +177,7 @@ _LITE0 = BackboneSpec(
 _BUILT_IN = (
     BackboneSpec(
         name="efficientnet_b3",
-        build=_build_efficientnet_b3,
+        build=functools.partial(_build_torchvision, "efficientnet_b3"),
         summary="EfficientNet-B3, 12 M parameters, 300 px",
         source="Tan & Le 2019, EfficientNet, arXiv:1905.11946",
         input=InputSpec(image_size=300, interpolation="bicubic"),
@@ -195,7 +189,7 @@ _BUILT_IN = (
     ),
     BackboneSpec(
         name="resnet50",
-        build=_build_resnet50,
+        build=functools.partial(_build_torchvision, "resnet50"),
         summary="ResNet-50, 26 M parameters, 224 px",
         source="He et al. 2016, Deep Residual Learning, arXiv:1512.03385",
         input=InputSpec(image_size=224, interpolation="bilinear"),
@@ -210,7 +204,7 @@ _BUILT_IN = (
         _LITE0,
         name="released",
         build=_build_released,
-        summary="EfficientNet-Lite0 as the released model has learned it; comes with the package",
+        summary="EfficientNet-Lite0 with the weights of the released model, from the package",
         source="docs/concepts/generalisation.md",
         weights="package planetvision",
         find_weights=_find_released_weights,

@@ -1,4 +1,4 @@
-"""`BackboneSpec`: what is known of a backbone before it is built."""
+"""`BackboneSpec`: the registry entry of a backbone."""
 
 from __future__ import annotations
 
@@ -24,24 +24,23 @@ WeightsFinder: TypeAlias = "Callable[[], Path | tuple[Path, ...] | None]"
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec(Entry):
-    """A backbone.
+    """Registry entry of a backbone.
 
     `build` takes any of the keyword arguments `pretrained` (bool) and `image_size` (pixels), and
-    returns a module from normalised images (N, 3, H, W) to (N, C), (N, C, h, w) or tokens
-    (N, L, C). What is not given here is found out from the module.
+    returns a module that maps normalised images (N, 3, H, W) to (N, C), (N, C, h, w) or tokens
+    (N, L, C). Values that are not given here are determined from the module.
 
     Args:
-        input: What the backbone is shown.
-        weights: Where its pretrained weights come from; empty where there are none.
-        find_weights: Returns where they lie on this machine, or None if they are not there: a path,
-            or a tuple with one for each member of an ensemble. It must not use the network. Without
-            it, nobody can tell whether they are there.
-        licence: The licence of those weights.
+        input: The input of the backbone.
+        weights: The source of its pretrained weights; empty if there are none.
+        find_weights: Returns the weights file on this machine, or None if there is none; for an
+            ensemble a tuple with one path per member. It must not use the network.
+        licence: The licence of the weights.
         feature_size: C.
-        feature_layers: The layers that the CAM methods look at, as dotted names.
-        feature_layout: How those layers' outputs are laid out.
-        block_layers: The layers that are frozen and trained as one, from input to output, as
-            dotted names.
+        feature_layers: The dotted names of the layers that CAM methods use.
+        feature_layout: The layout of their outputs.
+        block_layers: The dotted names of the blocks, from input to output. Each block is frozen or
+            trained as a whole.
         members: The backbones of an ensemble.
         channels_last: Whether the module may be kept in PyTorch's channels-last memory format,
             which is faster on CPU and CUDA, but breaks modules that call `view`.
@@ -60,7 +59,7 @@ class BackboneSpec(Entry):
     channels_last: bool = False
 
     def create(self, *, pretrained: bool, image_size: int) -> nn.Module:
-        """Returns the module; `build` gets those of the arguments that it takes."""
+        """Returns the module; `build` gets the arguments that it takes."""
         offered: dict[str, Any] = {"pretrained": pretrained, "image_size": image_size}
         parameters = inspect.signature(self.build).parameters
         return self.build(**{name: offered[name] for name in offered if name in parameters})
