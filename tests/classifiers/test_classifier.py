@@ -302,9 +302,9 @@ def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -
         "`tta` must be 'none' alone or names without it, got 'none+flips'. Pass 'flips'.",
         "`val_fraction` must lie strictly between 0 and 1, got 1.5",
         "`test_fraction` must lie in [0, 1), got -1",
-        "`on_error` must be 'raise' or 'skip', got 'ignore'",
+        "`on_error` must be one of 'raise', 'skip', got 'ignore'",
         "`device` must be",
-        "`num_workers` must be 0 or more, got -1",
+        "`num_workers` must be an integer of at least 0, got -1",
         "`random_state` must be an integer, got 0.5",
         "`batch_size` must be an integer of at least 1, got 0",
     ):
@@ -319,7 +319,7 @@ def test_settings_of_wrong_types_are_reported_together(make: Any, disc_folder: P
     message = str(caught.value)
     assert "`weights` must be 'pretrained', 'none' or a file, and there is no file None" in message
     assert "`val_fraction` must lie strictly between 0 and 1, got '0.2'" in message
-    assert "`num_workers` must be 0 or more, got '2'" in message
+    assert "`num_workers` must be an integer of at least 0, got '2'" in message
 
 
 @pytest.mark.slow

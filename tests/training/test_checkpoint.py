@@ -263,10 +263,10 @@ def test_missing_or_damaged_checkpoint_is_an_error_of_its_own(
     for name, content in (("epoch.pt", b"damage"), ("settings.json", b"{")):
         shutil.copytree(tmp_path / "run", tmp_path / name)
         (tmp_path / name / name).write_bytes(content)
-        with pytest.raises(CheckpointError, match=r"is damaged.*Train anew"):
+        with pytest.raises(CheckpointError, match=r"is damaged.*Start a new training"):
             make(create).fit(train, val, resume=tmp_path / name)
     (tmp_path / "run" / "stage.pt").unlink()
-    with pytest.raises(CheckpointError, match="cut off before its first stage"):
+    with pytest.raises(CheckpointError, match="interrupted before its first stage"):
         make(create).fit(train, val, resume=tmp_path / "run")
 
 

@@ -1,4 +1,4 @@
-"""What learns, run on what the frozen part gave, answers as the whole network does."""
+"""Trainable layers on cached outputs of frozen layers give the logits of the whole network."""
 
 from __future__ import annotations
 

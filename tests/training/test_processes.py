@@ -29,7 +29,7 @@ data, out = map(Path, sys.argv[1:3])
 mode = sys.argv[3]
 paths = sorted(data.glob("*/*.png"))
 spec = InputSpec(image_size=32)
-# Odd numbers: the last batch cannot be shared out equally.
+# Odd numbers: the last batch cannot be shared equally.
 train, val = (
     ImageDataset([str(paths[row]) for row in rows], [row // 8 for row in rows], input_spec=spec)
     for rows in (range(0, 24, 2), range(1, 15, 2))
@@ -127,7 +127,7 @@ def test_two_processes_take_the_steps_of_one(disc_folder: Path, tmp_path: Path) 
 
 def test_batch_that_cannot_be_shared_out_is_refused(disc_folder: Path, tmp_path: Path) -> None:
     said = run(tmp_path / "odd", disc_folder, *TORCHRUN, mode="odd")
-    assert "the batch size 9 cannot be shared out equally between 2 processes" in said
+    assert "the batch size 9 cannot be shared equally between 2 processes" in said
 
 
 def test_processes_whose_time_is_over_at_different_moments_end_together(

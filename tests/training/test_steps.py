@@ -217,8 +217,8 @@ def test_time_that_is_over_ends_the_stage_and_begins_no_other(
     with caplog.at_level(logging.WARNING, logger="planetvision"):
         trainer = fit(create, recipe, train, callbacks=[Clock()], max_minutes=1.0)
     assert len(trainer.state.history) == 3
-    assert "stage all ends after 3 of 9 epochs: the time is over" in caplog.text
-    assert "stage more is left out: the time is over" in caplog.text
+    assert "stage all ends after 3 of 9 epochs: the time limit is reached" in caplog.text
+    assert "stage more is skipped: the time limit is reached" in caplog.text
 
 
 @pytest.mark.slow
@@ -389,10 +389,10 @@ def test_data_that_hold_nothing_are_refused(create: Create, train: ImageDataset)
     assert list(caught.value.problems) == [
         "The training images have no targets. Pass the class index of each: "
         "ImageDataset(sources, targets, ...).",
-        "The validation data hold no image. Pass None to train without.",
+        "The validation data have no image. Pass None to train without validation.",
     ]
     loader = DataLoader(Points(), batch_size=64, drop_last=True)
-    with pytest.raises(SettingsError, match="The training data hold no batch"):
+    with pytest.raises(SettingsError, match="The training data have no batch"):
         Trainer(nn.Linear(5, 2), make_recipe(OWN), device="cpu").fit(loader)
 
 

@@ -1,4 +1,4 @@
-"""`NOVELTY_SCORES`: how little an image is like those that a network was trained on, by name."""
+"""Registry of out-of-distribution (OOD) scores (`NOVELTY_SCORES`)."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ __all__ = [
 Floats: TypeAlias = "npt.NDArray[np.float64]"
 State: TypeAlias = "Mapping[str, npt.NDArray[np.floating]]"
 
-# Between 0.3 and 0.9 it makes little difference: see benchmarks/novelty.py.
+# Values from 0.3 to 0.9 give similar results: see benchmarks/novelty.py.
 _SHRINKAGE = 0.5
 _MAX_COMPONENTS = 256
 _NEIGHBOURS = 5
-# Every fifth known image of a class only says how large the parts of `layered` are.
+# Every fifth training image of a class is held out to scale the terms of `layered`.
 _HOLD_EVERY = 5
-# The least that counts as one, as a share of the way from known images to others.
+# The minimum scale of a term, as a share of the distance from known images to negatives.
 _MIN_STEP = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NetworkOutputs:
-    """What a network gives for images.
+    """Outputs of a network for N images.
 
     Args:
         features: The pooled features, float64 of shape (N, D).
-        logits: float64 of shape (N, C).
-        targets: The class index of each image, (N,); None where it is not known.
-        levels: What earlier blocks of the network give, as `PlanetNet.forward_levels` has it, each
-            float64 with a row an image; empty where the score does not ask for them.
+        logits: The logits, float64 of shape (N, C).
+        targets: The class index of each image, (N,); None if unknown.
+        levels: Summaries of earlier blocks, as from `PlanetNet.forward_levels`, each float64 with
+            one row per image; empty unless the score needs them.
     """
 
     features: Floats
@@ -59,19 +59,19 @@ class NetworkOutputs:
 
     @property
     def directions(self) -> Floats:
-        """The features at unit length, (N, D): how strong they are says more of the light."""
+        """The features at unit length, (N, D); their length mostly depends on the brightness."""
         return _scale_to_unit(self.features)
 
     def with_levels(self) -> NetworkOutputs:
-        """Returns evidence whose features are those of all levels side by side.
+        """Returns outputs whose features are the concatenated levels and features.
 
-        Each level is brought to unit length, so that none outweighs the others.
+        Each of them is scaled to unit length, so that they have equal weight.
         """
         parts = [_scale_to_unit(level) for level in (*self.levels, self.features)]
         return replace(self, features=np.concatenate(parts, axis=1), levels=())
 
     def choose(self, rows: npt.NDArray[np.bool_] | slice) -> NetworkOutputs:
-        """Returns the evidence of some of the images."""
+        """Returns the outputs for some of the images."""
         return NetworkOutputs(
             features=self.features[rows],
             logits=self.logits[rows],
@@ -81,10 +81,10 @@ class NetworkOutputs:
 
 
 def join_outputs(parts: Sequence[NetworkOutputs]) -> NetworkOutputs:
-    """Returns the evidence of all images, one part after the other, without targets.
+    """Returns the concatenated outputs, without targets.
 
     Args:
-        parts: At least one, all of the same network.
+        parts: The outputs of the same network, at least one.
     """
     levels = zip(*(part.levels for part in parts), strict=True)
     return NetworkOutputs(
@@ -101,32 +101,32 @@ def _scale_to_unit(rows: Floats) -> Floats:
 
 
 class NoveltyScore(Protocol):
-    """A score of novelty: the higher, the less like what is known."""
+    """OOD score: higher values for images less similar to the training images."""
 
     def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
-        """Returns the arrays that the score needs, which are saved with the model.
+        """Returns the arrays of the fitted score, which are saved with the model.
 
         Args:
-            known: The training images, with targets.
-            others: Pictures of something else, where the score asks for them.
+            known: The outputs for the training images, with targets.
+            others: The outputs for negatives, if the score needs them.
         """
         ...
 
     def score(self, state: State, images: NetworkOutputs) -> Floats:
-        """Returns the novelty of each image, (N,), on any scale."""
+        """Returns the OOD score of each image, (N,), on any scale."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoveltySpec(Entry):
-    """A score of novelty.
+    """Registry entry of an OOD score.
 
-    `build()` returns a `NoveltyScore`: `fit(known, others)` gives a mapping of names to arrays, and
-    `score(state, images)` the novelty of each image by it.
+    `build()` returns a `NoveltyScore`: `fit(known, others)` returns a mapping of names to arrays,
+    and `score(state, images)` the OOD score of each image.
 
     Args:
-        needs_others: Whether `fit` asks for pictures of something else, which the library draws.
-        needs_levels: Whether it asks for `NetworkOutputs.levels`.
+        needs_others: Whether `fit` needs negatives, which the library renders.
+        needs_levels: Whether the score needs `NetworkOutputs.levels`.
     """
 
     build: Callable[[], NoveltyScore]
@@ -182,10 +182,10 @@ def list_novelty_scores() -> list[str]:
 
 
 def check_rejection_rate(value: object) -> float:
-    """Returns the value as a float.
+    """Returns the rejection rate as a float.
 
     Raises:
-        SettingsError: If it is no number in [0, 1).
+        SettingsError: If it is not a number in [0, 1).
     """
     if isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_):
         rate = float(value)
@@ -207,7 +207,7 @@ class _Softmax:
     def score(self, state: State, images: NetworkOutputs) -> Floats:
         from scipy.special import log_softmax
 
-        # Its logarithm has the same order, and does not end at 1 where a network is very sure.
+        # The logarithm has the same order, and does not saturate for confident predictions.
         best: Floats = log_softmax(images.logits, axis=1).max(axis=1)
         return -best
 
@@ -228,11 +228,11 @@ class _Energy:
 
 @register_novelty_score("mahalanobis", source="Lee et al. 2018, arXiv:1807.03888, equation 2")
 class _Mahalanobis:
-    """The distance to the nearest class mean, in units of the spread that all classes share.
+    """The Mahalanobis distance to the nearest class mean, with a shared covariance.
 
-    Features are brought to unit length. Of the covariance of the images about their class means the
-    leading 256 axes are kept and the rest has one variance; half of it is replaced by a sphere of
-    the same trace (shrinkage 0.5), since there are fewer images than features.
+    Features are scaled to unit length. The covariance keeps its leading 256 axes and has one
+    variance for the others. It is shrunk halfway to a sphere of the same trace, since there are
+    fewer images than features.
     """
 
     def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
@@ -246,7 +246,7 @@ class _Mahalanobis:
         num_images, size = spread.shape
         total = float((spread**2).sum() / num_images)
         sphere = total / size
-        # One axis is left over, so that the rest has a variance.
+        # At least one axis is left out, so that the others have a variance.
         wanted = min(_MAX_COMPONENTS, num_images - 1, size - 1)
         if wanted < 1 or total == 0:
             axes, variances = np.zeros((0, size)), np.zeros(0)
@@ -280,7 +280,7 @@ class _Mahalanobis:
 
 @register_novelty_score("knn", source="Sun et al. 2022, arXiv:2204.06507")
 class _Neighbours:
-    """The distance to the fifth-nearest training image, of features at unit length."""
+    """The distance to the fifth-nearest training image, for features of unit length."""
 
     def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         return {"directions": known.directions.astype(np.float32)}
@@ -301,7 +301,7 @@ class _Neighbours:
     "arXiv:1812.04606",
 )
 class _Drawn:
-    """The log-odds of a linear head against drawn pictures of something else, as one more class."""
+    """The log-odds of a linear classifier with rendered negatives as an additional class."""
 
     def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         from sklearn.linear_model import LogisticRegression
@@ -310,7 +310,7 @@ class _Drawn:
         assert others is not None
         assert known.targets is not None
         rows = np.concatenate([known.directions, others.directions])
-        # -1 is the first of the sorted classes.
+        # -1 sorts before all classes, so it has column 0.
         targets = np.concatenate([known.targets, np.full(len(others), -1)])
         scaler = StandardScaler().fit(rows)
         head = LogisticRegression(C=1e-3, max_iter=500).fit(scaler.transform(rows), targets)
@@ -336,11 +336,11 @@ class _Drawn:
     "arXiv:1807.03888, and `drawn`",
 )
 class _Layered:
-    """Distance and log-odds against other pictures, both of the features of several layers.
+    """The sum of `mahalanobis` and `drawn`, on the features of several layers.
 
-    Early layers tell textures that no body has, late ones bodies that are none of the classes. Each
-    part is brought to the scale where the median of known images is 0 and 95 % of them lie under 1;
-    the score is their sum. Every fifth image of a class is kept for that, where one has five.
+    Early layers detect textures that no body has, late layers detect unknown bodies. Each term is
+    scaled so that known images have the median 0 and the 95 % quantile 1, measured on every fifth
+    image of a class.
     """
 
     def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
@@ -355,7 +355,7 @@ class _Layered:
             learned = scorer.fit(known.choose(~is_held), others)
             held = known.choose(is_held if is_held.any() else ~is_held)
             middle, high = np.quantile(scorer.score(learned, held), [0.5, 0.95])
-            # Of a few images the two may be one.
+            # The two quantiles can be equal for few images.
             gap = abs(float(np.median(scorer.score(learned, others))) - middle)
             state.update({f"{name}.{key}": value for key, value in learned.items()})
             state[f"{name}.scale"] = np.array([middle, max(high, middle + _MIN_STEP * gap)])

@@ -1,4 +1,4 @@
-"""`LOSSES`: what training makes small, by name."""
+"""Registry of loss functions (`LOSSES`)."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Loss: TypeAlias = "Callable[..., torch.Tensor]"
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpec(Entry):
-    """A loss.
+    """Registry entry of a loss function.
 
-    `build(logits, targets, **options)` is the loss itself: of logits (N, C) and targets (N, C),
-    which are probabilities (one 1 and zeros, or what label smoothing and mixing made of them), it
-    returns the loss of each image, (N,).
+    `build(logits, targets, **options)` is the loss function itself. It returns the loss of each
+    image, (N,), from logits (N, C) and targets (N, C). Targets are probabilities: one-hot, or
+    changed by label smoothing and mixing.
     """
 
     build: Loss
 
     def create(self, options: Mapping[str, Any]) -> Loss:
-        """Returns the loss, a function of logits and targets.
+        """Returns the loss function with its options.
 
         Raises:
-            SettingsError: If it takes no option of one of these names.
+            SettingsError: If it does not take one of these options.
         """
         self.check_keywords(options, noun="loss", given=2)
         return partial(self.build, **options)
@@ -77,6 +77,6 @@ def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 @register_loss("focal", source="Lin et al. (2017), arXiv:1708.02002, equation 4")
 def _focal(logits: torch.Tensor, targets: torch.Tensor, *, gamma: float = 2.0) -> torch.Tensor:
-    """Cross-entropy that weighs what is right already less; `gamma` says how much less."""
+    """Focal loss: cross-entropy that down-weights easy examples by the exponent `gamma`."""
     logs = logits.log_softmax(dim=1)
     return -(targets * (1 - logs.exp()) ** gamma * logs).sum(dim=1)

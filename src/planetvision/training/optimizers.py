@@ -1,4 +1,4 @@
-"""`OPTIMIZERS`: what takes the steps, by name; timm's and torch's by `timm:NAME`, `torch:NAME`."""
+"""Registry of optimizers (`OPTIMIZERS`); also `timm:NAME` and `torch:NAME`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ OptimizerBuilder: TypeAlias = Callable[..., "torch.optim.Optimizer"]
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSpec(Entry):
-    """An optimizer.
+    """Registry entry of an optimizer.
 
-    `build(groups, lr=..., **options)` returns it: `groups` are parameter groups with a `params`,
-    an `lr` and a `weight_decay` each, `options` are those of the stage.
+    `build(groups, lr=..., **options)` returns the optimizer. Each parameter group has `params`,
+    `lr` and `weight_decay`; the options are those of the stage.
     """
 
     build: OptimizerBuilder
@@ -41,7 +41,7 @@ class OptimizerSpec(Entry):
         """Returns the optimizer.
 
         Raises:
-            SettingsError: If it takes no option of one of these names or values.
+            SettingsError: If it does not take one of these options or values.
         """
         try:
             return self.build(groups, lr=learning_rate, **options)
@@ -92,7 +92,7 @@ def _adam(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
 
 @register_optimizer("adamw", source="Loshchilov and Hutter (2019), arXiv:1711.05101")
 def _adamw(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
-    """Adam with weight decay apart from the gradient."""
+    """Adam with decoupled weight decay."""
     import torch
 
     return torch.optim.AdamW(groups, **options)
@@ -100,7 +100,7 @@ def _adamw(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
 
 @register_optimizer("sgd", source="Sutskever et al. (2013), ICML")
 def _sgd(groups: ParameterGroups, **options: Any) -> torch.optim.Optimizer:
-    """Stochastic gradient descent with Nesterov's momentum of 0.9."""
+    """Stochastic gradient descent with a Nesterov momentum of 0.9."""
     import torch
 
     return torch.optim.SGD(groups, **{"momentum": 0.9, "nesterov": True, **options})
@@ -145,8 +145,8 @@ def _resolve_torch(rest: str) -> OptimizerSpec:
         )
     if rest == "LBFGS":
         raise SettingsError(
-            "The optimizer 'torch:LBFGS' asks for the loss several times a step, which the "
-            "training loop does not offer. Choose another, such as 'adamw'."
+            "The optimizer 'torch:LBFGS' evaluates the loss several times per step, which the "
+            "training loop does not support. Choose another, such as 'adamw'."
         )
     return OptimizerSpec(
         name=f"torch:{rest}",

@@ -1,4 +1,4 @@
-"""`RECIPES`: how to train, by name."""
+"""Registry of training recipes (`RECIPES`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RecipeBuilder: TypeAlias = Callable[[], Recipe]
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeSpec(Entry):
-    """A recipe; `build()` returns it."""
+    """Registry entry of a recipe; `build()` returns it."""
 
     build: RecipeBuilder
 
@@ -85,7 +85,7 @@ def _classic() -> Recipe:
 
 @register_recipe("probe")
 def _probe() -> Recipe:
-    """Frozen features and a linear head: seconds."""
+    """A linear head on frozen features: seconds."""
     return Recipe(
         name="probe",
         head="linear",
@@ -115,8 +115,8 @@ def _balanced() -> Recipe:
                 weight_decay=1e-2,
                 patience=10,
             ),
-            # docs/concepts/fine-tuning.md has what was tried. The validation images, which the head
-            # answers right already, would mostly undo the stage.
+            # docs/concepts/fine-tuning.md lists what was tried. The head already classifies the
+            # validation images, so selecting by them would mostly undo the stage.
             Stage(
                 name="fine-tune",
                 epochs=2,
@@ -134,8 +134,8 @@ def _balanced() -> Recipe:
 
 @register_recipe("best")
 def _best() -> Recipe:
-    """What holds best outside of the training images in docs/concepts/fine-tuning.md: minutes."""
-    # Longer, averages of the weights and, for one seed, more views were tried on top, and lost.
+    """The most accurate recipe on new sources in docs/concepts/fine-tuning.md: minutes."""
+    # More epochs, averaged weights and, for one seed, more views were tried and were worse.
     return replace(_balanced(), name="best")
 
 
@@ -144,7 +144,7 @@ def _robust() -> Recipe:
     """For thousands of varied images: a head, then three epochs of the last blocks, averaged."""
     balanced = _balanced()
     head, fine_tune = balanced.stages
-    # Images that vary by themselves need no more than one view of each in an epoch.
+    # Varied images need only one view each per epoch.
     return replace(
         balanced,
         name="robust",
@@ -157,7 +157,7 @@ def _robust() -> Recipe:
 
 @register_recipe("scratch")
 def _scratch() -> Recipe:
-    """Everything learns from the first step: for backbones without pretrained weights."""
+    """One stage that trains the whole network, for backbones without pretrained weights."""
     return Recipe(
         name="scratch",
         head="linear",

@@ -1,4 +1,4 @@
-"""`SCHEDULES`: every learning-rate schedule, by name."""
+"""Registry of learning-rate schedules (`SCHEDULES`)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Schedule: TypeAlias = Callable[[int, int, int], float]
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulerSpec(Entry):
-    """A learning-rate schedule.
+    """Registry entry of a learning-rate schedule.
 
-    `build(step, total_steps, warmup_steps)` is the schedule itself: the share of the peak rate
-    that the optimizer step number `step` (from 0) is taken with, in [0, 1].
+    `build(step, total_steps, warmup_steps)` is the schedule itself. It returns the learning rate of
+    an optimizer step (from 0), relative to the peak rate, in [0, 1].
     """
 
     build: Schedule
@@ -55,7 +55,7 @@ def list_schedulers() -> list[str]:
 
 
 def _warmed_up(decay: Callable[[float], float]) -> Schedule:
-    """A linear rise to 1 in the warm-up, then `decay` of the share of the rest that is done."""
+    """Returns a schedule with a linear warm-up to 1, then `decay` of the completed share."""
 
     def schedule(step: int, total_steps: int, warmup_steps: int) -> float:
         if step < warmup_steps:
@@ -71,8 +71,8 @@ def _cosine_between(start: float, end: float, done: float) -> float:
 
 
 def _one_cycle(step: int, total_steps: int, warmup_steps: int) -> float:
-    # Rise from 1/25 over the first 30 %, then fall to 1/25 of 1e-4: the defaults of
-    # torch.optim.lr_scheduler.OneCycleLR. It has its own warm-up, so `warmup_steps` is not used.
+    # From 1/25 to 1 over the first 30 %, then to 1e-4 of 1/25: the defaults of
+    # torch.optim.lr_scheduler.OneCycleLR. It has its own warm-up, so `warmup_steps` is unused.
     del warmup_steps
     last = max(1, total_steps - 1)
     peak = max(0.0, 0.3 * total_steps - 1)
@@ -81,34 +81,22 @@ def _one_cycle(step: int, total_steps: int, warmup_steps: int) -> float:
     return _cosine_between(1.0, 1e-4 / 25, min(1.0, (step - peak) / max(1.0, last - peak)))
 
 
-_BUILT_IN = (
-    SchedulerSpec(
-        name="cosine",
-        build=_warmed_up(lambda done: _cosine_between(1.0, 0.0, done)),
-        summary="linear warm-up, then half a cosine to 0",
-        source="Loshchilov & Hutter 2017, SGDR, arXiv:1608.03983",
-    ),
-    SchedulerSpec(
-        name="one_cycle",
-        build=_one_cycle,
-        summary="up for 30 % of the steps, then down to almost 0",
-        source="Smith & Topin 2018, Super-Convergence, arXiv:1708.07120",
-    ),
-    SchedulerSpec(
-        name="linear",
-        build=_warmed_up(lambda done: 1.0 - done),
-        summary="linear warm-up, then a line to 0",
-    ),
-    SchedulerSpec(
-        name="step",
-        build=_warmed_up(lambda done: 0.1 ** int(3 * done + 1e-9) if done < 1 else 0.01),
-        summary="linear warm-up, then a tenth after each third of the steps",
-    ),
-    SchedulerSpec(
-        name="constant",
-        build=_warmed_up(lambda _: 1.0),
-        summary="linear warm-up, then the same rate to the end",
-    ),
+register_scheduler(
+    "cosine",
+    summary="linear warm-up, then half a cosine to 0",
+    source="Loshchilov & Hutter 2017, SGDR, arXiv:1608.03983",
+)(_warmed_up(lambda done: _cosine_between(1.0, 0.0, done)))
+register_scheduler(
+    "one_cycle",
+    summary="up for 30 % of the steps, then down to almost 0",
+    source="Smith & Topin 2018, Super-Convergence, arXiv:1708.07120",
+)(_one_cycle)
+register_scheduler("linear", summary="linear warm-up, then a line to 0")(
+    _warmed_up(lambda done: 1.0 - done)
 )
-for _spec in _BUILT_IN:
-    SCHEDULES.add(_spec)
+register_scheduler("step", summary="linear warm-up, then a tenth after each third of the steps")(
+    _warmed_up(lambda done: 0.1 ** int(3 * done + 1e-9) if done < 1 else 0.01)
+)
+register_scheduler("constant", summary="linear warm-up, then a constant rate")(
+    _warmed_up(lambda _: 1.0)
+)
