@@ -556,7 +556,7 @@ def test_evaluate_without_a_test_part_asks_for_data(
     without = make(recipe=brief, test_fraction=0).fit(disc_folder)
     assert set(without.split_.splits) == {"train", "val"}
     for classifier in (without, PlanetClassifier.load(model_folder)):
-        with pytest.raises(NotFittedError, match="There is no test part"):
+        with pytest.raises(NotFittedError, match="There is no test split"):
             classifier.evaluate()
 
 

@@ -1,4 +1,4 @@
-"""What a model records of its data and its scores, for its configuration and its card."""
+"""Descriptions of the data and scores of a model, for its configuration and its card."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def describe_data(
     others: Mapping[str, Any] | None = None,
     warm_start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Returns what a model records of the data it was trained on, as JSON can hold it.
+    """Returns the description of the training data, as JSON values.
 
-    It names no file, and of the data folder only the last part of its path.
+    It contains no file names, and only the last component of the path of the data folder.
 
     Args:
-        audit: The audit of the images in their parts.
-        given_splits: The splits that came with the data; None where they came without.
-        has_groups: Whether groups came with the data.
-        group_duplicates: Whether near-copies were looked for, to be kept in one part.
-        val_fraction: The share that was asked for to validate.
-        test_fraction: The share that was asked for to test.
+        audit: The audit of the images in their splits.
+        given_splits: The splits that the data had; None if they had none.
+        has_groups: Whether the data have groups.
+        group_duplicates: Whether near-duplicates were searched, to keep them in one split.
+        val_fraction: The requested share of validation images.
+        test_fraction: The requested share of test images.
         seed: The seed of the split.
-        others: What `describe_others` tells; None where there were none.
-        warm_start: The `origin` of the weights it began with, and whether it has those of its head
-            too (`has_head`); None where it began with those of the backbone.
+        others: The result of `describe_others`; None without negatives.
+        warm_start: The `origin` of the initial weights, and whether they include the head
+            (`has_head`); None if they are those of the backbone.
     """
     catalog = audit.catalog
     told, splits = audit.to_dict(), catalog.splits or ()
@@ -91,12 +91,12 @@ def describe_data(
 
 
 def describe_others(others: Any, *, num_images: int, weight: float) -> dict[str, Any]:
-    """Returns what a model records of the images of none of the classes that it was taught.
+    """Returns the description of the negatives of a training.
 
     Args:
-        others: As they were given to `fit`.
-        num_images: How many could be read.
-        weight: What each counted beside an image of a class.
+        others: The negatives as passed to `fit`.
+        num_images: The number of readable images.
+        weight: The loss weight of each, relative to an image of a class.
     """
     origins = [
         "images in memory" if place is None else name_origin(f"'{place}'")
@@ -112,15 +112,14 @@ def describe_others(others: Any, *, num_images: int, weight: float) -> dict[str,
 def describe_scores(
     evaluation: Evaluation, *, learned: Collection[str] | None = None
 ) -> dict[str, Any]:
-    """Returns what a model records of an evaluation, as JSON can hold it.
+    """Returns the description of an evaluation, as JSON values.
 
-    `fingerprint` tells whether another evaluation is of the same images, whatever they are called;
-    `num_learned` is how many of them the model has learned from.
+    `fingerprint` identifies the images by their content, and `num_learned` is the number of them
+    in the training and validation splits.
 
     Args:
         evaluation: The evaluation.
-        learned: The hashes of the images that trained or validated the model; None where they are
-            not known.
+        learned: The hashes of the training and validation images; None if unknown.
     """
     predictions = evaluation.predictions
     judged = [
@@ -150,7 +149,7 @@ def describe_network(
         network: The network.
         classes: The labels.
         recipe: The recipe that trained it.
-        weights: Where its first weights came from.
+        weights: The source of its initial weights.
     """
     return {
         "classes": ", ".join(map(str, classes)),
