@@ -135,13 +135,14 @@ class SettingsChecker:
         self.refuse(not is_right, f"`{name}` must be {expected}, got {value!r}. {remedy}")
 
     def integer(
-        self, name: str, *, at_least: float = -math.inf, remedy: str, optional: bool = False
+        self, name: str, *, at_least: int | None = None, remedy: str, optional: bool = False
     ) -> None:
         value = getattr(self.owner, name)
         if optional and value is None:
             return
-        is_right = isinstance(value, Integral) and not isinstance(value, bool) and value >= at_least
-        bound = "" if at_least == -math.inf else f" of at least {at_least}"
+        is_right = isinstance(value, Integral) and not isinstance(value, bool)
+        is_right = is_right and (at_least is None or value >= at_least)
+        bound = "" if at_least is None else f" of at least {at_least}"
         self._check(name, is_right, f"an integer{bound}", remedy)
 
     def number(
