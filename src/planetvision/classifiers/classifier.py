@@ -241,9 +241,11 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
                 "`resume` needs the folder of the checkpoints, got None. Pass checkpoints=FOLDER."
             )
         from planetvision.classifiers import fitting
+        from planetvision.classifiers.initialization import read_warm_start
+        from planetvision.classifiers.records import describe_data
 
         plan = create_plan(self)
-        start = None if warm_start_from is None else fitting.read_warm_start(warm_start_from)
+        start = None if warm_start_from is None else read_warm_start(warm_start_from)
         data = fitting.read_fit_data(
             self, plan, X, y, groups=groups, columns=columns, others=others
         )
@@ -263,7 +265,14 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         # Last, so that the training is kept if a user-defined OOD score fails.
         self.trust_ = fitting.fit_classifier_trust(self, data, network)
         self.audit_ = fitting.audit_fit(data, plan, state)
-        self.data_ = fitting.describe_fit(self, data, self.audit_, initialization)
+        self.data_ = describe_data(
+            self.audit_,
+            self,
+            given_splits=data.prepared.given_splits,
+            has_groups=data.has_groups,
+            others=data.description,
+            warm_start=initialization,
+        )
         return self
 
     def _keep_fit(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planetvision.classifiers.initialization import WarmStart, read_warm_start
-from planetvision.classifiers.records import describe_data, describe_others
+from planetvision.classifiers.initialization import WarmStart
+from planetvision.classifiers.records import describe_others
 from planetvision.core.devices import is_main_process, resolve_device
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
 from planetvision.data.cache import DecodedCache, create_cache
@@ -37,11 +37,9 @@ if TYPE_CHECKING:
 __all__ = [
     "FitData",
     "audit_fit",
-    "describe_fit",
     "fit_classifier_trust",
     "prepare_network",
     "read_fit_data",
-    "read_warm_start",
     "train_network",
 ]
 
@@ -321,20 +319,3 @@ def audit_fit(data: FitData, plan: Plan, state: TrainingState) -> Audit:
     if line:
         logger.warning("%s", line)
     return audit
-
-
-def describe_fit(
-    settings: Settings, data: FitData, audit: Audit, initialization: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Returns the description of the training data in a saved model, as JSON values."""
-    return describe_data(
-        audit,
-        given_splits=data.prepared.given_splits,
-        has_groups=data.has_groups,
-        group_duplicates=settings.group_duplicates,
-        val_fraction=settings.val_fraction,
-        test_fraction=settings.test_fraction,
-        seed=settings.random_state,
-        others=data.description,
-        warm_start=initialization,
-    )

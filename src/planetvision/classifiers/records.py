@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from planetvision.core.settings import Recipe
     from planetvision.models.network import PlanetNet
     from planetvision.results import Audit, Evaluation
+    from planetvision.training.plan import Settings
 
 __all__ = [
     "add_scores",
@@ -28,13 +29,10 @@ _SCORES = ("accuracy", "n", "accuracy_ci95", "balanced_accuracy", "macro_f1", "e
 
 def describe_data(
     audit: Audit,
+    settings: Settings,
     *,
     given_splits: Sequence[SplitName] | None,
     has_groups: bool,
-    group_duplicates: bool,
-    val_fraction: float,
-    test_fraction: float,
-    seed: int,
     others: Mapping[str, Any] | None = None,
     warm_start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -44,32 +42,30 @@ def describe_data(
 
     Args:
         audit: The audit of the images in their splits.
+        settings: The classifier.
         given_splits: The splits that the data had; None if they had none.
         has_groups: Whether the data have groups.
-        group_duplicates: Whether near-duplicates were searched, to keep them in one split.
-        val_fraction: The requested share of validation images.
-        test_fraction: The requested share of test images.
-        seed: The seed of the split.
         others: The result of `describe_others`; None without negatives.
         warm_start: The `origin` of the initial weights, and whether they include the head
             (`has_head`); None if they are those of the backbone.
     """
     catalog = audit.catalog
-    told, splits = audit.to_dict(), catalog.splits or ()
+    described, splits = audit.to_dict(), catalog.splits or ()
+    group_duplicates = bool(settings.group_duplicates)
     across = sum(splits[pair.first] != splits[pair.second] for pair in audit.duplicates)
     return {
         "origin": name_origin(catalog.origin),
         "num_images": len(catalog),
         "num_unreadable": len(audit.unreadable),
-        "parts": told["splits"],
+        "parts": described["splits"],
         "split": {
             "given": [name for name in SPLIT_NAMES if name in (given_splits or ())],
-            "seed": int(seed),
-            "val_fraction": float(val_fraction),
-            "test_fraction": float(test_fraction),
+            "seed": int(settings.random_state),
+            "val_fraction": float(settings.val_fraction),
+            "test_fraction": float(settings.test_fraction),
             "has_groups": has_groups,
             "num_groups": len(set(catalog.groups)) if catalog.groups is not None else None,
-            "group_duplicates": bool(group_duplicates),
+            "group_duplicates": group_duplicates,
             "num_copies": len(audit.duplicates) if group_duplicates else None,
             "num_copies_across": across if group_duplicates else None,
         },
@@ -83,8 +79,8 @@ def describe_data(
             }
             for finding in audit.findings
         ],
-        "baselines": told["baselines"],
-        "remarks": told["remarks"],
+        "baselines": described["baselines"],
+        "remarks": described["remarks"],
         "others": None if others is None else dict(others),
         "warm_start": None if warm_start is None else dict(warm_start),
     }
@@ -122,13 +118,13 @@ def describe_scores(
         learned: The hashes of the training and validation images; None if unknown.
     """
     predictions = evaluation.predictions
-    judged = [
+    readable = [
         source
         for source, error in zip(predictions.sources, predictions.errors, strict=True)
         if not error
     ]
     scores = {name: evaluation.metrics[name] for name in _SCORES}
-    hashes = hash_sources(judged)
+    hashes = hash_sources(readable)
     return {
         **scores,
         "num_learned": None if learned is None else sum(value in learned for value in hashes),

@@ -166,9 +166,9 @@ def save_model(
     fingerprint = _fingerprint(config, tensors, trusted)
     header = {"format": "pt", "fingerprint": fingerprint}
     # The copy lets loading name the edited field of `config.json`.
-    told = {**header, "config": json.dumps(config)}
+    with_config = {**header, "config": json.dumps(config)}
     config["fingerprint"] = fingerprint
-    write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path, told))
+    write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path, with_config))
     if trusted:
         write_atomically(target / TRUST_FILE, lambda path: save_file(trusted, path, header))
     write_json(target / CONFIG_FILE, config)

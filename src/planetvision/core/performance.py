@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 LEVERS = {
     "allocator": "freed memory stays in the process (Linux with glibc)",
     "threads": "PyTorch starts no more threads than the process may use cores",
-    "channels_last": "convolutions work on channels-last memory, where the backbone is made for it",
+    "channels_last": "convolutions work on channels-last memory, if the backbone supports it",
 }
 _VARIABLE = "PLANETVISION_TUNING"
 
