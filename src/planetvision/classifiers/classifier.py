@@ -242,7 +242,6 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
             )
         from planetvision.classifiers import fitting
         from planetvision.classifiers.initialization import read_warm_start
-        from planetvision.classifiers.records import describe_data
 
         plan = create_plan(self)
         start = None if warm_start_from is None else read_warm_start(warm_start_from)
@@ -265,14 +264,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         # Last, so that the training is kept if a user-defined OOD score fails.
         self.trust_ = fitting.fit_classifier_trust(self, data, network)
         self.audit_ = fitting.audit_fit(data, plan, state)
-        self.data_ = describe_data(
-            self.audit_,
-            self,
-            given_splits=data.prepared.given_splits,
-            has_groups=data.has_groups,
-            others=data.description,
-            warm_start=initialization,
-        )
+        self.data_ = fitting.describe_fit(self, data, self.audit_, initialization)
         return self
 
     def _keep_fit(

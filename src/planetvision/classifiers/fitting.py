@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planetvision.classifiers.initialization import WarmStart
-from planetvision.classifiers.records import describe_others
+from planetvision.classifiers.records import describe_data, describe_others
 from planetvision.core.devices import is_main_process, resolve_device
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
 from planetvision.data.cache import DecodedCache, create_cache
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FitData",
     "audit_fit",
+    "describe_fit",
     "fit_classifier_trust",
     "prepare_network",
     "read_fit_data",
@@ -319,3 +320,17 @@ def audit_fit(data: FitData, plan: Plan, state: TrainingState) -> Audit:
     if line:
         logger.warning("%s", line)
     return audit
+
+
+def describe_fit(
+    settings: Settings, data: FitData, audit: Audit, initialization: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Returns the description of the training data in a saved model, as JSON values."""
+    return describe_data(
+        audit,
+        settings,
+        given_splits=data.prepared.given_splits,
+        has_groups=data.has_groups,
+        others=data.description,
+        warm_start=initialization,
+    )
