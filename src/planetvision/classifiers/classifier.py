@@ -203,8 +203,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type:
         Settings, files and split are checked before the training starts. Data without given splits
         are split by class, group and seed into 70, 15 and 15 % (`val_fraction`, `test_fraction`);
         near-duplicates stay in one split. Afterwards the validation images calibrate the
-        probabilities and the OOD threshold. If a trivial baseline comes within a point of the
-        network, a line in the log says so.
+        probabilities and the OOD threshold. A warning names trivial baselines that are as good.
 
         Args:
             X: A folder with one subfolder per class; a folder with `train/`, `val/` and `test/`
