@@ -256,7 +256,9 @@ def test_checkpoint_of_other_settings_is_refused_with_the_differences(
 def test_missing_or_damaged_checkpoint_is_an_error_of_its_own(
     create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match=r"no checkpoint in .*Name the folder of an interrupted"):
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoint in .*Name the folder of an interrupted"
+    ):
         make(create).fit(train, val, resume=tmp_path / "nothing")
     with pytest.raises(CutOff):
         make(create, checkpoints=tmp_path / "run", callbacks=[Cut(9)]).fit(train, val)

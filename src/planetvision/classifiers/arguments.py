@@ -13,8 +13,6 @@ from planetvision.data.cache import CACHES
 from planetvision.data.catalog import make_plain
 from planetvision.models.backbones.first_weights import make_weights_absolute
 
-__all__ = ["arguments_from_json", "arguments_to_json", "select_portable"]
-
 # How and where a training ran. The recipe is stored separately in a saved model.
 _NOT_PORTABLE = frozenset(
     {

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from planetvision.data.tables import ColumnMap
     from planetvision.results import Evaluation, Explanations, Finding, Predictions
 
-__all__ = ["NO_TRUST", "AnsweringModel", "ExplainOptions"]
 
 NO_TRUST = (
     "The model cannot answer 'unknown': it was saved by a version without OOD scores, got "

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from planetvision.training.callbacks import Callback
     from planetvision.training.state import TrainingState
 
-__all__ = ["PlanetClassifier"]
-
 
 class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
     """Classifier of the solar-system body in an image.

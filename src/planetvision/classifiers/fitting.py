@@ -34,15 +34,6 @@ if TYPE_CHECKING:
     from planetvision.data.sources import ImageInput
     from planetvision.data.tables import ColumnMap
 
-__all__ = [
-    "FitData",
-    "audit_fit",
-    "describe_fit",
-    "fit_classifier_trust",
-    "prepare_network",
-    "read_fit_data",
-    "train_network",
-]
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,6 @@ from planetvision.core.errors import SettingsError, count
 from planetvision.data.catalog import Label
 from planetvision.models.network import PlanetNet
 
-__all__ = ["WarmStart", "read_warm_start"]
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WarmStart:

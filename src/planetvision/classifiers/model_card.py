@@ -14,8 +14,6 @@ from planetvision.data.catalog import SPLIT_NAMES
 from planetvision.models.backbones.first_weights import format_weights
 from planetvision.results.predictions import UNKNOWN
 
-__all__ = ["render_card"]
-
 _TAGS = ("planetvision", "image-classification", "astronomy", "solar-system", "planets")
 # Licences of weights in https://huggingface.co/docs/hub/repositories-licenses.
 _LICENCES = (

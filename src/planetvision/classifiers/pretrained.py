@@ -8,8 +8,6 @@ from planetvision.classifiers.storage import CONFIG_FILE
 from planetvision.core.errors import ModelFormatError
 from planetvision.models.backbones.weights import RELEASED_FOLDER
 
-__all__ = ["get_pretrained_folder"]
-
 
 def get_pretrained_folder() -> Path:
     """Returns the folder of the released model.

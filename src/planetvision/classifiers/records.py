@@ -16,13 +16,6 @@ if TYPE_CHECKING:
     from planetvision.results import Audit, Evaluation
     from planetvision.training.plan import Settings
 
-__all__ = [
-    "add_scores",
-    "describe_data",
-    "describe_network",
-    "describe_others",
-    "describe_scores",
-]
 
 _SCORES = ("accuracy", "n", "accuracy_ci95", "balanced_accuracy", "macro_f1", "ece")
 

@@ -32,24 +32,6 @@ from planetvision.inference.trust import Trust
 from planetvision.models.backbones.weights import find_mismatches
 from planetvision.models.network import PlanetNet, create_network
 
-__all__ = [
-    "CARD_FILE",
-    "CONFIG_FILE",
-    "FORMAT_VERSION",
-    "MODEL_FILES",
-    "SUMS_FILE",
-    "TRUST_FILE",
-    "VOTING_FILE",
-    "WEIGHTS_FILE",
-    "SavedModel",
-    "is_model_folder",
-    "list_model_files",
-    "load_model",
-    "read_config",
-    "read_sums",
-    "save_model",
-]
-
 FORMAT_VERSION = 2
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

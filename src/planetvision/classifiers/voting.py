@@ -36,7 +36,6 @@ from planetvision.results.explanation_checks import FIGURES
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["VotingPlanetClassifier", "load_classifier"]
 
 _FORMAT_VERSION = 1
 Member: TypeAlias = "PlanetClassifier | str | os.PathLike[str]"

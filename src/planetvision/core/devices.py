@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     import torch
     from accelerate import Accelerator
 
-__all__ = [
-    "create_accelerator",
-    "create_autocast",
-    "derive_seed",
-    "is_main_process",
-    "list_versions",
-    "resolve_device",
-    "resolve_precision",
-    "seeded",
-]
 
 _RECORDED = ("planetvision", "torch", "torchvision", "timm", "numpy", "pillow")
 

@@ -11,35 +11,6 @@ import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-__all__ = [
-    "CheckpointError",
-    "ConversionWarning",
-    "DataError",
-    "DataWarning",
-    "DuplicateNameError",
-    "ExplanationError",
-    "ImageError",
-    "MissingExtraError",
-    "ModelFormatError",
-    "NotFittedError",
-    "OutputError",
-    "OutputExistsError",
-    "PlanetVisionError",
-    "PlanetVisionWarning",
-    "PluginError",
-    "PluginWarning",
-    "SettingsError",
-    "SourceNotFoundError",
-    "SplitWarning",
-    "TrainingError",
-    "TrainingWarning",
-    "UnknownNameError",
-    "WeightsError",
-    "WeightsWarning",
-    "count",
-    "itemize",
-]
-
 
 def itemize(heading: str, problems: Sequence[str], limit: int = 20) -> str:
     """Returns the heading with one line per problem; problems beyond the limit are counted."""

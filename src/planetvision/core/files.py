@@ -17,20 +17,6 @@ from planetvision.core.errors import DataWarning, OutputError, OutputExistsError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "RENDERS_FILE",
-    "check_output",
-    "check_output_file",
-    "create_output_folder",
-    "create_table",
-    "format_json",
-    "hash_file",
-    "write_atomically",
-    "write_bytes",
-    "write_json",
-    "write_table",
-    "write_text",
-]
 
 # The table beside rendered images; it is not a table of a data set.
 RENDERS_FILE = "renders.csv"

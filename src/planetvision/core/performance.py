@@ -11,8 +11,6 @@ import threading
 
 from planetvision.core.errors import SettingsError
 
-__all__ = ["LEVERS", "get_num_cores", "get_num_workers", "resolve_tuning", "tune_machine"]
-
 logger = logging.getLogger(__name__)
 
 LEVERS = {

@@ -11,25 +11,6 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from planetvision.core.errors import SettingsError, UnknownNameError
 
-__all__ = [
-    "FRAMINGS",
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
-    "STRETCHES",
-    "TTAS",
-    "ClassWeights",
-    "Framing",
-    "InputSpec",
-    "Interpolation",
-    "Monitor",
-    "Precision",
-    "Recipe",
-    "Stage",
-    "Stretch",
-    "Tta",
-    "parse_tta",
-]
-
 Framing = Literal["letterbox", "body", "squash", "center_crop"]
 FRAMINGS: tuple[str, ...] = get_args(Framing)
 # `none`, or names of `TTAS` joined by `+`: see `parse_tta`.
@@ -137,6 +118,7 @@ class SettingsChecker:
     def integer(
         self, name: str, *, at_least: int | None = None, remedy: str, optional: bool = False
     ) -> None:
+        """Checks an integer with a lower bound."""
         value = getattr(self.owner, name)
         if optional and value is None:
             return
@@ -155,6 +137,7 @@ class SettingsChecker:
         open_low: bool = False,
         optional: bool = False,
     ) -> None:
+        """Checks a finite number with bounds; `open_low` excludes the lower one."""
         value = getattr(self.owner, name)
         if optional and value is None:
             return
@@ -164,11 +147,13 @@ class SettingsChecker:
         self._check(name, above and value <= high, expected, remedy)
 
     def boolean(self, name: str, *, remedy: str) -> None:
+        """Checks a bool."""
         # NumPy's bool is named `bool_` before version 2 and `bool` since.
         is_right = type(getattr(self.owner, name)).__name__ in ("bool", "bool_")
         self._check(name, is_right, "True or False", remedy)
 
     def choice(self, name: str, choices: Sequence[object]) -> None:
+        """Checks that the value is one of the choices."""
         expected = "one of " + ", ".join(repr(choice) for choice in choices)
         is_right = getattr(self.owner, name) in choices
         self._check(name, is_right, expected, f"Pass {choices[0]!r}, for example.")
@@ -183,15 +168,18 @@ class SettingsChecker:
             object.__setattr__(self.owner, name, "+".join(names) or "none")
 
     def name(self, name: str, *, remedy: str) -> None:
+        """Checks a text that is not empty."""
         value = getattr(self.owner, name)
         self._check(name, isinstance(value, str) and value, "a name", remedy)
 
     def mapping(self, name: str, *, remedy: str) -> None:
+        """Checks a mapping with texts as keys."""
         value = getattr(self.owner, name)
         is_right = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
         self._check(name, is_right, "a mapping of names to values", remedy)
 
     def finish(self) -> None:
+        """Raises a `SettingsError` with all problems, if there are any."""
         if self.problems:
             raise SettingsError.from_problems(self.problems)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["format_accuracy", "format_interval", "format_share"]
-
 
 def format_share(value: float) -> str:
     """Returns a share in [0, 1] in percent; only exact values read as 0 or 100 %.

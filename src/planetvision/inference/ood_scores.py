@@ -12,18 +12,6 @@ import numpy.typing as npt
 from planetvision.core.errors import SettingsError
 from planetvision.core.registry import Entry, Registry
 
-__all__ = [
-    "NOVELTY_SCORES",
-    "NetworkOutputs",
-    "NoveltyScore",
-    "NoveltySpec",
-    "State",
-    "check_rejection_rate",
-    "join_outputs",
-    "list_novelty_scores",
-    "register_novelty_score",
-]
-
 Floats: TypeAlias = "npt.NDArray[np.float64]"
 State: TypeAlias = "Mapping[str, npt.NDArray[np.floating]]"
 

@@ -23,14 +23,6 @@ from planetvision.models.network import PlanetNet
 if TYPE_CHECKING:
     from typing_extensions import Required, Unpack
 
-__all__ = [
-    "ForwardOptions",
-    "ViewedImages",
-    "Views",
-    "collect_outputs",
-    "compute_outputs",
-    "iterate_outputs",
-]
 
 # More views per image than this go through the network in several passes, to limit memory.
 _VIEWS_A_PASS = 2

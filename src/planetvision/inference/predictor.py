@@ -22,8 +22,6 @@ from planetvision.inference.trust import Trust, calibrate_outputs
 from planetvision.models.network import PlanetNet
 from planetvision.results import Predictions
 
-__all__ = ["FramedImages", "load_views", "predict_catalog"]
-
 
 def load_views(source: ImageSource, spec: InputSpec) -> Views:
     """Returns the views of an image, or the error that it could not be read."""

@@ -7,8 +7,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["fit_temperature", "get_cross_entropy", "get_error_after"]
-
 # Bounds, since perfect predictions on few images would drive the temperature to 0.
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
 

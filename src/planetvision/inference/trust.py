@@ -27,8 +27,6 @@ from planetvision.inference.temperature import fit_temperature, get_error_after
 from planetvision.models.network import PlanetNet
 from planetvision.results.sampling import take_in_turn
 
-__all__ = ["POLICY", "Trust", "calibrate_outputs", "fit_trust"]
-
 # More images do not improve the OOD scores, but enlarge the saved model.
 _MAX_KNOWN = 2000
 # The policy whose views represent images of the same bodies from other sources.

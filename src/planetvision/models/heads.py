@@ -12,7 +12,6 @@ from planetvision.core.registry import Entry, Registry
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["HEADS", "HeadSpec", "list_heads", "register_head"]
 
 HeadBuilder: TypeAlias = "Callable[..., nn.Module]"
 

@@ -36,8 +36,6 @@ from planetvision.models.backbones.spec import BackboneSpec
 from planetvision.models.backbones.weights import load_weights, read_weights
 from planetvision.models.heads import HEADS
 
-__all__ = ["PlanetNet", "create_network"]
-
 # The number of blocks before the last that `forward_levels` reads.
 _NUM_LEVELS = 5
 

@@ -10,8 +10,6 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-__all__ = ["BestWeights", "MovingAverage", "copy_learned", "interpolate", "load_learned"]
-
 State: TypeAlias = "dict[str, torch.Tensor]"
 
 

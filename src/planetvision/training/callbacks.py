@@ -18,8 +18,6 @@ from planetvision.results.history import EpochRecord
 if TYPE_CHECKING:
     from planetvision.training.state import TrainingState
 
-__all__ = ["CSVLogger", "Callback", "ProgressBar", "TensorBoardLogger", "TrackerLogger"]
-
 
 class Callback:
     """Base class of callbacks, whose hooks do nothing.

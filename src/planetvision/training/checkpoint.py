@@ -20,8 +20,6 @@ from planetvision.core.settings import Recipe
 from planetvision.models.network import PlanetNet
 from planetvision.training.datasets import TrainingData, describe_data
 
-__all__ = ["Checkpoints", "describe_training"]
-
 logger = logging.getLogger(__name__)
 
 _FORMAT = 1

@@ -13,14 +13,6 @@ from planetvision.core.settings import Recipe
 from planetvision.data.loading import NO_CLASS, ImageDataset
 from planetvision.data.manifest import hash_sources
 
-__all__ = [
-    "TrainingData",
-    "count_classes",
-    "describe_data",
-    "leave_out_uncounted",
-    "prepare_data",
-]
-
 TrainingData: TypeAlias = "Dataset[Any] | DataLoader[Any]"
 
 

@@ -15,14 +15,6 @@ from planetvision.training.stages import learns_batch_statistics
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = [
-    "agree_on_any",
-    "check_shareable",
-    "find_present",
-    "gather_batch",
-    "warn_of_batch_statistics",
-]
-
 
 def gather_batch(accelerator: Accelerator, tensors: Any) -> Any:
     """Returns the batch of all processes, in its order and without padding.

@@ -26,7 +26,6 @@ from planetvision.training.state import TrainingState
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["EpochLoop"]
 
 logger = logging.getLogger(__name__)
 

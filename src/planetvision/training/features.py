@@ -22,7 +22,6 @@ from planetvision.training.distributed import gather_batch
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Extract", "FeatureDataset", "ViewDataset", "compute_features"]
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,6 @@ from planetvision.models.backbones.shapes import pool_features
 from planetvision.models.network import PlanetNet
 from planetvision.training.features import Extract
 
-__all__ = ["FrozenLayers", "TrainableLayers", "find_frozen_layers", "split_network"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -20,7 +20,6 @@ from planetvision.training.stages import learns_batch_statistics
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["compute_gradients"]
 
 logger = logging.getLogger(__name__)
 

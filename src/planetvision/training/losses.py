@@ -12,7 +12,6 @@ from planetvision.core.registry import Entry, Registry
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LOSSES", "Loss", "LossSpec", "list_losses", "register_loss"]
 
 Loss: TypeAlias = "Callable[..., torch.Tensor]"
 

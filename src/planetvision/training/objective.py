@@ -13,8 +13,6 @@ from planetvision.core.settings import Recipe, Stage
 from planetvision.data.loading import NO_CLASS
 from planetvision.training.losses import LOSSES
 
-__all__ = ["Objective", "check_targets"]
-
 
 class Objective:
     """Training objective of a stage.

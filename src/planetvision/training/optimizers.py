@@ -14,12 +14,6 @@ from planetvision.core.registry import Entry, Registry
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "OPTIMIZERS",
-    "OptimizerSpec",
-    "list_optimizers",
-    "register_optimizer",
-]
 
 ParameterGroups: TypeAlias = list[dict[str, Any]]
 OptimizerBuilder: TypeAlias = Callable[..., "torch.optim.Optimizer"]

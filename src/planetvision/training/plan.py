@@ -35,8 +35,6 @@ from planetvision.models.heads import HEADS
 from planetvision.training import settings_checks as checks
 from planetvision.training.recipes import RECIPES
 
-__all__ = ["OnError", "Plan", "Settings", "create_plan"]
-
 OnError = Literal["raise", "skip"]
 T = TypeVar("T")
 

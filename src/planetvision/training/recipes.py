@@ -9,8 +9,6 @@ from typing import TypeAlias
 from planetvision.core.registry import Entry, Registry
 from planetvision.core.settings import Recipe, Stage
 
-__all__ = ["RECIPES", "RecipeSpec", "list_recipes", "register_recipe"]
-
 RecipeBuilder: TypeAlias = Callable[[], Recipe]
 
 

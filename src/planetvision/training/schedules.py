@@ -9,8 +9,6 @@ from typing import TypeAlias
 
 from planetvision.core.registry import Entry, Registry
 
-__all__ = ["SCHEDULES", "Schedule", "SchedulerSpec", "list_schedulers", "register_scheduler"]
-
 Schedule: TypeAlias = Callable[[int, int, int], float]
 
 

@@ -19,8 +19,6 @@ from planetvision.training.losses import LOSSES
 from planetvision.training.schedules import SCHEDULES
 from planetvision.training.stages import check_optimizer
 
-__all__ = ["attempt", "check_data", "find_recipe_problems", "find_time_problems"]
-
 T = TypeVar("T")
 
 

@@ -19,7 +19,6 @@ from planetvision.training.features import FeatureDataset, ViewDataset
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Refresh", "StageData", "create_stage_loaders", "store_views"]
 
 Refresh: TypeAlias = "Callable[[int], None]"
 

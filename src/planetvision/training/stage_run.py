@@ -17,8 +17,6 @@ from planetvision.inference.temperature import fit_temperature, get_cross_entrop
 from planetvision.training.averaging import BestWeights, MovingAverage
 from planetvision.training.objective import Objective, check_targets
 
-__all__ = ["StageRun", "Validation"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:

@@ -16,14 +16,6 @@ from planetvision.models.network import PlanetNet
 from planetvision.training.optimizers import OPTIMIZERS
 from planetvision.training.schedules import SCHEDULES
 
-__all__ = [
-    "apply_stage",
-    "check_optimizer",
-    "create_optimizer",
-    "create_scheduler",
-    "learns_batch_statistics",
-]
-
 
 def apply_stage(network: nn.Module, stage: Stage) -> None:
     """Freezes the layers of the network that the stage does not train.

@@ -22,8 +22,6 @@ from planetvision.training.stage_run import Validation
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["TrainingState"]
-
 
 @dataclass(kw_only=True, eq=False)
 class TrainingState:

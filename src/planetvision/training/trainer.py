@@ -55,8 +55,6 @@ from planetvision.training.stage_run import StageRun
 from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler
 from planetvision.training.state import TrainingState
 
-__all__ = ["Trainer"]
-
 logger = logging.getLogger(__name__)
 
 

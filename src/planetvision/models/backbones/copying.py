@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-__all__ = ["copy_structure"]
-
 _ModuleT = TypeVar("_ModuleT", bound=nn.Module)
 
 # Attributes of every module: hooks, submodules, modes. The copy has its own containers for these.

@@ -16,8 +16,6 @@ from planetvision.core.settings import InputSpec
 from planetvision.models.backbones.shapes import pool_features
 from planetvision.models.backbones.spec import BackboneSpec
 
-__all__ = ["EnsembleBackbone", "build_ensemble", "resolve_ensemble"]
-
 
 class EnsembleBackbone(nn.Module):
     """Concatenation of the pooled features of several backbones.

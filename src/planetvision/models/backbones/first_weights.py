@@ -10,17 +10,6 @@ from typing import Any, TypeAlias
 from planetvision.core.errors import UnknownNameError
 from planetvision.models.backbones.spec import BackboneSpec
 
-__all__ = [
-    "WeightsSetting",
-    "WeightsSource",
-    "describe_weights",
-    "find_weights_problems",
-    "format_weights",
-    "is_weights_file",
-    "list_sources",
-    "make_weights_absolute",
-]
-
 WeightsSource: TypeAlias = str | os.PathLike[str]
 """`pretrained`, `none` (random weights), or a file."""
 WeightsSetting: TypeAlias = WeightsSource | Mapping[str, WeightsSource]

@@ -12,15 +12,6 @@ from planetvision.models.backbones.copying import copy_structure
 from planetvision.models.backbones.ensemble import EnsembleBackbone
 from planetvision.models.backbones.shapes import pool_features, to_feature_map
 
-__all__ = [
-    "evaluating",
-    "find_blocks",
-    "find_feature_layers",
-    "list_feature_layers",
-    "list_members",
-    "measure_feature_size",
-]
-
 # Names in timm and torchvision of the norm before the attention of a transformer block.
 _FIRST_NORMS = ("norm1", "ln_1")
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["BACKBONES", "list_backbones", "register_backbone"]
 
 BACKBONES: Registry[BackboneSpec] = Registry("backbones", BackboneSpec)
 

@@ -9,8 +9,6 @@ import torch
 from planetvision.core.errors import SettingsError
 from planetvision.models.backbones.spec import FeatureLayout
 
-__all__ = ["pool_features", "summarize_channels", "to_feature_map"]
-
 
 def pool_features(output: torch.Tensor) -> torch.Tensor:
     """Returns one vector per image: the mean over positions or tokens, if there are any.

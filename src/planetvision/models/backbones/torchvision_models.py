@@ -14,8 +14,6 @@ from planetvision.core.settings import InputSpec, Interpolation
 from planetvision.models.backbones.spec import BackboneSpec
 from planetvision.models.backbones.weights import download, find_checkpoint
 
-__all__ = ["build_torchvision", "find_torchvision_weights", "resolve_torchvision"]
-
 _CLASSIFIERS = ("fc", "classifier", "heads", "head")
 
 

@@ -13,15 +13,6 @@ from torch import nn
 
 from planetvision.core.errors import WeightsError, itemize
 
-__all__ = [
-    "RELEASED_FOLDER",
-    "download",
-    "find_checkpoint",
-    "find_mismatches",
-    "load_weights",
-    "read_weights",
-]
-
 RELEASED_FOLDER = Path(__file__).parents[1] / "released"
 """The folder of the released model, which `make release-model` writes and the wheel contains."""
 
