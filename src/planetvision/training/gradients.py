@@ -103,8 +103,8 @@ def _add_up(
     whole, known_loss, correct, count, num_wrong = accelerator.reduce(sums, "sum").tolist()
     if num_wrong:
         raise DataError(
-            f"A target must be a class index, or {NO_CLASS} for negatives, got a lower value for "
-            f"{int(num_wrong)} images of a training batch. Number the classes from 0."
+            f"A target must be a class index, or {NO_CLASS} for negatives, got lower values in a "
+            f"training batch (images: {int(num_wrong)}). Number the classes from 0."
         )
     # A non-finite loss must be reported, even if only negatives cause it.
     return known_loss if count and math.isfinite(whole) else whole, correct, int(count)
