@@ -333,7 +333,7 @@ def test_score_of_a_wrong_shape_is_refused(
             return np.zeros((len(images), 1))
 
     try:
-        with pytest.raises(SettingsError, match=r"gave the shape \(2, 1\) for 2 images"):
+        with pytest.raises(SettingsError, match=r"got the shape \(2, 1\) for 2 images"):
             replace(trained.trust_, score=name).get_novelty(evidence)
     finally:
         NOVELTY_SCORES.remove(name)
