@@ -64,7 +64,7 @@ class FrozenLayers:
             self.network.backbone(self.network.normalize(images))
         return tuple(outputs[position] for position in self.needed)
 
-    def replay(self, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    def compute_features(self, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Returns the pooled features, (N, C), from recorded outputs."""
         return _run_above(self.network, self.calls, dict(zip(self.needed, outputs, strict=True)))
 
@@ -79,11 +79,11 @@ class TrainableLayers(nn.Module):
     def __init__(self, frozen: FrozenLayers) -> None:
         super().__init__()
         self.network = frozen.network
-        self._replay = frozen.replay
+        self._compute_features = frozen.compute_features
 
     def forward(self, *outputs: torch.Tensor) -> torch.Tensor:
         """Returns the logits, (N, num_classes)."""
-        logits: torch.Tensor = self.network.head(self._replay(outputs))
+        logits: torch.Tensor = self.network.head(self._compute_features(outputs))
         return logits
 
 
@@ -152,7 +152,9 @@ def _find_frozen_part(network: PlanetNet, images: torch.Tensor) -> FrozenLayers 
         if _is_lacking(network, calls, {**outputs, position: outputs[position] * torch.nan})
     ]
     part = FrozenLayers(network, calls, needed)
-    if not needed or not torch.equal(part.replay([outputs[each] for each in needed]), features):
+    if not needed or not torch.equal(
+        part.compute_features([outputs[each] for each in needed]), features
+    ):
         logger.info("outputs of the frozen layers of %s cannot be reused", network.spec.name)
         return None
     return part
