@@ -52,8 +52,8 @@ def test_names_of_a_module_can_be_imported(file: Path) -> None:
     module = importlib.import_module(
         ".".join(["planetvision", *file.relative_to(ROOT).with_suffix("").parts])
     )
-    assert module.__all__
-    assert all(hasattr(module, name) for name in module.__all__)
+    # A module needs no list of its names; the stubs list those of the packages.
+    assert all(hasattr(module, name) for name in getattr(module, "__all__", []))
 
 
 @pytest.mark.parametrize("package", ["planetvision", "planetvision.data", "planetvision.training"])

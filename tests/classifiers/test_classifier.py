@@ -302,9 +302,9 @@ def test_all_wrong_settings_are_reported_at_once(make: Any, disc_folder: Path) -
         "`tta` must be 'none' alone or names without it, got 'none+flips'. Pass 'flips'.",
         "`val_fraction` must lie strictly between 0 and 1, got 1.5",
         "`test_fraction` must lie in [0, 1), got -1",
-        "`on_error` must be 'raise' or 'skip', got 'ignore'",
+        "`on_error` must be one of 'raise', 'skip', got 'ignore'",
         "`device` must be",
-        "`num_workers` must be 0 or more, got -1",
+        "`num_workers` must be an integer of at least 0, got -1",
         "`random_state` must be an integer, got 0.5",
         "`batch_size` must be an integer of at least 1, got 0",
     ):
@@ -319,7 +319,7 @@ def test_settings_of_wrong_types_are_reported_together(make: Any, disc_folder: P
     message = str(caught.value)
     assert "`weights` must be 'pretrained', 'none' or a file, and there is no file None" in message
     assert "`val_fraction` must lie strictly between 0 and 1, got '0.2'" in message
-    assert "`num_workers` must be 0 or more, got '2'" in message
+    assert "`num_workers` must be an integer of at least 0, got '2'" in message
 
 
 @pytest.mark.slow
@@ -340,10 +340,10 @@ def test_numbers_of_numpy_train_as_plain_ones_and_are_saved(
         ({"recipe": "balance"}, "Unknown recipe 'balance'. Did you mean 'balanced'"),
         ({"val_fraction": 0.6, "test_fraction": 0.5}, "leave nothing to train on"),
         ({"precision": "fp16"}, "needs a CUDA device"),
-        ({"tuning": "turbo"}, "`tuning` must be 'auto', 'all', 'none' or levers"),
+        ({"tuning": "turbo"}, "`tuning` must be 'auto', 'all', 'none' or names"),
         ({"device": "cuda:7"}, "`device` is 'cuda:7'"),
         ({"framing": "crop"}, "`framing` must be one of"),
-        ({"tta": "body+flip"}, "'flip' is no test-time augmentation. Did you mean 'flips'?"),
+        ({"tta": "body+flip"}, "'flip' is not a test-time augmentation. Did you mean 'flips'?"),
     ],
 )
 def test_each_wrong_setting_is_named(
@@ -556,7 +556,7 @@ def test_evaluate_without_a_test_part_asks_for_data(
     without = make(recipe=brief, test_fraction=0).fit(disc_folder)
     assert set(without.split_.splits) == {"train", "val"}
     for classifier in (without, PlanetClassifier.load(model_folder)):
-        with pytest.raises(NotFittedError, match="There is no test part"):
+        with pytest.raises(NotFittedError, match="There is no test split"):
             classifier.evaluate()
 
 

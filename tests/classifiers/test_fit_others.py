@@ -140,7 +140,7 @@ def test_mixing_stages_cannot_take_others(
     make: Any, brief: Recipe, disc_folder: Path, unlike: list[Any]
 ) -> None:
     stage = Stage(name="mixed", epochs=1, learning_rate=1e-2, trainable_blocks=None, mixup=0.2)
-    with pytest.raises(SettingsError, match=r"the stages mixed mix images.*Leave the others out"):
+    with pytest.raises(SettingsError, match=r"the stages mixed.*Leave the negatives out"):
         make(recipe=replace(brief, stages=(stage,))).fit(disc_folder, others=unlike)
 
 
@@ -249,12 +249,12 @@ def test_card_tells_of_the_others(
         return str((classifier.save(other_folder.parent / name) / "MODEL_CARD.md").read_text())
 
     card = read_card([other_folder, *unlike[:2]], weight=0.25)
-    assert "taught with 26 images of none of the classes (others, images in memory)" in card
-    assert "Each counted 0.25 where an image of a class counts 1." in card
+    assert "26 images that show none of the classes (others, images in memory)" in card
+    assert "with the weight 0.25 relative to an image of a class" in card
     assert '.fit("DATA", others="OTHERS")' in card
     assert str(other_folder) not in card
     card = read_card(str(other_folder / "*.png"), weight=0.0)
-    assert "was given 24 images of none of the classes (others). They counted nothing" in card
+    assert "24 images that show none of the classes (others). The network was not trained" in card
     card = read_card(None)
-    assert "It was shown no images of none of the classes." in card
+    assert "It was trained without negatives." in card
     assert '.fit("DATA")' in card

@@ -120,15 +120,14 @@ def test_card_tells_of_the_model_it_began_with(
     make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path
 ) -> None:
     folder = make(recipe=brief).fit(disc_folder).save(tmp_path / "eyes" / "model")
-    began = "the training began with the model 'eyes/model'; the head began"
-    for names, head in ((None, "with its weights too"), ({"red": "mars"}, "anew")):
+    for names, head in ((None, "including its head"), ({"red": "mars"}, "with a new head")):
         warm = make(recipe=brief, class_map=names).fit(disc_folder, warm_start_from=folder)
         assert warm.data_["warm_start"]["has_head"] == (names is None)
         card = (warm.save(tmp_path / f"warm {head}") / "MODEL_CARD.md").read_text()
-        assert f"| warm start | {began} {head} |" in card
+        assert f"| fine-tuned from | the model 'eyes/model'; {head} |" in card
         assert "| licence of those weights | not recorded |" in card
         assert '.fit("DATA", warm_start_from="START")' in card
-    assert "warm start" not in (folder / "MODEL_CARD.md").read_text()
+    assert "fine-tuned from" not in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_what_is_no_model_is_refused(make: Any, disc_folder: Path, tmp_path: Path) -> None:

@@ -66,11 +66,11 @@ def read_row(card: str, first: str) -> list[str]:
 
 def test_card_has_the_numbers_of_the_test_part(config: dict[str, Any]) -> None:
     card = render(config)
-    assert read_row(card, "the test part") == [
-        "the test part", "20", "18", "90.0%", "69.9% to 97.2%", "0.875", "0.871", "4.2%",
+    assert read_row(card, "the test split") == [
+        "the test split", "20", "18", "90.0%", "69.9% to 97.2%", "0.875", "0.871", "4.2%",
     ]  # fmt: skip
-    assert "Validation part: accuracy 100% on 3 images. It chose the weights" in card
-    assert "The test part has 20 images: the accuracy on others like them may well be" in card
+    assert "Validation split: accuracy 100% on 3 images. It selected the kept weights" in card
+    assert "The test split has 20 images: the accuracy on similar images can be" in card
     assert "from 69.9% to 97.2%" in card
 
 
@@ -80,9 +80,9 @@ def test_card_has_the_numbers_of_the_data(config: dict[str, Any]) -> None:
     for name in ("blue", "green", "red"):
         assert read_row(card, name) == [name, "6", "1", "1"]
     assert read_row(card, "all") == ["all", "18", "3", "3"]
-    assert "by the seed 0: 15 % to validate, 15 % to test, the rest to train." in card
-    assert "No groups came with the data." in card
-    assert "Near-copies were looked for" in card
+    assert "the seed 0: 15 % for validation, 15 % for testing, the rest for training." in card
+    assert "The data have no groups." in card
+    assert "Near-duplicates were searched" in card
     assert "fewer than 10 test images: blue (1), green (1), red (1)." in card
 
 
@@ -102,17 +102,17 @@ def test_card_has_findings_and_baselines_of_the_audit(
 def test_card_says_how_it_calls_images_unknown(config: dict[str, Any]) -> None:
     trust = {"temperature": 3.3412, "score": "knn", "num_images": 19}
     card = render(config, trust=trust, threshold=1.2345)
-    assert "the temperature 3.34 before the softmax. It was fitted to 19 validation images" in card
-    assert read_row(card, "score of novelty")[1] == "`knn`"
+    assert "the temperature 3.34 before the softmax. It was fitted on 19 validation images" in card
+    assert read_row(card, "OOD score")[1] == "`knn`"
     assert read_row(card, "rejection rate")[1] == "5 %"
-    assert read_row(card, "threshold of novelty")[1] == "1.23"
-    assert "The rate bounds the share of images like those" in card
-    assert "more than the rate may be lost" not in card
+    assert read_row(card, "OOD threshold")[1] == "1.23"
+    assert "The rate bounds the share of similar images" in card
+    assert "more than the rate can be rejected" not in card
     # 1 / 0.05 - 1 = 19 images are needed.
     fewer = render(config, trust={**trust, "num_images": 18}, threshold=1.2345)
-    assert "more than the rate may be lost" in fewer
+    assert "more than the rate can be rejected" in fewer
     none = render(config, trust=trust, threshold=math.inf)
-    assert "nothing is called unknown" in read_row(none, "threshold of novelty")[1]
+    assert "nothing is called unknown" in read_row(none, "OOD threshold")[1]
 
 
 def test_threshold_of_the_saved_card_is_that_of_prediction(
@@ -121,7 +121,7 @@ def test_threshold_of_the_saved_card_is_that_of_prediction(
     card = (model_folder / "MODEL_CARD.md").read_text()
     assert trained.trust_ is not None
     threshold = trained.trust_.get_threshold(0.05)
-    assert read_row(card, "threshold of novelty")[1] == f"{threshold:.3g}"
+    assert read_row(card, "OOD threshold")[1] == f"{threshold:.3g}"
 
 
 def test_front_matter_is_read_by_the_hub(config: dict[str, Any]) -> None:
@@ -200,20 +200,20 @@ def test_card_of_an_earlier_format_says_what_is_not_recorded(
         del old[name]
     old["metrics"] = {"num_val": 3, "val_accuracy": 1.0}
     card = render_card(old)
-    assert "What it was trained on: not recorded." in card
+    assert "Training data: not recorded." in card
     assert "Findings and baselines: not recorded." in card
-    assert "Test part: not recorded." in card
-    assert "No score on a test part is recorded" in card
+    assert "Test split: not recorded." in card
+    assert "No score on a test split is recorded" in card
     assert ("Temperature: not recorded." in card) == (version == 1)
-    assert ("Score of novelty and threshold: not recorded." in card) == (version == 1)
+    assert ("OOD score and threshold: not recorded." in card) == (version == 1)
     assert "metrics" not in read_front_matter(card)
 
 
 def test_card_of_earlier_test_scores_leaves_what_they_lack(config: dict[str, Any]) -> None:
     test = {"accuracy": 0.5, "n": 2, "accuracy_ci95": [0.1, 0.9], "macro_f1": 0.5}
     card = render(config, metrics={"test": test})
-    assert read_row(card, "the test part")[5:] == ["not recorded", "0.500", "not recorded"]
-    assert "Validation part: not recorded." in card
+    assert read_row(card, "the test split")[5:] == ["not recorded", "0.500", "not recorded"]
+    assert "Validation split: not recorded." in card
 
 
 def test_card_of_nothing_is_complete() -> None:
@@ -221,7 +221,7 @@ def test_card_of_nothing_is_complete() -> None:
     headings = re.findall(r"^## (.+)$", card, flags=re.MULTILINE)
     assert headings == [
         "Model details", "Intended use", "Training data", "Audit of the data", "Scores",
-        "Calibration", "The answer `unknown`", "Limits", "Versions", "Repeat the training",
+        "Calibration", "The prediction `unknown`", "Limits", "Versions", "Repeat the training",
         "References",
     ]  # fmt: skip
     assert "None" not in card
@@ -230,13 +230,13 @@ def test_card_of_nothing_is_complete() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"given": ["train", "test"]}, "was cut from the training part (15 %), by class"),
-        ({"given": ["train", "val", "test"]}, "The parts came with the data: train, val, test."),
-        ({"test_fraction": 0.0}, "15 % to validate, none to test"),
-        ({"has_groups": True}, "the images of one group that were split are in one part"),
-        ({"group_duplicates": False}, "copies of one image may be in several parts"),
-        ({"num_copies": 5, "num_copies_across": 0}, "5 pairs found, and each is within one part."),
-        ({"num_copies": 5, "num_copies_across": 2}, "of 2 of them the images are in different"),
+        ({"given": ["train", "test"]}, "was taken from the training split (15 %), by class"),
+        ({"given": ["train", "val", "test"]}, "The data came with these splits: train, val, test."),
+        ({"test_fraction": 0.0}, "15 % for validation, none for testing"),
+        ({"has_groups": True}, "images of one group are in one split"),
+        ({"group_duplicates": False}, "Near-duplicates were not searched"),
+        ({"num_copies": 5, "num_copies_across": 0}, "5 pairs found, each within one split."),
+        ({"num_copies": 5, "num_copies_across": 2}, "2 of them in different splits"),
     ],
 )
 def test_card_says_how_the_data_were_split(
@@ -248,12 +248,12 @@ def test_card_says_how_the_data_were_split(
 
 
 def test_given_test_part_is_not_said_to_be_of_the_same_source(config: dict[str, Any]) -> None:
-    assert "The test part is from 'data', as the images it was trained on" in render(config)
+    assert "The test split is from 'data', as the training images" in render(config)
     data = copy.deepcopy(config["data"])
     data["split"]["given"] = ["train", "val", "test"]
     card = render(config, data=data)
-    assert "The test part is from" not in card
-    assert "whether it is from another source than the images it was trained on is not" in card
+    assert "The test split is from" not in card
+    assert "whether it is from another source than the training images is not" in card
 
 
 def test_weights_that_validation_did_not_choose_are_not_said_to_be(
@@ -262,8 +262,8 @@ def test_weights_that_validation_did_not_choose_are_not_said_to_be(
     recipe = copy.deepcopy(config["recipe"])
     recipe["stages"][0]["monitor"] = "none"
     card = render(config, recipe=recipe)
-    assert "It did not choose the weights that were kept." in card
-    assert "does not hold to the letter" not in card
+    assert "It did not select the kept weights." in card
+    assert "the bound is only approximate" not in card
 
 
 def test_card_and_config_name_no_path_of_the_machine(
@@ -296,7 +296,7 @@ def test_scores_elsewhere_are_told_with_what_was_learned_from(
     seen = [(scores["origin"], scores["num_learned"]) for scores in own.metrics_["elsewhere"]]
     assert seen == [("data", 21), ("photos", 0)]
     card = (own.save(tmp_path / "model", overwrite=True) / "MODEL_CARD.md").read_text()
-    assert "data (given to `evaluate()`; 21 of them trained or validated it)" in card
+    assert "data (given to `evaluate()`; 21 of them used for training or validation)" in card
     assert read_row(card, "photos (given to `evaluate()`)")[1] == "24"
     assert "No measurement on images from another source" not in card
 
@@ -388,4 +388,4 @@ def test_rate_that_prediction_refuses_does_not_keep_a_model_from_being_saved(
         settings={"rejection_rate": 7},
     )
     card = (save_model(model, tmp_path / "model") / "MODEL_CARD.md").read_text()
-    assert read_row(card, "threshold of novelty")[1] == "not recorded"
+    assert read_row(card, "OOD threshold")[1] == "not recorded"

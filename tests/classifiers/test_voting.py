@@ -108,7 +108,7 @@ def test_models_that_cannot_vote_are_refused(
 ) -> None:
     with pytest.raises(SettingsError, match="two trained models or more, got 1"):
         VotingPlanetClassifier([trained])
-    with pytest.raises(NotFittedError, match="Model 2 of those that vote is not trained"):
+    with pytest.raises(NotFittedError, match="Model 2 of `classifiers` is not trained"):
         VotingPlanetClassifier([trained, make()])
     labels = ["a" if "blue" in path else "b" for path in disc_paths]
     other = make(recipe=brief).fit(disc_paths, labels)
@@ -174,7 +174,7 @@ def test_settings_of_explanations_are_checked_as_for_one_model(
 
 
 def test_damaged_folder_is_refused(voting: VotingPlanetClassifier, tmp_path: Path) -> None:
-    with pytest.raises(ModelFormatError, match="holds no models that vote"):
+    with pytest.raises(ModelFormatError, match="does not hold a VotingPlanetClassifier"):
         VotingPlanetClassifier.load(tmp_path)
     folder = voting.save(tmp_path / "model")
     described = json.loads((folder / "voting.json").read_text())

@@ -185,5 +185,5 @@ def test_file_that_is_there_is_kept_unless_overwrite_is_true(tmp_path: Path) -> 
 
 
 def test_folder_is_no_file_to_write(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"is a folder, and a file is to be written\."):
+    with pytest.raises(OutputError, match=r"is a folder, a file was expected\."):
         check_output_file(tmp_path, overwrite=True)

@@ -38,7 +38,7 @@ def write(tmp_path: Path) -> Write:
 def read_problems(path: object, **options: Any) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
         read_labelled(path, **options)
-    return caught.value.problems
+    return tuple(caught.value.problems)
 
 
 def get_names(path: Path, *names: str) -> tuple[str, ...]:

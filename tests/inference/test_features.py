@@ -133,7 +133,7 @@ def test_stored_features_that_no_disk_holds_are_an_error_and_not_the_end_of_the_
     free = psutil.virtual_memory()._replace(available=1000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     monkeypatch.setattr(os, "posix_fallocate", fill)
-    with pytest.raises(TrainingError, match=r"has no room for them \(No space left .* TMPDIR"):
+    with pytest.raises(TrainingError, match=r"has no space for them \(No space left .* TMPDIR"):
         compute_features(
             lambda batch: (batch.float(),), ViewDataset(images, 1), accelerator=accelerator
         )

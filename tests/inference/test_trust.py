@@ -228,9 +228,9 @@ def test_model_of_an_earlier_version_answers_without_unknown(
     assert predictions.novelty is None
     assert predictions[0].novelty is None
     assert "rejection" not in loaded.evaluate(strange[:2], ["red", "blue"]).metrics
-    with pytest.raises(SettingsError, match=r"cannot say 'unknown'.*got rejection_rate=0.1"):
+    with pytest.raises(SettingsError, match=r"cannot answer 'unknown'.*got rejection_rate=0.1"):
         loaded.predict(strange, rejection_rate=0.1)
-    with pytest.raises(SettingsError, match=r"cannot say 'unknown'.*Train it again"):
+    with pytest.raises(SettingsError, match=r"cannot answer 'unknown'.*Train it again"):
         loaded.evaluate(strange[:2], ["red", "blue"], others=strange)
     again = PlanetClassifier.load(loaded.save(tmp_path / "again"), device="cpu")
     assert again.trust_ is None
@@ -333,7 +333,7 @@ def test_score_of_a_wrong_shape_is_refused(
             return np.zeros((len(images), 1))
 
     try:
-        with pytest.raises(SettingsError, match=r"gave the shape \(2, 1\) for 2 images"):
+        with pytest.raises(SettingsError, match=r"got the shape \(2, 1\) for 2 images"):
             replace(trained.trust_, score=name).get_novelty(evidence)
     finally:
         NOVELTY_SCORES.remove(name)

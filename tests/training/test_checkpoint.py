@@ -1,4 +1,4 @@
-"""A training that was cut off goes on to the same bits."""
+"""A resumed training has the same result to the bit."""
 
 from __future__ import annotations
 
@@ -250,23 +250,25 @@ def test_checkpoint_of_other_settings_is_refused_with_the_differences(
         "val.sha256",
     ]
     assert "recipe.label_smoothing: it was 0.1, now it is 0.2" in str(caught.value)
-    assert "Go on with its settings, or train anew" in str(caught.value)
+    assert "Resume with its settings, or start a new training" in str(caught.value)
 
 
 def test_missing_or_damaged_checkpoint_is_an_error_of_its_own(
     create: Create, train: ImageDataset, val: ImageDataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match=r"no checkpoint in .*Name the folder of a training"):
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoint in .*Name the folder of an interrupted"
+    ):
         make(create).fit(train, val, resume=tmp_path / "nothing")
     with pytest.raises(CutOff):
         make(create, checkpoints=tmp_path / "run", callbacks=[Cut(9)]).fit(train, val)
     for name, content in (("epoch.pt", b"damage"), ("settings.json", b"{")):
         shutil.copytree(tmp_path / "run", tmp_path / name)
         (tmp_path / name / name).write_bytes(content)
-        with pytest.raises(CheckpointError, match=r"is damaged.*Train anew"):
+        with pytest.raises(CheckpointError, match=r"is damaged.*Start a new training"):
             make(create).fit(train, val, resume=tmp_path / name)
     (tmp_path / "run" / "stage.pt").unlink()
-    with pytest.raises(CheckpointError, match="cut off before its first stage"):
+    with pytest.raises(CheckpointError, match="interrupted before its first stage"):
         make(create).fit(train, val, resume=tmp_path / "run")
 
 
@@ -276,7 +278,7 @@ def test_checkpoint_of_another_format_names_the_version(tmp_path: Path) -> None:
     settings = json.loads((tmp_path / "settings.json").read_text())
     settings.update(format=99, versions={"planetvision": "7.0"})
     (tmp_path / "settings.json").write_text(json.dumps(settings))
-    with pytest.raises(CheckpointError, match=r"has the format 99.*Go on with planetvision 7\.0"):
+    with pytest.raises(CheckpointError, match=r"has the format 99.*Use planetvision 7\.0"):
         checkpoints.load({})
 
 
@@ -309,7 +311,7 @@ def test_full_disk_leaves_the_checkpoint_before_and_the_training_goes_on(
 
     monkeypatch.setattr("planetvision.training.checkpoint.write_atomically", fill)
     monkeypatch.setattr(Checkpoints, "save_stage", lambda self, state: None)
-    with pytest.warns(TrainingWarning, match=r"could not be written: .*No space .* goes on"):
+    with pytest.warns(TrainingWarning, match=r"could not be written: .*No space .* continues"):
         history = make(create, recipe, checkpoints=tmp_path).fit(train, train)
     assert len(history) > 1
     assert (tmp_path / "epoch.pt").read_bytes() == saved[0]
@@ -343,7 +345,7 @@ def test_full_disk_where_a_stage_begins_leaves_the_one_before(
 
     with monkeypatch.context() as patch:
         patch.setattr("planetvision.training.checkpoint.write_atomically", fill)
-        with pytest.warns(TrainingWarning, match="the one before is still there"):
+        with pytest.warns(TrainingWarning, match="previous checkpoint is kept"):
             checkpoints.save_stage({"stage": 1})
     checkpoints.save_epoch({"stage": 1, "history": [1, 2]})
     assert checkpoints.load({}) == ({"stage": 0}, {"stage": 0, "history": [1]})

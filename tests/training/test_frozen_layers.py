@@ -1,4 +1,4 @@
-"""What learns, run on what the frozen part gave, answers as the whole network does."""
+"""Trainable layers on cached outputs of frozen layers give the logits of the whole network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def get_images(network: PlanetNet, count: int = 3) -> torch.Tensor:
 
 
 def check(network: PlanetNet) -> int:
-    """Checks a replay against the network; returns how many tensors are kept of an image."""
+    """Compares the split with the network; returns the number of cached tensors per image."""
     frozen = find_frozen_layers(network)
     assert frozen is not None
     images = get_images(network)
@@ -47,7 +47,7 @@ def check(network: PlanetNet) -> int:
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*no pretrained weights")
-def test_replay_of_any_backbone_is_the_network_to_the_bit(
+def test_split_of_any_backbone_equals_the_network_to_the_bit(
     name: str, blocks: int, kept: int
 ) -> None:
     network = create_network(name, num_classes=3, weights="none", seed=0)
@@ -96,7 +96,7 @@ def test_module_that_is_called_twice_and_an_output_past_the_blocks_are_found() -
 
 
 @pytest.mark.parametrize("kind", [Stray, Fickle])
-def test_backbone_that_cannot_be_replayed_has_no_frozen_part(
+def test_backbone_that_cannot_be_split_has_no_frozen_layers(
     kind: type[Recurrent], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="planetvision"):
@@ -125,7 +125,7 @@ def test_search_leaves_the_network_and_the_generators_alone() -> None:
     assert not any(part._forward_hooks for part in network.modules())
 
 
-def test_gradients_of_a_replay_are_those_of_the_network() -> None:
+def test_gradients_of_trainable_layers_are_those_of_the_network() -> None:
     network = create_network("tiny", num_classes=3, weights="none", input_spec=SPEC, seed=0)
     network.set_trainable(2)
     network.train()

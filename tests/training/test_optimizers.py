@@ -56,7 +56,7 @@ def test_unknown_optimizers_get_a_suggestion() -> None:
         OPTIMIZERS.get("timm:lambb")
     with pytest.raises(UnknownNameError, match=r"torch\.optim has no optimizer 'Radam'"):
         OPTIMIZERS.get("torch:Radam")
-    with pytest.raises(SettingsError, match="LBFGS"):
+    with pytest.raises(SettingsError, match="torch:LBFGS"):
         OPTIMIZERS.get("torch:LBFGS")
 
 

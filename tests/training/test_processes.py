@@ -30,7 +30,7 @@ from planetvision.training.trainer import Trainer
 data, out = map(Path, sys.argv[1:3])
 paths = sorted(data.glob("*/*.png"))
 spec = InputSpec(image_size=32)
-# Odd numbers: the last batch cannot be shared out equally.
+# Odd numbers: the last batch cannot be shared equally.
 train, val = (
     ImageDataset([str(paths[row]) for row in rows], [row // 8 for row in rows], input_spec=spec)
     for rows in (range(0, 24, 2), range(1, 15, 2))
@@ -161,7 +161,7 @@ def test_two_processes_take_the_steps_of_one(
 def test_batch_that_cannot_be_shared_out_is_refused(shared: Path) -> None:
     messages = [path.read_text() for path in shared.glob("refused-*.txt")]
     assert len(messages) == 2
-    expected = "the batch size 9 cannot be shared out equally between 2 processes"
+    expected = "the batch size 9 cannot be shared equally between 2 processes"
     assert all(expected in message for message in messages)
 
 

@@ -99,7 +99,7 @@ def test_batch_that_does_not_fit_goes_through_in_parts_with_the_same_result(
         tight.fit(train)
     torch.testing.assert_close(get_weights(tight), get_weights(expected), atol=1e-6, rtol=1e-4)
     assert caplog.text.count("does not fit into memory") == 2  # two parts, then four
-    assert "in 4 parts, with the same result; batch_size=3 would fit" in caplog.text
+    assert "into 4 chunks, with the same result; batch_size=3 would fit" in caplog.text
     with pytest.raises(TrainingError, match=r"A single image does not fit .*smaller `image_size`"):
         Trainer(Tight(create(), 0), recipe, device="cpu", num_workers=0).fit(train)
 
@@ -217,8 +217,8 @@ def test_time_that_is_over_ends_the_stage_and_begins_no_other(
     with caplog.at_level(logging.WARNING, logger="planetvision"):
         trainer = fit(create, recipe, train, callbacks=[Clock()], max_minutes=1.0)
     assert len(trainer.state.history) == 3
-    assert "stage all ends after 3 of 9 epochs: the time is over" in caplog.text
-    assert "stage more is left out: the time is over" in caplog.text
+    assert "stage all ends after 3 of 9 epochs: the time limit is reached" in caplog.text
+    assert "stage more is skipped: the time limit is reached" in caplog.text
 
 
 @pytest.mark.slow
@@ -284,7 +284,7 @@ def test_loader_of_ones_own_is_used_as_it_is() -> None:
 
 def test_stage_that_needs_what_a_module_of_ones_own_has_not_is_refused() -> None:
     frozen = replace(OWN, trainable_blocks=0)
-    with pytest.raises(SettingsError, match=r"a Linear has no head and blocks .* Wrap it"):
+    with pytest.raises(SettingsError, match=r"got a Linear.*Wrap it"):
         Trainer(nn.Linear(5, 2), make_recipe(frozen), device="cpu").fit(Points())
 
 
@@ -332,7 +332,9 @@ def test_validation_counts_the_images_that_the_sampler_of_a_loader_gives() -> No
 def test_accumulation_with_a_loader_of_ones_own_is_refused() -> None:
     loader = DataLoader(Points(), batch_size=10)
     recipe = make_recipe(replace(OWN, accumulation_steps=4))
-    with pytest.raises(SettingsError, match="`accumulation_steps` is 4, and a loader's batches"):
+    with pytest.raises(
+        SettingsError, match="`accumulation_steps` is 4, and each batch of a loader"
+    ):
         Trainer(nn.Linear(5, 2), recipe, device="cpu").fit(loader)
 
 
@@ -389,16 +391,18 @@ def test_data_that_hold_nothing_are_refused(create: Create, train: ImageDataset)
     assert list(caught.value.problems) == [
         "The training images have no targets. Pass the class index of each: "
         "ImageDataset(sources, targets, ...).",
-        "The validation data hold no image. Pass None to train without.",
+        "The validation data have no image. Pass None to train without validation.",
     ]
     loader = DataLoader(Points(), batch_size=64, drop_last=True)
-    with pytest.raises(SettingsError, match="The training data hold no batch"):
+    with pytest.raises(SettingsError, match="The training data have no batch"):
         Trainer(nn.Linear(5, 2), make_recipe(OWN), device="cpu").fit(loader)
 
 
 def test_stored_views_need_images_to_validate_on(create: Create, train: ImageDataset) -> None:
     recipe = make_recipe(replace(STAGE, trainable_blocks=0, views=1))
-    with pytest.raises(SettingsError, match=r"`views` \(all\) need an `ImageDataset` to validate"):
+    with pytest.raises(
+        SettingsError, match=r"`views` \(all\) need an `ImageDataset` for validation"
+    ):
         Trainer(create(), recipe, device="cpu").fit(train, Points())
 
 
@@ -406,5 +410,5 @@ def test_stored_views_need_images_to_validate_on(create: Create, train: ImageDat
 def test_rates_of_blocks_are_refused_for_a_module_of_ones_own(name: str) -> None:
     changes: dict[str, Any] = {name: 0.5}
     stage = replace(OWN, **changes)
-    with pytest.raises(SettingsError, match=f"`{name}` give the blocks of a `PlanetNet`"):
+    with pytest.raises(SettingsError, match=f"`{name}` need the blocks of a `PlanetNet`"):
         Trainer(nn.Linear(5, 2), make_recipe(stage), device="cpu").fit(Points())

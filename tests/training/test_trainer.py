@@ -350,7 +350,7 @@ def test_targets_below_that_of_no_class_are_refused(train: ImageDataset, val: Im
     # A data set that does not tell its targets is found out by its batches.
     stage = replace(STANDSTILL, views=0)
     plain = [wrong[row] for row in range(len(wrong))]
-    with pytest.raises(DataError, match=r"got a lower one for 1 of the images of a training batch"):
+    with pytest.raises(DataError, match=r"got lower values in a training batch \(images: 1\)"):
         run(make_recipe(stage, class_weights="none"), plain, None)  # type: ignore[arg-type]
 
 

@@ -143,7 +143,7 @@ def test_model_of_an_earlier_version_says_how_to_get_sums(
     assert again.is_intact
     assert get_results(again)["MODEL_CARD.md"] == "intact"
     card = (tmp_path / "again" / "MODEL_CARD.md").read_text()
-    assert "What it was trained on: not recorded." in card
+    assert "Training data: not recorded." in card
 
 
 def test_versions_that_differ_are_noted(folder: Path, change_config: Any) -> None:

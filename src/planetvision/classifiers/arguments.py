@@ -1,4 +1,4 @@
-"""The constructor arguments of a classifier as JSON, for runs and saved models."""
+"""Constructor arguments of a classifier as JSON, for runs and saved models."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from planetvision.data.cache import CACHES
 from planetvision.data.catalog import make_plain
 from planetvision.models.backbones.first_weights import make_weights_absolute
 
-__all__ = ["arguments_from_json", "arguments_to_json", "select_portable"]
-
-# These say how and where a training ran. The recipe has a place of its own in a saved model.
+# How and where a training ran. The recipe is stored separately in a saved model.
 _NOT_PORTABLE = frozenset(
     {
         "recipe",
@@ -34,9 +32,9 @@ _NOT_PORTABLE = frozenset(
 
 
 def arguments_to_json(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arguments as JSON can hold them, with absolute paths."""
+    """Returns the arguments as JSON values, with absolute paths."""
     values = dict(arguments)
-    # JSON's keys are strings, and a class may be an integer.
+    # JSON keys are strings, but a class can be an integer.
     values["class_map"] = list(make_plain(values["class_map"] or {}).items()) or None
     values["weights"] = make_weights_absolute(values["weights"])
     cache = values["cache"]
@@ -45,13 +43,13 @@ def arguments_to_json(arguments: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if isinstance(value, Recipe):
             values[name] = value.to_dict()
-        elif isinstance(value, np.generic):  # as a grid search hands them over
+        elif isinstance(value, np.generic):  # from a grid search
             values[name] = value.item()
     return values
 
 
 def arguments_from_json(settings: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """Returns the arguments that `arguments_to_json` stored.
+    """Returns the arguments from the result of `arguments_to_json`.
 
     Args:
         settings: The stored arguments. Those that no longer exist are ignored.
@@ -66,5 +64,5 @@ def arguments_from_json(settings: Mapping[str, Any], known: Collection[str]) -> 
 
 
 def select_portable(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the stored arguments that hold on any machine."""
+    """Returns the stored arguments that do not depend on the machine."""
     return {name: value for name, value in settings.items() if name not in _NOT_PORTABLE}

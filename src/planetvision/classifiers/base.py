@@ -1,15 +1,15 @@
-"""What every trained model can do with images: answer, be judged, be explained."""
+"""Base class of the classifiers: prediction, evaluation and explanation."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-import functools
 import os
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -22,19 +22,37 @@ from planetvision.data.catalog import ClassMap, map_labels
 from planetvision.explain import EXPLAINERS
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from planetvision.data.sources import ImageInput
     from planetvision.data.tables import ColumnMap
     from planetvision.results import Evaluation, Explanations, Finding, Predictions
 
-__all__ = ["NO_TRUST", "AnsweringModel"]
 
 NO_TRUST = (
-    "The model cannot say 'unknown': it was saved before planetvision fitted a score of novelty, "
-    "got {name}={value}. Train it again, or leave that out."
+    "The model cannot answer 'unknown': it was saved by a version without OOD scores, got "
+    "{name}={value}. Train it again, or leave `{name}` out."
 )
 
 
+class ExplainOptions(TypedDict, total=False):
+    """Keyword arguments of `explain_catalog` that a classifier passes on.
+
+    `checked` has the rows whose maps are checked; None checks all.
+    """
+
+    method: str
+    target: Label | None
+    against: Label | None
+    layers: Sequence[str] | None
+    pairs: Sequence[tuple[Label | None, Label | None]] | None
+    checked: Collection[int] | None
+    tta: Tta | None
+    rejection_rate: float | None
+
+
 class AnsweringModel(abc.ABC):
-    """A trained model, be it one network or several.
+    """Base class of trained classifiers with one or several networks.
 
     Attributes:
         classes_: The labels, sorted.
@@ -46,33 +64,33 @@ class AnsweringModel(abc.ABC):
     _folder: Path | None = None
 
     def predict(
-        self, X: Any, *, rejection_rate: float | None = None, tta: Tta | None = None
+        self, X: ImageInput, *, rejection_rate: float | None = None, tta: Tta | None = None
     ) -> Predictions:
-        """Returns the answer for each image: a class, or `unknown`.
+        """Returns the prediction for each image: a class, or `unknown`.
 
-        Images that cannot be read have a row with their error, and the rest goes on.
+        Images that cannot be read have a row with their error.
 
         Args:
             X: A path, a folder, a glob pattern, an array (H, W, 3) of uint8, a Pillow image, the
                 bytes of a file, or a sequence of these.
             rejection_rate: The share of images of known bodies that may be called unknown, 0 for
                 none; None takes the classifier's.
-            tta: The test-time augmentation for this call; None takes that of the training, which
-                novelty and probabilities were calibrated with.
+            tta: The test-time augmentation of this call; None takes that of the training, which
+                probabilities and OOD scores were calibrated with.
 
         Raises:
-            NotFittedError: If there is no trained network.
-            SourceNotFoundError: If a file, folder or pattern that stands alone does not exist.
-            SettingsError: If the rate is no share, the augmentation is unknown, or the model cannot
-                say "unknown" at all.
+            NotFittedError: If the classifier is not trained.
+            SourceNotFoundError: If `X` is a file, folder or pattern that does not exist.
+            SettingsError: If the rate is not in [0, 1), the augmentation is unknown, or the model
+                has no OOD score.
         """
         return self._answer(read_inputs(X), rejection_rate=rejection_rate, tta=tta)
 
-    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+    def predict_proba(self, X: ImageInput) -> npt.NDArray[np.float64]:
         """Returns the probability of each class for each image, (N, C), columns as `classes_`.
 
         Raises:
-            DataError: If an image cannot be read; all of them are named.
+            DataError: If an image cannot be read; all such images are listed.
         """
         predictions = self.predict(X)
         self._raise_failed(predictions)
@@ -80,13 +98,13 @@ class AnsweringModel(abc.ABC):
 
     def score(
         self,
-        X: Any,
+        X: ImageInput,
         y: Iterable[Label] | None = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> float:
         """Returns the accuracy on labelled images, in [0, 1].
 
-        The most probable class counts, also where the answer is `unknown`.
+        It compares the most probable class, even if the prediction is `unknown`.
 
         Args:
             X: As for `fit`.
@@ -94,7 +112,7 @@ class AnsweringModel(abc.ABC):
             sample_weight: The weight of each image of `X`.
 
         Raises:
-            DataError: If an image cannot be read, or there is not one weight an image.
+            DataError: If an image cannot be read, or there is not one weight per image.
         """
         labels = None if y is None else list(y)
         catalog = self._read_known(X, labels)
@@ -111,12 +129,12 @@ class AnsweringModel(abc.ABC):
 
     def evaluate(
         self,
-        X: Any = None,
+        X: ImageInput | None = None,
         y: Iterable[Label] | None = None,
         *,
         columns: ColumnMap | None = None,
         class_map: ClassMap | None = None,
-        others: Any = None,
+        others: ImageInput | None = None,
         rejection_rate: float | None = None,
         tta: Tta | None = None,
         explain: bool = True,
@@ -128,22 +146,22 @@ class AnsweringModel(abc.ABC):
         negatives. The scores are saved with the model, unless `tta` is given.
 
         Args:
-            X: As for `fit`; of a folder with a `test/` part, that part alone is used. None takes
-                the test part that `fit` kept.
+            X: As for `fit`; if it has a test split, only that is used. None takes the test split
+                that `fit` kept.
             y: As for `fit`.
             columns: As for `fit`.
-            class_map: The model's names of classes that these data call otherwise. For classes
-                that it does not name, the classifier's own class map holds.
+            class_map: Maps class names in these data to the model's. Other classes are mapped by
+                the classifier's own class map.
             others: Images that show none of the classes (negatives), as for `predict`. The result
                 then has their rejection rate and the AUROC of the OOD score.
             rejection_rate: As for `predict`.
             tta: As for `predict`.
-            explain: Whether maps are computed, which takes most of the time.
-            audit: Whether the images are audited, for which each is decoded once more.
+            explain: Whether to compute maps, which takes most of the time.
+            audit: Whether to audit the images, which decodes each of them again.
 
         Raises:
-            NotFittedError: If it is not trained, or no test part was kept.
-            SettingsError: As for `predict`; and if there are `others` and no score of novelty.
+            NotFittedError: If the classifier is not trained, or has no test split.
+            SettingsError: As for `predict`; also if `others` is given and there is no OOD score.
             DataError: If the model knows none of the classes, or no image can be read.
         """
         from planetvision.evaluation.audit.auditor import audit_images
@@ -156,6 +174,7 @@ class AnsweringModel(abc.ABC):
             catalog = self._test_part()
         else:
             catalog = self._read_known(X, y, columns, class_map).get_tested()
+        rate = None if rejection_rate is None else f"{rejection_rate:g}"
         survey, findings = None, None
         if audit:
             spec = self.input_spec
@@ -166,7 +185,7 @@ class AnsweringModel(abc.ABC):
             catalog,
             classes=self.classes_.tolist(),
             predict=lambda images: self._answer(images, rejection_rate=rejection_rate, tta=tta),
-            explain=functools.partial(self._explain, rejection_rate=rejection_rate, tta=tta)
+            explain=partial(self._explain, rejection_rate=rejection_rate, tta=tta)
             if explain
             else None,
             survey=survey,
@@ -177,12 +196,9 @@ class AnsweringModel(abc.ABC):
                 "repeat": self._list_commands(
                     None if X is None else catalog.origin,
                     others=others,
-                    columns=columns,
-                    class_map=class_map,
-                    rejection_rate=rejection_rate,
-                    tta=tta,
-                    explain=explain,
-                    audit=audit,
+                    pairs={"--column": columns, "--class": class_map},
+                    options={"--rejection-rate": rate, "--tta": tta},
+                    flags={"--no-explain": not explain, "--no-audit": not audit},
                 ),
             },
         )
@@ -192,7 +208,7 @@ class AnsweringModel(abc.ABC):
 
     def explain(
         self,
-        X: Any,
+        X: ImageInput,
         *,
         method: str = "gradcam",
         target: Label | None = None,
@@ -201,25 +217,26 @@ class AnsweringModel(abc.ABC):
         checks: bool = True,
         rejection_rate: float | None = None,
     ) -> Explanations:
-        """Returns where in each image the network found the evidence for a class.
+        """Returns a map per image of the pixels that support a class.
 
         Args:
             X: As for `predict`.
             method: A registered explainer.
             target: The class to explain; None explains the most probable one.
-            against: The class that it is set against: the map then shows what speaks for the one
-                and not for the other. Where it is the most probable one itself, and `target` is
-                None, the second most probable takes its place.
-            layers: The dotted names of the backbone's layers to look at, for methods that look at
-                layers; None takes those that are found.
-            checks: Whether each map is checked, which takes 32 passes and four more maps an image:
-                whether the answer hangs on what it marks, whether it stays when the image moves,
-                and whether it follows the weights. Where it lies is always measured.
+            against: A second class: the map then shows what supports the target rather than this
+                class. If it is the most probable class and `target` is None, the target is
+                explained against the second most probable one.
+            layers: The dotted names of the backbone's layers to use, for methods that use layers;
+                None chooses them automatically.
+            checks: Whether to check each map, which takes 32 passes and four more maps per image:
+                whether the prediction depends on the marked pixels, whether the map follows shifts
+                of the image, and whether it depends on the weights. The share of the map on the
+                body is always measured.
             rejection_rate: As for `predict`.
 
         Raises:
-            SettingsError: As for `predict`; or if the method has no use for a class or layers.
-            ExplanationError: If the method cannot explain this network, or not by these layers.
+            SettingsError: As for `predict`; also if the method does not use classes or layers.
+            ExplanationError: If the method cannot explain this network, or not with these layers.
         """
         EXPLAINERS.get(method)
         return self._explain(
@@ -234,74 +251,57 @@ class AnsweringModel(abc.ABC):
 
     @property
     def folder(self) -> Path | None:
-        """Where it was loaded from; None for one that was trained since."""
+        """The folder that the model was loaded from; None if it was trained."""
         return self._folder
 
     @abc.abstractmethod
     def _answer(
         self, catalog: Catalog, *, rejection_rate: float | None, tta: Tta | None
     ) -> Predictions:
-        """Returns the answers for a catalog."""
+        """Returns the predictions for a catalog."""
 
     @abc.abstractmethod
-    def _explain(
-        self,
-        catalog: Catalog,
-        *,
-        method: str = "gradcam",
-        target: Label | None = None,
-        against: Label | None = None,
-        layers: Sequence[str] | None = None,
-        checked: Collection[int] | None = (),
-        rejection_rate: float | None = None,
-        tta: Tta | None = None,
-    ) -> Explanations:
-        """Returns the explanations for a catalog; those of the rows `checked`, or all, checked."""
+    def _explain(self, catalog: Catalog, **options: Unpack[ExplainOptions]) -> Explanations:
+        """Returns the explanations for a catalog."""
 
     @abc.abstractmethod
     def _can_reject(self, rejection_rate: float | None) -> bool | None:
-        """Returns whether anything may be called unknown; None if there is no score of novelty."""
+        """Returns whether images can be called unknown; None if there is no OOD score."""
 
     @property
     @abc.abstractmethod
     def input_spec(self) -> InputSpec:
-        """What the network is shown; of several models, what the first one is shown."""
+        """The input of the network; of several models, that of the first."""
 
     @abc.abstractmethod
     def _test_part(self) -> Catalog:
-        """Returns the test part that was kept in training."""
+        """Returns the test split of the training data."""
 
     @abc.abstractmethod
     def _keep_scores(self, evaluation: Evaluation, origin: str | None) -> None:
-        """Keeps the scores on the test part, or on other images and what they are called."""
+        """Stores the scores; `origin` names the images, None stands for the test split."""
 
     @abc.abstractmethod
     def _describe_model(self) -> dict[str, Mapping[str, Any]]:
-        """Returns what a report says of the model: `model`, `settings` and `training`, by name."""
+        """Returns the sections `model`, `settings` and `training` of a report."""
 
     def _list_commands(
         self,
         origin: str | None,
         *,
         others: Any,
-        columns: ColumnMap | None,
-        class_map: ClassMap | None,
-        rejection_rate: float | None,
-        tta: Tta | None,
-        explain: bool,
-        audit: bool,
+        pairs: Mapping[str, Mapping[Any, Any] | None],
+        options: Mapping[str, str | None],
+        flags: Mapping[str, bool],
     ) -> list[str]:
-        """Returns the command that gives the same again, with names for what has none of its own.
+        """Returns the command that repeats an evaluation, with placeholders and their meaning.
 
         Args:
-            origin: What the data are called; None for the test part that `fit` kept.
-            others: As for `evaluate`, like the rest.
-            columns: As for `evaluate`.
-            class_map: As for `evaluate`.
-            rejection_rate: As for `evaluate`.
-            tta: As for `evaluate`.
-            explain: As for `evaluate`.
-            audit: As for `evaluate`.
+            origin: The name of the data; None for the test split that `fit` kept.
+            others: As for `evaluate`.
+            pairs: The pairs of each option that takes NAME=VALUE.
+            options: The value of each other option; None leaves it out.
+            flags: Whether to set each flag.
         """
         model = os.fspath(self._folder) if self._folder is not None else "MODEL"
         data = "split.csv"
@@ -313,27 +313,24 @@ class AnsweringModel(abc.ABC):
             listed = others if isinstance(others, list | tuple) else [others]
             for one in listed if all(map(_is_path, listed)) else ["OTHERS"]:
                 words += ["--others", os.fspath(one)]
-        for option, pairs in (("--column", columns), ("--class", class_map)):
-            for name, value in (pairs or {}).items():
+        for option, values in pairs.items():
+            for name, value in (values or {}).items():
                 words += [option, f"{name}={'' if value is None else value}"]
-        if rejection_rate is not None:
-            words += ["--rejection-rate", f"{rejection_rate:g}"]
-        if tta is not None:
-            words += ["--tta", tta]
-        words += [] if explain else ["--no-explain"]
-        words += [] if audit else ["--no-audit"]
+        for option, text in options.items():
+            words += [] if text is None else [option, text]
+        words += [flag for flag, is_set in flags.items() if is_set]
         notes = {
             "MODEL": "# MODEL: the folder that save() wrote",
             "split.csv": "# split.csv: the table of the run, beside its model",
             "DATA": f"# DATA: {origin}",
-            "OTHERS": "# OTHERS: the images of something else",
+            "OTHERS": "# OTHERS: the negatives",
         }
         return [shlex.join(words), *(note for name, note in notes.items() if name in words)]
 
     def _describe(
         self, catalog: Catalog, findings: Sequence[Finding] | None, *, tta: Tta | None
     ) -> dict[str, Any]:
-        """Returns what a report says beside the numbers, as JSON can hold it."""
+        """Returns the facts in a report besides its numbers, as JSON values."""
         counts = ", ".join(f"{label} {number}" for label, number in catalog.counts.items())
         described = self._describe_model()
         if tta is not None:
@@ -352,12 +349,12 @@ class AnsweringModel(abc.ABC):
 
     def _read_known(
         self,
-        X: Any,
+        X: ImageInput,
         y: Iterable[Label] | None,
         columns: ColumnMap | None = None,
         class_map: ClassMap | None = None,
     ) -> Catalog:
-        """Reads data that need not have every class that the classifier's own map names."""
+        """Reads labelled data, which can lack classes in the classifier's own map."""
         named = {str(old) for old in class_map or {}}
         own = {old: new for old, new in (self.class_map or {}).items() if str(old) not in named}
         catalog = read_labelled(
@@ -367,7 +364,7 @@ class AnsweringModel(abc.ABC):
             class_map={**own, **(class_map or {})},
             optional_classes={str(old) for old in own},
         )
-        # A folder's name is a text, and the class of a model may be an integer; and in a table.
+        # Folder names and cells of tables are texts, but a class of the model can be an integer.
         spelt = {str(label): label for label in self.classes_.tolist()}
         labels = tuple(spelt.get(str(label), label) for label in catalog.labels or ())
         return dataclasses.replace(catalog, labels=labels)
@@ -375,7 +372,7 @@ class AnsweringModel(abc.ABC):
     def _select_weights(
         self, sample_weight: npt.ArrayLike, labels: Sequence[Label] | None, catalog: Catalog
     ) -> npt.NDArray[np.float64]:
-        """Returns the weights of the images that the class map leaves."""
+        """Returns the weights of the images that the class map does not drop."""
         weights = np.asarray(sample_weight, dtype=np.float64)
         own = self.class_map or {}
         if labels is not None and len(weights) == len(labels) and own:
@@ -384,7 +381,7 @@ class AnsweringModel(abc.ABC):
         if weights.shape != (len(catalog),):
             raise DataError(
                 f"There are {count(len(catalog), 'image')} to score, and `sample_weight` has the "
-                f"shape {np.shape(sample_weight)}. Pass one number an image."
+                f"shape {np.shape(sample_weight)}. Pass one number per image."
             )
         return weights
 

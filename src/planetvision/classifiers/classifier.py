@@ -1,10 +1,11 @@
-"""`PlanetClassifier`: the whole library behind scikit-learn's interface."""
+"""`PlanetClassifier`: the classifier with scikit-learn's interface."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from planetvision.classifiers.arguments import (
     arguments_to_json,
     select_portable,
 )
-from planetvision.classifiers.base import NO_TRUST, AnsweringModel
+from planetvision.classifiers.base import NO_TRUST, AnsweringModel, ExplainOptions
 from planetvision.core.devices import resolve_device, resolve_precision
 from planetvision.core.errors import NotFittedError, SettingsError
 from planetvision.core.settings import InputSpec, Precision, Recipe, Tta
@@ -27,15 +28,16 @@ from planetvision.training.plan import Plan, create_plan
 from planetvision.training.settings import ClassifierSettings
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from planetvision.classifiers.fitting import FitData
+    from planetvision.data.sources import ImageInput
     from planetvision.data.tables import ColumnMap
     from planetvision.inference import Trust
     from planetvision.models.network import PlanetNet
     from planetvision.results import Audit, Evaluation, Explanations, Predictions, TrainingHistory
     from planetvision.training.callbacks import Callback
     from planetvision.training.state import TrainingState
-
-__all__ = ["PlanetClassifier"]
 
 
 class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, ClassifierSettings):  # type: ignore[misc] # sklearn is untyped
@@ -121,13 +123,13 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
 
     def fit(
         self,
-        X: Any,
+        X: ImageInput,
         y: Iterable[Label] | None = None,
         *,
         groups: Iterable[object] | None = None,
         columns: ColumnMap | None = None,
-        others: Any = None,
-        warm_start_from: Any = None,
+        others: ImageInput | None = None,
+        warm_start_from: PlanetClassifier | str | os.PathLike[str] | None = None,
         callbacks: Iterable[Callback] = (),
         checkpoints: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -137,8 +139,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         Settings, files and split are checked before the training starts. Data without given splits
         are split by class, group and seed into 70, 15 and 15 % (`val_fraction`, `test_fraction`);
         near-duplicates stay in one split. Afterwards the validation images calibrate the
-        probabilities and the OOD threshold. If a trivial baseline comes within a point of the
-        network, a line in the log says so.
+        probabilities and the OOD threshold. A warning names trivial baselines that are as good.
 
         Args:
             X: A folder with one subfolder per class; a folder with `train/`, `val/` and `test/`
@@ -175,9 +176,10 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
                 "`resume` needs the folder of the checkpoints, got None. Pass checkpoints=FOLDER."
             )
         from planetvision.classifiers import fitting
+        from planetvision.classifiers.initialization import read_warm_start
 
         plan = create_plan(self)
-        start = None if warm_start_from is None else fitting.read_warm_start(warm_start_from)
+        start = None if warm_start_from is None else read_warm_start(warm_start_from)
         data = fitting.read_fit_data(
             self, plan, X, y, groups=groups, columns=columns, others=others
         )
@@ -194,7 +196,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         self._keep_fit(plan, data, network, state)
         if start is not None:
             self.weights_ = start.origin
-        # After the rest is kept: a score of the user's own may fail, and the training is not lost.
+        # Last, so that the training is kept if a user-defined OOD score fails.
         self.trust_ = fitting.fit_classifier_trust(self, data, network)
         self.audit_ = fitting.audit_fit(data, plan, state)
         self.data_ = fitting.describe_fit(self, data, self.audit_, initialization)
@@ -203,7 +205,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
     def _keep_fit(
         self, plan: Plan, data: FitData, network: PlanetNet, state: TrainingState
     ) -> None:
-        """Sets the fitted attributes that the training gives."""
+        """Sets the fitted attributes after the training."""
         self.network_, self.recipe_, self.split_ = network, plan.recipe, data.catalog
         self.history_ = state.history
         self.trust_ = self.data_ = self._folder = None
@@ -260,16 +262,16 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         precision: Precision = "auto",
         tuning: str = "auto",
     ) -> PlanetClassifier:
-        """Returns the classifier that `save` wrote; needs no network and no pretrained weights.
+        """Returns the saved classifier, without any download.
 
         Args:
             path: The model's folder.
-            device: Where it shall run.
-            precision: In which arithmetic; `auto` is `fp32`.
-            tuning: The levers of the machine that are on.
+            device: As for the constructor.
+            precision: As for the constructor; `auto` is `fp32`.
+            tuning: As for the constructor.
 
         Raises:
-            ModelFormatError: If a part is missing or damaged, or a newer version wrote it.
+            ModelFormatError: If a file is missing or damaged, or a newer version wrote it.
             UnknownNameError: If its backbone or head is not registered here.
         """
         from planetvision.classifiers.storage import load_model
@@ -293,33 +295,33 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
     def from_pretrained(
         cls, *, device: str = "auto", precision: Precision = "auto", tuning: str = "auto"
     ) -> PlanetClassifier:
-        """Returns the released model, which comes with the package: no training, no network.
+        """Returns the released model, which is part of the package, without any download.
 
-        It knows earth, jupiter, mars, moon, neptune, saturn and uranus, and says `unknown` of all
-        else as far as it can. What it was trained on and how good it is stands in its model card.
+        It knows earth, jupiter, mars, moon, neptune, saturn and uranus, and rejects most other
+        images as `unknown`. Its model card describes its training data and its scores.
 
         Args:
-            device: Where it shall run.
-            precision: In which arithmetic; `auto` is `fp32`.
-            tuning: The levers of the machine that are on.
+            device: As for the constructor.
+            precision: As for the constructor; `auto` is `fp32`.
+            tuning: As for the constructor.
 
         Raises:
-            ModelFormatError: If this copy of the package has no model.
+            ModelFormatError: If the package has no released model.
         """
         from planetvision.classifiers.pretrained import get_pretrained_folder
 
         return cls.load(get_pretrained_folder(), device=device, precision=precision, tuning=tuning)
 
     def to_settings(self) -> dict[str, Any]:
-        """Returns the arguments as JSON can hold them, for `from_settings`."""
+        """Returns the arguments as JSON values, for `from_settings`."""
         return arguments_to_json(self.get_params(deep=False))
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> PlanetClassifier:
-        """Returns an untrained classifier of the arguments that `to_settings` gave.
+        """Returns an untrained classifier from the result of `to_settings`.
 
         Args:
-            settings: The arguments; those that there are no more are passed over.
+            settings: The arguments; those that no longer exist are ignored.
         """
         return cls(**arguments_from_json(settings, cls._get_param_names()))
 
@@ -334,8 +336,8 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
             )
         return self.network_
 
-    def _judging(self, rejection_rate: float | None) -> dict[str, Any]:
-        """How evidence becomes an answer."""
+    def _get_rejection(self, rejection_rate: float | None) -> dict[str, Any]:
+        """Returns the calibrator and the rejection rate of a call."""
         trust = getattr(self, "trust_", None)
         if trust is None and rejection_rate:
             raise SettingsError(NO_TRUST.format(name="rejection_rate", value=rejection_rate))
@@ -343,17 +345,18 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         return {"trust": trust, "rejection_rate": check_rejection_rate(rate)}
 
     def _can_reject(self, rejection_rate: float | None) -> bool | None:
-        judging = self._judging(rejection_rate)
-        trust: Trust | None = judging["trust"]
-        return None if trust is None else trust.get_threshold(judging["rejection_rate"]) < math.inf
+        rejection = self._get_rejection(rejection_rate)
+        trust: Trust | None = rejection["trust"]
+        if trust is None:
+            return None
+        return trust.get_threshold(rejection["rejection_rate"]) < math.inf
 
     @property
     def input_spec(self) -> InputSpec:
-        """What the network is shown."""
+        """The input of the network."""
         return self._network().input_spec
 
     def _keep_scores(self, evaluation: Evaluation, origin: str | None) -> None:
-        """Keeps the scores on the test part, or on other images and what they are called."""
         from planetvision.classifiers.records import add_scores, describe_scores
 
         learned = None
@@ -392,41 +395,30 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
             tuning=self.tuning,
             progress=self.progress,
             tta=tta,
-            **self._judging(rejection_rate),
+            **self._get_rejection(rejection_rate),
         )
 
-    def _explain(
-        self,
-        catalog: Catalog,
-        *,
-        method: str = "gradcam",
-        target: Label | None = None,
-        against: Label | None = None,
-        layers: Sequence[str] | None = None,
-        pairs: Sequence[tuple[Label | None, Label | None]] | None = None,
-        checked: Collection[int] | None = (),
-        rejection_rate: float | None = None,
-        tta: Tta | None = None,
-    ) -> Explanations:
+    def _explain(self, catalog: Catalog, **options: Unpack[ExplainOptions]) -> Explanations:
         from planetvision.explain.explainer import MapSettings, explain_catalog
 
+        given: dict[str, Any] = {**options}
+        given.update(self._get_rejection(given.get("rejection_rate")))
+        names = [field.name for field in dataclasses.fields(MapSettings) if field.name in given]
+        settings = MapSettings(**{name: given.pop(name) for name in names})
         return explain_catalog(
             self._network(),
             catalog,
-            MapSettings(method=method, target=target, against=against, layers=layers),
+            settings,
             classes=self.classes_.tolist(),
             device=resolve_device(self.device),
-            pairs=pairs,
-            checked=checked,
-            tta=tta,
-            **self._judging(rejection_rate),
+            **given,
         )
 
     def _test_part(self) -> Catalog:
         test = self.split_.part("test") if hasattr(self, "split_") else None
         if not test:
             raise NotFittedError(
-                "There is no test part: the model was loaded, or trained without one. Pass the "
+                "There is no test split: the model was loaded, or trained without one. Pass the "
                 "data to evaluate on: evaluate('FOLDER') or evaluate(paths, labels)."
             )
         return test

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planetvision.classifiers.initialization import WarmStart, read_warm_start
+from planetvision.classifiers.initialization import WarmStart
 from planetvision.classifiers.records import describe_data, describe_others
 from planetvision.core.devices import is_main_process, resolve_device
 from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
@@ -32,18 +32,9 @@ from planetvision.training.state import TrainingState
 from planetvision.training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from planetvision.data.sources import ImageInput
     from planetvision.data.tables import ColumnMap
 
-__all__ = [
-    "FitData",
-    "audit_fit",
-    "describe_fit",
-    "fit_classifier_trust",
-    "prepare_network",
-    "read_fit_data",
-    "read_warm_start",
-    "train_network",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -57,17 +48,17 @@ _MAX_NEGATIVES = 2000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FitData:
-    """The images of a fit, decoded once and split.
+    """Images of a fit, decoded once and split.
 
     Args:
         catalog: The labelled images, each with its split.
         classes: The labels of the training images, sorted.
-        prepared: What decoding and the search for near-duplicates found.
-        has_groups: Whether groups came with the data.
+        prepared: The results of decoding and of the search for near-duplicates.
+        has_groups: Whether the data have groups.
         train: The training images.
         val: The validation images.
         negatives: Images that show none of the classes, or None.
-        description: What the model card says of the negatives, or None.
+        description: The description of the negatives in the model card, or None.
     """
 
     catalog: Catalog
@@ -81,21 +72,21 @@ class FitData:
 
     @property
     def learned(self) -> ImageDataset:
-        """The images that the network learns from, negatives included."""
+        """The training images and the negatives."""
         return self.train if self.negatives is None else self.train.join(self.negatives)
 
 
 def read_fit_data(
     settings: ClassifierSettings,
     plan: Plan,
-    X: Any,
+    X: ImageInput,
     y: Iterable[Label] | None,
     *,
     groups: Iterable[object] | None,
     columns: ColumnMap | None,
-    others: Any,
+    others: ImageInput | None,
 ) -> FitData:
-    """Reads the data of a fit, and splits them.
+    """Reads and splits the data of a fit.
 
     Args:
         settings: The classifier.
@@ -111,7 +102,7 @@ def read_fit_data(
     """
     catalog = read_labelled(X, y, groups=groups, columns=columns, class_map=settings.class_map)
     has_groups = catalog.groups is not None
-    # The split is tried first: it costs nothing, and decoding every file does.
+    # Splitting is tried first, since it is fast and decoding all files is not.
     _split(catalog, settings)
     cache = create_cache(settings.cache, gigabytes=settings.cache_gigabytes)
     prepared = prepare_catalog(
@@ -168,7 +159,7 @@ def _split(catalog: Catalog, settings: ClassifierSettings) -> Catalog:
 
 
 def _read_negatives(
-    images: Any, settings: ClassifierSettings, plan: Plan, cache: DecodedCache | None
+    images: ImageInput, settings: ClassifierSettings, plan: Plan, cache: DecodedCache | None
 ) -> ImageDataset:
     """Returns the negatives that can be read, each decoded once."""
     catalog = read_inputs(images)
@@ -193,15 +184,15 @@ def _read_negatives(
 def prepare_network(
     settings: ClassifierSettings, plan: Plan, classes: list[Label], start: WarmStart | None
 ) -> tuple[PlanetNet, dict[str, Any] | None]:
-    """Returns the network with its first weights, and what the model card says of them.
+    """Returns the network with its initial weights, and their description in the model card.
 
-    The second is None if the weights are those of the backbone.
+    The description is None if the weights are those of the backbone.
 
     Args:
         settings: The classifier.
         plan: Its plan.
         classes: The labels.
-        start: The trained model that gives the first weights; None takes the plan's.
+        start: The trained model to fine-tune from; None takes the plan's weights.
     """
     network = create_network(
         settings.backbone,
@@ -230,19 +221,19 @@ def train_network(
     checkpoints: str | os.PathLike[str] | None,
     resume: bool,
 ) -> TrainingState:
-    """Runs the stages of the plan's recipe, and returns what they reached.
+    """Runs the stages of the plan's recipe, and returns the state of the training.
 
     Args:
         settings: The classifier.
         plan: Its plan.
         data: The images.
         network: The network, which is trained in place.
-        callbacks: Hooks.
+        callbacks: The callbacks.
         checkpoints: The folder of the checkpoints; None keeps none.
         resume: Whether the training continues from them.
 
     Raises:
-        CheckpointError: If it is resumed without a checkpoint, or with one of another training.
+        CheckpointError: If `resume` finds no checkpoint, or one of another training.
         TrainingError: If the loss is no longer a finite number.
     """
     trainer = Trainer(
@@ -289,7 +280,7 @@ def fit_classifier_trust(settings: ClassifierSettings, data: FitData, network: P
 
 
 def _draw_negatives(given: ImageDataset | None, network: PlanetNet, *, seed: int) -> ImageDataset:
-    """Returns drawn pictures that show no body, and some of the given negatives before them."""
+    """Returns a sample of the given negatives, followed by rendered negatives."""
     drawn = render_non_planets(
         count=_NUM_DRAWN_NEGATIVES, image_size=_DRAWN_NEGATIVES_SIZE, seed=seed
     )
@@ -326,15 +317,12 @@ def audit_fit(data: FitData, plan: Plan, state: TrainingState) -> Audit:
 def describe_fit(
     settings: ClassifierSettings, data: FitData, audit: Audit, initialization: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Returns what a model says of the data that it was trained on, as JSON can hold it."""
+    """Returns the description of the training data in a saved model, as JSON values."""
     return describe_data(
         audit,
+        settings,
         given_splits=data.prepared.given_splits,
         has_groups=data.has_groups,
-        group_duplicates=settings.group_duplicates,
-        val_fraction=settings.val_fraction,
-        test_fraction=settings.test_fraction,
-        seed=settings.random_state,
         others=data.description,
         warm_start=initialization,
     )

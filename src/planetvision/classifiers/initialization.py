@@ -1,4 +1,4 @@
-"""`WarmStart`: a trained model that another training begins with."""
+"""`WarmStart`: a trained model to fine-tune from."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from planetvision.core.errors import SettingsError, count
 from planetvision.data.catalog import Label
 from planetvision.models.network import PlanetNet
 
-__all__ = ["WarmStart", "read_warm_start"]
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WarmStart:
-    """A trained network, and what its answers are called.
+    """Trained network with its classes.
 
     Args:
         network: The network.
         classes: The label of each of its logits.
-        origin: What a model that began with it says of its first weights.
+        origin: The source of the initial weights in models that are fine-tuned from it.
     """
 
     network: PlanetNet
@@ -34,21 +32,20 @@ class WarmStart:
 
     @torch.no_grad()
     def copy_to(self, network: PlanetNet, classes: Sequence[Label]) -> bool:
-        """Gives a network the weights of the backbone, and those of the head where they fit.
+        """Copies the weights of the backbone to a network, and those of the head if they fit.
 
-        The head is taken over where the classes are the same, in the same order, and it is built
-        alike; else it keeps the weights it has.
+        The weights of the head fit if the classes, their order and the shapes are equal.
 
         Args:
             network: The network.
             classes: The label of each of its logits.
 
         Returns:
-            Whether those of the head were taken over.
+            Whether the weights of the head were copied.
 
         Raises:
-            SettingsError: If it has another backbone, or one of other shapes, as some have at
-                another `image_size`.
+            SettingsError: If the network has another backbone, or one with other shapes, for
+                example because of another `image_size`.
         """
         if network.spec.name != self.network.spec.name:
             raise SettingsError(
@@ -74,7 +71,7 @@ class WarmStart:
             f"{tuple(shapes[name])}" if name in shapes else "none" for shapes in (asked, given)
         )
         sizes = [one.input_spec.image_size for one in (network, self.network)]
-        remedy = "Build the backbone as it was then, or begin with `weights`."
+        remedy = "Build the backbone as in that model, or use `weights`."
         if sizes[0] != sizes[1]:
             remedy = f"Pass image_size={sizes[1]}, as that model has."
         raise SettingsError(
@@ -89,7 +86,7 @@ def _list_shapes(module: nn.Module) -> dict[str, torch.Size]:
 
 
 def read_warm_start(source: Any) -> WarmStart:
-    """Returns what a training is to begin with.
+    """Returns the model to fine-tune from.
 
     Args:
         source: The folder of a saved model, or a trained `PlanetClassifier`.
@@ -104,10 +101,10 @@ def read_warm_start(source: Any) -> WarmStart:
 
     if isinstance(source, str | os.PathLike):
         model = load_model(source)
-        # The folder of a run's model is called "model": what is above it says which.
+        # The folder of a run's model is always "model", so its parent is part of the name.
         name = "/".join(Path(source).absolute().parts[-2:])
         return WarmStart(network=model.network, classes=model.classes, origin=f"the model '{name}'")
-    # Asked of its type: one that is not trained raises an error of its own, which says more.
+    # Checked on the type: the property of an untrained classifier raises a clearer error.
     if hasattr(type(source), "input_spec") and source.input_spec:
         network = getattr(source, "network_", None)
         if isinstance(network, PlanetNet):

@@ -1,4 +1,4 @@
-"""The model card: the Markdown that describes a saved model."""
+"""Model card: the Markdown description of a saved model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from planetvision.core.errors import count
 from planetvision.core.text import format_interval, format_share
@@ -14,13 +14,8 @@ from planetvision.data.catalog import SPLIT_NAMES
 from planetvision.models.backbones.first_weights import format_weights
 from planetvision.results.predictions import UNKNOWN
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["render_card"]
-
 _TAGS = ("planetvision", "image-classification", "astronomy", "solar-system", "planets")
-# Those of https://huggingface.co/docs/hub/repositories-licenses that weights come under.
+# Licences of weights in https://huggingface.co/docs/hub/repositories-licenses.
 _LICENCES = (
     "apache-2.0",
     "mit",
@@ -34,27 +29,26 @@ _LICENCES = (
     "cc-by-nc-nd-4.0",
     "cc-by-nd-4.0",
 )
-# With fewer images a share says next to nothing: of 10 right answers the interval begins at 72 %.
+# Shares of fewer images are uncertain: the interval of 10 correct of 10 starts at 72 %.
 _FEW_IMAGES = 10
 _A_POINT = 0.01
 
 
 class _Verbatim(str):
-    """Markdown that is to be written as it is."""
+    """Markdown that is not escaped."""
 
     __slots__ = ()
 
 
 def render_card(config: Mapping[str, Any], *, threshold: float | None = None) -> str:
-    """Returns the card of a saved model as Markdown, with the front matter of the Hugging Face hub.
+    """Returns the card of a saved model as Markdown, with front matter for the Hugging Face hub.
 
-    It tells what is recorded and nothing else; what an earlier version did not record reads "not
-    recorded".
+    Values that an earlier version did not record read "not recorded".
 
     Args:
-        config: What the model's `config.json` holds, of any format version.
-        threshold: The novelty over which an image is unknown, at the model's rejection rate;
-            infinite where nothing is. None where it is not known.
+        config: The content of the model's `config.json`, of any format version.
+        threshold: The OOD threshold at the model's rejection rate; infinite if no image is unknown,
+            None if it is not known.
 
     References:
         Mitchell, M., et al. (2019), "Model Cards for Model Reporting", FAT* '19,
@@ -81,7 +75,7 @@ def render_card(config: Mapping[str, Any], *, threshold: float | None = None) ->
 
 
 def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
-    """Returns what the template asks for; None is what is not recorded."""
+    """Returns the variables of the template; None stands for "not recorded"."""
     classes = [str(label) for label in config.get("classes", ())]
     backbone, trust, data = (config.get(name) or {} for name in ("backbone", "trust", "data"))
     metrics, settings, recipe = (
@@ -93,8 +87,8 @@ def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, An
     warm_start = data.get("warm_start") or {}
     origins = list(weights.values()) if isinstance(weights, Mapping) else [weights or ""]
     is_random = set(origins) == {"none"}
-    # The licence is that of the registered weights; of a file or another model it is not known, and
-    # chance has none.
+    # The licence is that of the registered weights. It is unknown for a file or another model, and
+    # random weights have none.
     is_registered = all(origins) and not any(origin.startswith("file ") for origin in origins)
     is_registered = is_registered and not is_random and not warm_start
     licence = (backbone.get("licence") or None) if is_registered else None
@@ -143,7 +137,7 @@ def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, An
 
 
 def _count_parts(data: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str, list[int]]]:
-    """Returns the images of each class in each part, and of all of them."""
+    """Returns the number of images in each split, per class and in total."""
     parts = data.get("parts")
     if not parts:
         return []
@@ -152,67 +146,61 @@ def _count_parts(data: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[
 
 
 def _tell_split(split: Mapping[str, Any]) -> Iterator[str]:
-    """Returns a sentence each on how the parts came about."""
+    """Yields sentences on how the data were split."""
     if not split:
         return
     val, test, seed = (split[name] for name in ("val_fraction", "test_fraction", "seed"))
     given = split["given"]
     if given:
-        yield f"The parts came with the data: {', '.join(given)}."
+        yield f"The data came with these splits: {', '.join(given)}."
         if "val" not in given:
             yield (
-                f"The validation part was cut from the training part ({_format_percent(val)}), by "
-                f"class and by the seed {seed}."
+                f"The validation split was taken from the training split ({_format_percent(val)}), "
+                f"by class and with the seed {seed}."
             )
     else:
-        tested = f"{_format_percent(test)} to test" if test else "none to test"
+        tested = f"{_format_percent(test)} for testing" if test else "none for testing"
         yield (
-            f"The images were split by class and by the seed {seed}: {_format_percent(val)} to "
-            f"validate, {tested}, the rest to train."
+            f"The images were split by class and with the seed {seed}: {_format_percent(val)} for "
+            f"validation, {tested}, the rest for training."
         )
     if split["has_groups"]:
-        kept = "" if "val" in given else "; the images of one group that were split are in one part"
-        yield f"Groups came with the data{kept}."
+        kept = "" if "val" in given else "; images of one group are in one split"
+        yield f"The data have groups{kept}."
     else:
-        yield "No groups came with the data."
+        yield "The data have no groups."
     if not split["group_duplicates"]:
-        yield "Near-copies were not looked for: copies of one image may be in several parts."
+        yield "Near-duplicates were not searched, and may be in different splits."
     elif not split["num_copies"]:
-        yield "Near-copies were looked for, and none was found."
+        yield "Near-duplicates were searched, and none were found."
     else:
-        across = split["num_copies_across"]
-        apart = (
-            f"of {across} of them the images are in different parts"
-            if across
-            else ("each is within one part")
-        )
-        yield (
-            f"Near-copies were looked for: {count(split['num_copies'], 'pair')} found, and {apart}."
-        )
+        pairs, across = count(split["num_copies"], "pair"), split["num_copies_across"]
+        apart = f"{across} of them in different splits" if across else "each within one split"
+        yield f"Near-duplicates were searched: {pairs} found, {apart}."
 
 
 def _tell_others(data: Mapping[str, Any]) -> str | None:
-    """Returns a sentence or two on images of none of the classes; None where that is not known."""
+    """Returns sentences on the negatives; None if they are not recorded."""
     if "others" not in data:
         return None
     others = data["others"]
     if others is None:
-        return "It was shown no images of none of the classes."
+        return "It was trained without negatives."
     origins = ", ".join(others["origins"])
-    given = f"{count(others['num_images'], 'image')} of none of the classes ({origins})"
+    given = f"{count(others['num_images'], 'image')} that show none of the classes ({origins})"
     if not others["weight"]:
         return (
-            f"Beside them it was given {given}. They counted nothing: the network was not shown "
-            "them, and of all parts only a score of novelty may have learned from them."
+            f"Negatives: {given}. The network was not trained with them (weight 0), but the OOD "
+            "score may have been fitted with them."
         )
     return (
-        f"Beside them it was taught with {given}, to find no class likelier than another for them. "
-        f"Each counted {others['weight']:g} where an image of a class counts 1."
+        f"Negatives: {given}. The network was trained to give each class the same probability for "
+        f"them, with the weight {others['weight']:g} relative to an image of a class."
     )
 
 
 def _list_fit_arguments(data: Mapping[str, Any]) -> list[str]:
-    """Returns what `fit` was given beside the data, as names for it."""
+    """Returns the arguments of `fit` besides the data, with placeholders as values."""
     named = (("others", "OTHERS"), ("warm_start_from", "START"))
     given = (data.get("others"), data.get("warm_start"))
     return [f'{name}="{value}"' for (name, value), one in zip(named, given, strict=True) if one]
@@ -221,40 +209,39 @@ def _list_fit_arguments(data: Mapping[str, Any]) -> list[str]:
 def _list_limits(
     data: Mapping[str, Any], metrics: Mapping[str, Any], classes: Sequence[str]
 ) -> Iterator[str]:
-    """Returns a sentence each on what the scores do not show, and the model cannot do."""
+    """Yields sentences on the limits of the scores and of the model."""
     yield (
-        f"It knows its {len(classes)} classes and no other body. "
-        "Whatever else an image shows is given the most probable of them, unless its novelty makes "
-        f"it '{UNKNOWN}'."
+        f"It knows its {len(classes)} classes and no other body. Any other image gets the most "
+        f"probable of them, unless its OOD score makes it '{UNKNOWN}'."
     )
     test = metrics.get("test") or {}
     given = (data.get("split") or {}).get("given") or []
     if not test:
-        yield "No score on a test part is recorded: how often it is right is not known."
+        yield "No score on a test split is recorded, so its accuracy is not known."
     else:
         yield (
-            f"The test part has {count(test['n'], 'image')}: the accuracy on others like them may "
-            f"well be anything from {format_interval(test['accuracy_ci95'])}."
+            f"The test split has {count(test['n'], 'image')}: the accuracy on similar images can "
+            f"be anywhere from {format_interval(test['accuracy_ci95'])}."
         )
     if test and not given:
         source = f"'{data['origin']}', as" if data else "the same source as"
         yield (
-            f"The test part is from {source} the images it was trained on: on images from another "
-            "camera, telescope or renderer it may be right far less often."
+            f"The test split is from {source} the training images: on images from another camera, "
+            "telescope or renderer the accuracy can be much lower."
         )
     elif test:
         yield (
-            "The test part came with the data: whether it is from another source than the images "
-            "it was trained on is not recorded."
+            "The test split came with the data: whether it is from another source than the "
+            "training images is not recorded."
         )
     elsewhere = metrics.get("elsewhere") or ()
-    # Of a folder that also holds the test part, most were learned from and not all.
+    # In a folder that includes the test split, most images but not all were used in training.
     if all((scores.get("num_learned") or 0) >= scores["n"] / 2 for scores in elsewhere):
         yield "No measurement on images from another source is recorded."
     else:
         yield (
-            "Whether images that were given to evaluate() are from another source than those it "
-            "was trained on is not recorded."
+            "Whether images given to evaluate() are from another source than the training images "
+            "is not recorded."
         )
     tested = (data.get("parts") or {}).get("test") or {}
     few = [name for name in classes if tested and tested.get(name, 0) < _FEW_IMAGES]
@@ -263,8 +250,8 @@ def _list_limits(
         yield f"Of some classes there are fewer than {_FEW_IMAGES} test images: {named}."
     yield from _compare_with_baselines(data.get("baselines") or {}, metrics)
     yield (
-        "Confidence is calibrated on images of the same source as the training, if at all: on "
-        "others it is too high as a rule."
+        "Confidence is calibrated on images of the same source as the training images, if at all. "
+        "On other images it is usually too high."
     )
 
 
@@ -278,9 +265,9 @@ def _compare_with_baselines(
     if near:
         named = ", ".join(f"{one['name']} {format_share(one['accuracy'])}" for one in near)
         yield (
-            f"On the validation part trivial answers come as far as the network "
-            f"({format_share(accuracy)}) or within a point of it: {named}. These images cannot "
-            "show what the network adds."
+            f"On the validation split trivial baselines reach the network "
+            f"({format_share(accuracy)}) or come within a point of it: {named}. These images "
+            "cannot show what the network adds."
         )
 
 
@@ -291,18 +278,18 @@ def _tell_threshold(threshold: float | None) -> str | None:
 
 
 def _is_bounded(rate: float | None, num_images: int | None) -> bool:
-    """Whether there are images enough for the rate to bound the share that is lost."""
+    """Returns whether there are enough images for the rate to bound the rejected share."""
     return bool(rate) and num_images is not None and num_images >= 1 / float(rate or 1) - 1
 
 
 def _find_licence(licence: str | None) -> str | None:
-    """Returns the hub's name of a licence, where it is one of those that it knows."""
+    """Returns the hub's identifier of a licence, or None."""
     name = (licence or "").lower().partition(" (")[0]
     return name if name in _LICENCES else None
 
 
 def _get_weights_setting(weights: str | Mapping[str, str] | None) -> str | dict[str, str]:
-    """Returns what `weights` was, with FILE for files."""
+    """Returns the setting `weights`, with FILE for files."""
     if isinstance(weights, Mapping):
         return {name: str(_get_weights_setting(origin)) for name, origin in weights.items()}
     if weights == "none":
@@ -311,14 +298,14 @@ def _get_weights_setting(weights: str | Mapping[str, str] | None) -> str | dict[
 
 
 def _finalize(value: object) -> str:
-    """Returns a value as Markdown that shows it."""
+    """Returns a value as Markdown."""
     if isinstance(value, _Verbatim):
         return value
     return "not recorded" if value is None else _escape(str(value))
 
 
 def _escape(text: str) -> str:
-    """Returns Markdown that shows the text, on one line, whatever characters it has."""
+    """Returns the text as Markdown on one line, with special characters escaped."""
     text = text.encode(errors="backslashreplace").decode()
     text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
     text = re.sub(r"([\\`*_\[\]#|~$!])", r"\\\1", text)
@@ -326,7 +313,7 @@ def _escape(text: str) -> str:
 
 
 def _format_code(value: object) -> _Verbatim:
-    """Returns a name in the type of code, where it holds nothing that would end that."""
+    """Returns a name as inline code, if it has only safe characters."""
     if value is not None and re.fullmatch(r"[\w.:+/@ -]*\w[\w.:+/@ -]*", str(value)):
         return _Verbatim(f"`{value}`")
     return _Verbatim(_finalize(value))
@@ -341,7 +328,7 @@ def _format_percent(value: float | None) -> str | None:
 
 
 def _format_scores(scores: Mapping[str, Any]) -> _Verbatim:
-    """Returns the cells of a table's row."""
+    """Returns the cells of a table row."""
     interval = scores.get("accuracy_ci95")
     cells = [
         scores["n"],

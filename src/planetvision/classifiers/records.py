@@ -1,4 +1,4 @@
-"""What a model records of its data and its scores, for its configuration and its card."""
+"""Descriptions of the data and scores of a model, for its configuration and its card."""
 
 from __future__ import annotations
 
@@ -14,62 +14,51 @@ if TYPE_CHECKING:
     from planetvision.core.settings import Recipe
     from planetvision.models.network import PlanetNet
     from planetvision.results import Audit, Evaluation
+    from planetvision.training.settings import ClassifierSettings
 
-__all__ = [
-    "add_scores",
-    "describe_data",
-    "describe_network",
-    "describe_others",
-    "describe_scores",
-]
 
 _SCORES = ("accuracy", "n", "accuracy_ci95", "balanced_accuracy", "macro_f1", "ece")
 
 
 def describe_data(
     audit: Audit,
+    settings: ClassifierSettings,
     *,
     given_splits: Sequence[SplitName] | None,
     has_groups: bool,
-    group_duplicates: bool,
-    val_fraction: float,
-    test_fraction: float,
-    seed: int,
     others: Mapping[str, Any] | None = None,
     warm_start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Returns what a model records of the data it was trained on, as JSON can hold it.
+    """Returns the description of the training data, as JSON values.
 
-    It names no file, and of the data folder only the last part of its path.
+    It contains no file names, and only the last component of the path of the data folder.
 
     Args:
-        audit: The audit of the images in their parts.
-        given_splits: The splits that came with the data; None where they came without.
-        has_groups: Whether groups came with the data.
-        group_duplicates: Whether near-copies were looked for, to be kept in one part.
-        val_fraction: The share that was asked for to validate.
-        test_fraction: The share that was asked for to test.
-        seed: The seed of the split.
-        others: What `describe_others` tells; None where there were none.
-        warm_start: The `origin` of the weights it began with, and whether it has those of its head
-            too (`has_head`); None where it began with those of the backbone.
+        audit: The audit of the images in their splits.
+        settings: The classifier.
+        given_splits: The splits that the data had; None if they had none.
+        has_groups: Whether the data have groups.
+        others: The result of `describe_others`; None without negatives.
+        warm_start: The `origin` of the initial weights, and whether they include the head
+            (`has_head`); None if they are those of the backbone.
     """
     catalog = audit.catalog
-    told, splits = audit.to_dict(), catalog.splits or ()
+    described, splits = audit.to_dict(), catalog.splits or ()
+    group_duplicates = bool(settings.group_duplicates)
     across = sum(splits[pair.first] != splits[pair.second] for pair in audit.duplicates)
     return {
         "origin": name_origin(catalog.origin),
         "num_images": len(catalog),
         "num_unreadable": len(audit.unreadable),
-        "parts": told["splits"],
+        "parts": described["splits"],
         "split": {
             "given": [name for name in SPLIT_NAMES if name in (given_splits or ())],
-            "seed": int(seed),
-            "val_fraction": float(val_fraction),
-            "test_fraction": float(test_fraction),
+            "seed": int(settings.random_state),
+            "val_fraction": float(settings.val_fraction),
+            "test_fraction": float(settings.test_fraction),
             "has_groups": has_groups,
             "num_groups": len(set(catalog.groups)) if catalog.groups is not None else None,
-            "group_duplicates": bool(group_duplicates),
+            "group_duplicates": group_duplicates,
             "num_copies": len(audit.duplicates) if group_duplicates else None,
             "num_copies_across": across if group_duplicates else None,
         },
@@ -83,20 +72,20 @@ def describe_data(
             }
             for finding in audit.findings
         ],
-        "baselines": told["baselines"],
-        "remarks": told["remarks"],
+        "baselines": described["baselines"],
+        "remarks": described["remarks"],
         "others": None if others is None else dict(others),
         "warm_start": None if warm_start is None else dict(warm_start),
     }
 
 
 def describe_others(others: Any, *, num_images: int, weight: float) -> dict[str, Any]:
-    """Returns what a model records of the images of none of the classes that it was taught.
+    """Returns the description of the negatives of a training.
 
     Args:
-        others: As they were given to `fit`.
-        num_images: How many could be read.
-        weight: What each counted beside an image of a class.
+        others: The negatives as passed to `fit`.
+        num_images: The number of readable images.
+        weight: The loss weight of each, relative to an image of a class.
     """
     origins = [
         "images in memory" if place is None else name_origin(f"'{place}'")
@@ -112,24 +101,23 @@ def describe_others(others: Any, *, num_images: int, weight: float) -> dict[str,
 def describe_scores(
     evaluation: Evaluation, *, learned: Collection[str] | None = None
 ) -> dict[str, Any]:
-    """Returns what a model records of an evaluation, as JSON can hold it.
+    """Returns the description of an evaluation, as JSON values.
 
-    `fingerprint` tells whether another evaluation is of the same images, whatever they are called;
-    `num_learned` is how many of them the model has learned from.
+    `fingerprint` identifies the images by their content, and `num_learned` is the number of them
+    in the training and validation splits.
 
     Args:
         evaluation: The evaluation.
-        learned: The hashes of the images that trained or validated the model; None where they are
-            not known.
+        learned: The hashes of the training and validation images; None if unknown.
     """
     predictions = evaluation.predictions
-    judged = [
+    readable = [
         source
         for source, error in zip(predictions.sources, predictions.errors, strict=True)
         if not error
     ]
     scores = {name: evaluation.metrics[name] for name in _SCORES}
-    hashes = hash_sources(judged)
+    hashes = hash_sources(readable)
     return {
         **scores,
         "num_learned": None if learned is None else sum(value in learned for value in hashes),
@@ -150,7 +138,7 @@ def describe_network(
         network: The network.
         classes: The labels.
         recipe: The recipe that trained it.
-        weights: Where its first weights came from.
+        weights: The source of its initial weights.
     """
     return {
         "classes": ", ".join(map(str, classes)),

@@ -1,4 +1,4 @@
-"""A model on disk: a folder of safetensors and JSON, never pickle."""
+"""Saved models: folders of safetensors and JSON, without pickle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,25 +29,8 @@ from planetvision.core.files import (
 from planetvision.core.settings import InputSpec, Recipe
 from planetvision.data.catalog import Label
 from planetvision.inference.trust import Trust
+from planetvision.models.backbones.weights import find_mismatches
 from planetvision.models.network import PlanetNet, create_network
-
-__all__ = [
-    "CARD_FILE",
-    "CONFIG_FILE",
-    "FORMAT_VERSION",
-    "MODEL_FILES",
-    "SUMS_FILE",
-    "TRUST_FILE",
-    "VOTING_FILE",
-    "WEIGHTS_FILE",
-    "SavedModel",
-    "is_model_folder",
-    "list_model_files",
-    "load_model",
-    "read_config",
-    "read_sums",
-    "save_model",
-]
 
 FORMAT_VERSION = 2
 CONFIG_FILE = "config.json"
@@ -56,7 +39,7 @@ TRUST_FILE = "trust.safetensors"
 CARD_FILE = "MODEL_CARD.md"
 SUMS_FILE = "SHA256SUMS"
 MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, TRUST_FILE, CARD_FILE, SUMS_FILE)
-# What names the models in a folder of several that vote.
+# The file that lists the models of a VotingPlanetClassifier.
 VOTING_FILE = "voting.json"
 # The fields of the config that the fingerprint covers, in the order in which they are hashed.
 _COVERED = ("classes", "backbone", "head", "preprocessing", "trust")
@@ -72,22 +55,21 @@ _RESTORE = (
 
 @dataclass(frozen=True, kw_only=True)
 class SavedModel:
-    """All that a model's folder holds.
+    """Content of a model's folder.
 
     Args:
         network: The network.
         classes: The label of each logit.
         head: The registered head.
         head_options: Its keyword arguments.
-        recipe: How it was trained.
-        trust: What makes probabilities and novelty of its evidence; None in models that were saved
-            before there was any (format version 1).
+        recipe: The recipe of its training.
+        trust: The calibrator; None in models of format version 1.
         settings: The classifier's arguments.
-        weights: Where the backbone's first weights came from, as `weights_` of the classifier.
-        metrics: What was measured in training.
-        data: What it was trained on, as `card.describe_data` tells it; None in models that were
-            saved before it was recorded.
-        versions: The packages it was saved with.
+        weights: The source of the backbone's initial weights, as `weights_` of the classifier.
+        metrics: The scores, as `metrics_` of the classifier.
+        data: The description of the training data, from `describe_data`; None in models saved
+            before it was recorded.
+        versions: The versions of the packages that saved it.
     """
 
     network: PlanetNet
@@ -104,7 +86,7 @@ class SavedModel:
 
 
 class _Part(NamedTuple):
-    """A file of tensors, and what its header says."""
+    """The content of a file of tensors, and its header."""
 
     tensors: Mapping[str, torch.Tensor]
     header: Mapping[str, str]
@@ -119,19 +101,18 @@ def save_model(
 ) -> Path:
     """Writes the model and returns its folder.
 
-    Beside the tensors and `config.json` it holds `MODEL_CARD.md`, which tells a person what the
-    model is, and `SHA256SUMS`, which is written last: `sha256sum -c SHA256SUMS` reads it, and
-    `planetvision verify`. The header of the weights holds a copy of the config, and the headers of
-    both tensor files the fingerprint, by which loading notices an edit. Where a process is killed
-    while it writes over another model, `load_model` reads what is there or says that it does not
-    belong together.
+    The folder also has `MODEL_CARD.md` and `SHA256SUMS`, which is written last and read by
+    `planetvision verify` and `sha256sum -c`. The header of the weights has a copy of the config,
+    and the headers of both tensor files have the fingerprint, so that loading detects edits. If
+    overwriting another model is interrupted, `load_model` loads a complete model or reports that
+    the files do not match.
 
     Args:
         model: The model.
         folder: The folder, which must be new or empty.
-        overwrite: Whether a model that is there already may be replaced.
-        half: Whether the weights are written in half precision; loaded, they are single again.
-            Tensors with values that it cannot hold, over 65,504, are written as they are.
+        overwrite: Whether an existing model may be replaced.
+        half: Whether the weights are written in half precision. Tensors with values over 65,504,
+            which half precision cannot hold, are written unchanged.
 
     Raises:
         OutputExistsError: If the folder is not empty and `overwrite` is false.
@@ -163,19 +144,19 @@ def save_model(
         for name, value in network.state_dict().items()
     }
     trusted = model.trust.to_tensors() if model.trust else {}
-    # In all three files: they belong together, whatever was there before and whenever writing ends.
+    # In all three files, so that files of different models are detected.
     fingerprint = _fingerprint(config, tensors, trusted)
     header = {"format": "pt", "fingerprint": fingerprint}
-    # The copy by which loading names the field of `config.json` that was edited.
-    told = {**header, "config": json.dumps(config)}
+    # The copy lets loading name the edited field of `config.json`.
+    with_config = {**header, "config": json.dumps(config)}
     config["fingerprint"] = fingerprint
-    write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path, told))
+    write_atomically(target / WEIGHTS_FILE, lambda path: save_file(tensors, path, with_config))
     if trusted:
         write_atomically(target / TRUST_FILE, lambda path: save_file(trusted, path, header))
     write_json(target / CONFIG_FILE, config)
     if not trusted:
         (target / TRUST_FILE).unlink(missing_ok=True)  # of the model that was there before
-    # The model is on disk: whatever these two meet with, it is not lost.
+    # Last, so that the model is saved even if one of these fails.
     write_text(target / CARD_FILE, render_card(config, threshold=_get_threshold(model)))
     names = list_model_files(has_trust=bool(trusted))
     sums = "".join(f"{hash_file(target / name)}  {name}\n" for name in names)
@@ -184,7 +165,7 @@ def save_model(
 
 
 def _narrow(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
-    """Returns the tensor in half precision, where that is asked for and holds its values."""
+    """Returns the tensor in half precision, if requested and if its values fit."""
     if not half or not tensor.is_floating_point():
         return tensor
     narrow = tensor.half()
@@ -192,23 +173,23 @@ def _narrow(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
 
 
 def list_model_files(*, has_trust: bool) -> list[str]:
-    """Returns the names of a model's files, but for that of their hashes."""
+    """Returns the names of a model's files, without `SHA256SUMS`."""
     return [CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, *([TRUST_FILE] if has_trust else [])]
 
 
 def is_model_folder(folder: str | os.PathLike[str]) -> bool:
-    """Returns whether the folder is one of a model, or of several that vote, complete or not."""
+    """Returns whether the folder is that of a saved classifier, complete or not."""
     return any(Path(folder, name).is_file() for name in (CONFIG_FILE, VOTING_FILE))
 
 
 def read_sums(folder: str | os.PathLike[str]) -> tuple[dict[str, str], list[int]]:
-    """Returns the SHA-256 of each file that `SHA256SUMS` lists, and the lines that say nothing.
+    """Returns the SHA-256 of each file in `SHA256SUMS`, and the numbers of invalid lines.
 
     Args:
         folder: The model's folder.
 
     Raises:
-        OSError: If there is no such file, or it cannot be read.
+        OSError: If the file does not exist or cannot be read.
     """
     text = Path(folder, SUMS_FILE).read_bytes().decode("utf-8", errors="surrogateescape")
     sums, damaged = {}, []
@@ -223,17 +204,17 @@ def read_sums(folder: str | os.PathLike[str]) -> tuple[dict[str, str], list[int]
 
 
 def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> SavedModel:
-    """Returns the model in a folder; needs no network and no pretrained weights.
+    """Returns the model in a folder, without any download.
 
-    The settings and the tensors are compared with what was recorded of them when the model was
-    saved. A model that was saved before anything was recorded is loaded as it is.
+    Settings and tensors are compared with the fingerprint and the copy of the config. Models that
+    were saved without these are loaded unchecked.
 
     Args:
         folder: The folder.
         tuning: As for `create_network`.
 
     Raises:
-        ModelFormatError: If a part is missing, damaged or edited, the parts belong to different
+        ModelFormatError: If a file is missing, damaged or edited, the files belong to different
             models, or the folder was written by a newer version.
         UnknownNameError: If its backbone or head is not registered here.
     """
@@ -270,8 +251,8 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
     except LookupError as cause:
         if isinstance(cause, SettingsError):
             raise type(cause)(
-                f"The model in '{root}' needs it: {cause} If it is your own or a plugin's, import "
-                "or install what registers it first."
+                f"The model in '{root}' needs an entry that is not registered: {cause} If it is "
+                "your own or a plugin's, import or install what registers it first."
             ) from cause
         raise _damaged(root, f"{CONFIG_FILE} lacks {cause}") from cause
     except (TypeError, AttributeError, SettingsError) as cause:
@@ -286,12 +267,12 @@ def _fingerprint(
     tensors: Mapping[str, torch.Tensor],
     trusted: Mapping[str, torch.Tensor],
 ) -> str:
-    """Returns the SHA-256 of all that the model's answers depend on, in hexadecimal."""
+    """Returns the SHA-256, in hexadecimal, of everything that the predictions depend on."""
     digest = hashlib.sha256(json.dumps([config.get(name) for name in _COVERED]).encode())
     for group in (tensors, trusted):
         for name, value in sorted(group.items()):
             digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
-            # A new tensor: one of no values, or of one, may have steps that bytes cannot have.
+            # A new tensor, since the strides of tensors with at most one value can be arbitrary.
             values = torch.empty(value.numel(), dtype=value.dtype).copy_(value.flatten())
             if len(values):
                 digest.update(values.view(torch.uint8).numpy().data)
@@ -299,13 +280,13 @@ def _fingerprint(
 
 
 def _get_threshold(model: SavedModel) -> float | None:
-    """Returns the novelty over which an image is unknown at the model's rate; None if not known."""
+    """Returns the OOD threshold at the model's rejection rate; None if unknown."""
     rate = model.settings.get("rejection_rate")
     if model.trust is None or rate is None:
         return None
     try:
         return model.trust.get_threshold(rate)
-    except SettingsError:  # a rate that prediction will refuse; a model is saved all the same
+    except SettingsError:  # a wrong rate, which prediction will report
         return None
 
 
@@ -316,7 +297,7 @@ def _damaged(root: Path, what: str, remedy: str = _COPY) -> ModelFormatError:
 
 
 def read_config(root: Path) -> dict[str, Any]:
-    """Returns what `config.json` says of the model in a folder; tensors are not read.
+    """Returns the content of `config.json`, without reading tensors.
 
     Raises:
         ModelFormatError: If there is no model, or it is damaged or written by a newer version.
@@ -348,7 +329,7 @@ def read_config(root: Path) -> dict[str, Any]:
 
 def _check_data(data: object) -> Mapping[str, Any] | None:
     if data is not None and not isinstance(data, Mapping):
-        raise TypeError(f"'data' is no object: {data!r}")
+        raise TypeError(f"'data' must be an object, got {data!r}")
     return data
 
 
@@ -362,11 +343,10 @@ def _read_tensors(root: Path, name: str) -> _Part:
 
 
 def _check_integrity(root: Path, config: Mapping[str, Any], parts: Mapping[str, _Part]) -> None:
-    """Checks that the config and the tensors are those that were saved together.
+    """Checks that the config and the tensors were saved together and not edited.
 
-    The tensors and the fields `_COVERED` are covered by the fingerprint. The other fields are
-    compared with their copy in the weights' header or, in models that were saved before there was
-    one, with the hash in `SHA256SUMS`.
+    The fingerprint covers the tensors and the fields `_COVERED`. The other fields are compared with
+    their copy in the header of the weights or, in older models, with the hash in `SHA256SUMS`.
     """
     fingerprint = config.get("fingerprint")
     for name, part in parts.items():
@@ -422,7 +402,7 @@ def _list_edits(given: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]
 
 
 def _flatten(value: Any, field: str = "") -> dict[str, str]:
-    """Returns the JSON of each value by its field, such as `recipe.stages[0].epochs`."""
+    """Returns the JSON text of each value by its field, such as `recipe.stages[0].epochs`."""
     if not value or not isinstance(value, dict | list):
         return {field: json.dumps(value, ensure_ascii=False)}
     parts = (
@@ -434,7 +414,7 @@ def _flatten(value: Any, field: str = "") -> dict[str, str]:
 
 
 def _hash_config(root: Path, config: Mapping[str, Any]) -> tuple[str, str]:
-    """Returns the SHA-256 of `config.json` as it is, and laid out as `save_model` does it."""
+    """Returns the SHA-256 of `config.json` as stored, and in the layout of `save_model`."""
     text = format_json(config).encode(errors="backslashreplace")
     return hash_file(root / CONFIG_FILE), hashlib.sha256(text).hexdigest()
 
@@ -464,23 +444,9 @@ def _create_trust(
 
 def _fill(network: PlanetNet, tensors: Mapping[str, torch.Tensor], root: Path) -> None:
     expected = network.state_dict()
-    problems = _compare(tensors, expected)
+    problems = find_mismatches(tensors, expected)
     if problems:
         raise _damaged(root, itemize(f"{WEIGHTS_FILE} does not fit:", problems, limit=5))
     with torch.no_grad():
         for name, place in expected.items():
             place.copy_(tensors[name])
-
-
-def _compare(
-    tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
-) -> Sequence[str]:
-    return [
-        *(f"'{name}' is missing" for name in expected if name not in tensors),
-        *(f"'{name}' has no place" for name in tensors if name not in expected),
-        *(
-            f"'{name}' has shape {tuple(tensors[name].shape)}, not {tuple(place.shape)}"
-            for name, place in expected.items()
-            if name in tensors and tensors[name].shape != place.shape
-        ),
-    ]

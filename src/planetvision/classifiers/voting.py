@@ -1,4 +1,4 @@
-"""`VotingPlanetClassifier`: several trained models that answer together."""
+"""`VotingPlanetClassifier`: soft voting of several trained classifiers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from planetvision.classifiers.base import AnsweringModel
+from planetvision.classifiers.base import AnsweringModel, ExplainOptions
 from planetvision.classifiers.classifier import PlanetClassifier
 from planetvision.classifiers.storage import CONFIG_FILE, MODEL_FILES, VOTING_FILE
 from planetvision.core.errors import ModelFormatError, NotFittedError, SettingsError, itemize
@@ -33,23 +33,25 @@ from planetvision.results import (
 )
 from planetvision.results.explanation_checks import FIGURES
 
-__all__ = ["VotingPlanetClassifier", "load_classifier"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 
 _FORMAT_VERSION = 1
 Member: TypeAlias = "PlanetClassifier | str | os.PathLike[str]"
 
 
 class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
-    """Answers by the mean of the calibrated probabilities of several trained models.
+    """Soft voting: averages the calibrated probabilities of several trained classifiers.
 
-    The models may have different backbones, sizes and recipes, and know the same classes. An image
-    is unknown if the mean of the models' novelty is over the mean of their thresholds; how many
-    images of known bodies that loses is near the rejection rate, and no more bounded by it. Threads
-    may share it as they may a `PlanetClassifier`.
+    The classifiers can have different backbones, sizes and recipes, but must have the same classes.
+    An image is unknown if the mean of their OOD scores exceeds the mean of their thresholds. The
+    share of rejected images of known bodies is then close to the rejection rate, without its
+    guarantee. Several threads may predict at once, as with a `PlanetClassifier`.
 
     Args:
-        classifiers: Two trained classifiers or more, or the folders of saved ones.
-        weights: How much each counts; None counts them alike.
+        classifiers: At least two trained classifiers, or folders of saved ones.
+        weights: The weight of each; None weights them equally.
 
     Attributes:
         classes_: The labels, sorted.
@@ -92,7 +94,7 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
             OutputError: If it cannot be written.
         """
         folder = create_output_folder(path, overwrite=overwrite)
-        # Without the one file that names the others nothing that is half replaced can be loaded.
+        # Removed first, so that an interrupted save cannot be loaded.
         (folder / VOTING_FILE).unlink(missing_ok=True)
         for name in MODEL_FILES:
             (folder / name).unlink(missing_ok=True)
@@ -121,16 +123,16 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
         precision: Precision = "auto",
         tuning: str = "auto",
     ) -> VotingPlanetClassifier:
-        """Returns the models that `save` wrote.
+        """Returns the saved classifier.
 
         Args:
             path: The folder.
-            device: Where they shall run.
-            precision: In which arithmetic; `auto` is `fp32`.
-            tuning: The levers of the machine that are on.
+            device: As for `PlanetClassifier.load`.
+            precision: As for `PlanetClassifier.load`.
+            tuning: As for `PlanetClassifier.load`.
 
         Raises:
-            ModelFormatError: If a part is missing or damaged, or a newer version wrote it.
+            ModelFormatError: If a file is missing or damaged, or a newer version wrote it.
         """
         folder = Path(path)
         try:
@@ -139,9 +141,9 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
             weights = [float(weight) for weight in described["weights"]]
         except (OSError, ValueError, KeyError, TypeError) as cause:
             raise ModelFormatError(
-                f"'{folder}' holds no models that vote ({VOTING_FILE} cannot be read: {cause}). "
-                "Name the folder that VotingPlanetClassifier.save wrote; one model alone is loaded "
-                "by PlanetClassifier.load.",
+                f"'{folder}' does not hold a VotingPlanetClassifier ({VOTING_FILE} cannot be read: "
+                f"{cause}). Name a folder that VotingPlanetClassifier.save wrote, or load a single "
+                "model with PlanetClassifier.load.",
                 path=str(folder),
             ) from cause
         if version != _FORMAT_VERSION:
@@ -159,7 +161,7 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
         return voting
 
     def set_progress(self, progress: bool) -> VotingPlanetClassifier:
-        """Shows progress bars, or no more; returns the classifier."""
+        """Turns progress bars on or off; returns the classifier."""
         for member in self._members:
             member.set_params(progress=progress)
         return self
@@ -174,52 +176,42 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
             member._answer(catalog, rejection_rate=rejection_rate, tta=tta)
             for member in self._members
         ]
-        # A file may go between one model and the next.
+        # A file can be deleted between two models.
         errors = [
             next((error for error in row if error), "")
             for row in zip(*(answers.errors for answers in given), strict=True)
         ]
         novelties = [answers.novelty for answers in given if answers.novelty is not None]
-        can_tell = len(novelties) == len(given)
+        have_scores = len(novelties) == len(given)
         thresholds = np.array([answers.threshold for answers in given])
         return replace(
             given[0],
             probabilities=self._average([answers.probabilities for answers in given]),
             errors=tuple(errors),
-            novelty=self._average(novelties) if can_tell else None,
-            threshold=float(self._get_shares() @ thresholds) if can_tell else math.inf,
+            novelty=self._average(novelties) if have_scores else None,
+            threshold=float(self._get_shares() @ thresholds) if have_scores else math.inf,
             temperature=1.0,
         )
 
-    def _explain(
-        self,
-        catalog: Catalog,
-        *,
-        method: str = "gradcam",
-        target: Label | None = None,
-        against: Label | None = None,
-        layers: Sequence[str] | None = None,
-        checked: Collection[int] | None = (),
-        rejection_rate: float | None = None,
-        tta: Tta | None = None,
-    ) -> Explanations:
+    def _explain(self, catalog: Catalog, **options: Unpack[ExplainOptions]) -> Explanations:
         from planetvision.explain.explainer import MapSettings
 
-        settings = MapSettings(method=method, target=target, against=against)
-        settings.check(self.classes_.tolist())
+        method = options.get("method", "gradcam")
+        target, against = options.pop("target", None), options.pop("against", None)
+        layers, rate = options.pop("layers", None), options.pop("rejection_rate", None)
+        MapSettings(method=method, target=target, against=against).check(self.classes_.tolist())
         if layers is not None:
             raise SettingsError(
                 f"`layers` names layers of one backbone, and {len(self._members)} models vote, got "
                 f"{list(layers)!r}. Leave it out, or explain one of the models."
             )
-        answers = self._answer(catalog, rejection_rate=rejection_rate, tta=tta)
-        pairs = [_choose_pair(answer, target, against) for answer in answers]
-        if not EXPLAINERS.get(method).uses_target:
-            pairs = [(None, None)] * len(pairs)
-        parts = [
-            member._explain(catalog, method=method, pairs=pairs, checked=checked, tta=tta)
-            for member in self._members
+        answers = self._answer(catalog, rejection_rate=rate, tta=options.get("tta"))
+        uses_target = EXPLAINERS.get(method).uses_target
+        options["pairs"] = [
+            _choose_pair(answer, target, against) if uses_target else (None, None)
+            for answer in answers
         ]
+        parts = [member._explain(catalog, **options) for member in self._members]
         return _join_explanations(answers, parts, self._get_shares())
 
     def _can_reject(self, rejection_rate: float | None) -> bool | None:
@@ -228,17 +220,17 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
 
     @property
     def input_spec(self) -> InputSpec:
-        """What the first model is shown."""
+        """The input of the first model."""
         return self._members[0].input_spec
 
     def _test_part(self) -> Catalog:
         raise NotFittedError(
-            "Models that vote keep no test part: what was none in the training of one may be in "
-            "that of another. Pass the data to evaluate on: evaluate('FOLDER')."
+            "A VotingPlanetClassifier has no test split, since test images of one model can be "
+            "training images of another. Pass the data to evaluate on: evaluate('FOLDER')."
         )
 
     def _keep_scores(self, evaluation: Evaluation, origin: str | None) -> None:
-        """They are of all models together, and each has a card of its own."""
+        """Does nothing: the scores belong to all models together, and cards to single models."""
 
     def _describe_model(self) -> dict[str, Mapping[str, Any]]:
         described = [member._describe_model() for member in self._members]
@@ -266,20 +258,20 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
         if not is_right or not (shares > 0).all():
             raise SettingsError(
                 f"`weights` must hold a positive number for each of the {len(self._members)} "
-                f"models, got {self.weights!r}. Leave it out to count them alike."
+                f"models, got {self.weights!r}. Leave it out for equal weights."
             )
         total: npt.NDArray[np.float64] = shares / shares.sum()
         return total
 
 
 def _load_members(classifiers: Sequence[Member]) -> list[PlanetClassifier]:
-    """Returns the models, once they prove able to vote."""
+    """Returns the models, after checking that they are trained and compatible."""
     is_path = isinstance(classifiers, str | os.PathLike)
     if is_path or len(classifiers) < 2:
         given = repr(classifiers) if is_path else len(classifiers)
         raise SettingsError(
-            f"`classifiers` must hold two trained models or more, got {given}. One alone answers "
-            "by itself."
+            f"`classifiers` must hold two trained models or more, got {given}. Use a single model "
+            "directly."
         )
     members = [
         member if isinstance(member, PlanetClassifier) else PlanetClassifier.load(member)
@@ -288,7 +280,7 @@ def _load_members(classifiers: Sequence[Member]) -> list[PlanetClassifier]:
     for number, member in enumerate(members, start=1):
         if not hasattr(member, "network_"):
             raise NotFittedError(
-                f"Model {number} of those that vote is not trained. Call fit(...)."
+                f"Model {number} of `classifiers` is not trained. Call its fit(...)."
             )
     first, *rest = members
     problems = []
@@ -304,8 +296,8 @@ def _load_members(classifiers: Sequence[Member]) -> list[PlanetClassifier]:
     if problems:
         raise SettingsError(
             itemize(
-                "Models that vote must know the same classes under the same names. Train them on "
-                "the same data:",
+                "`classifiers` must have the same classes and class maps. Train them on the same "
+                "data:",
                 problems,
             ),
             problems=problems,
@@ -316,7 +308,7 @@ def _load_members(classifiers: Sequence[Member]) -> list[PlanetClassifier]:
 def _choose_pair(
     answer: Prediction, target: Label | None, against: Label | None
 ) -> tuple[Label | None, Label | None]:
-    """Returns the class to explain, and the one that it is set against."""
+    """Returns the class to explain, and the class to contrast it with."""
     explained = answer.top_label if target is None else target
     if target is None and against is not None and explained == against:
         return explained, answer.second_label
@@ -328,9 +320,9 @@ def _join_explanations(
     parts: Sequence[Explanations],
     shares: npt.NDArray[np.float64],
 ) -> Explanations:
-    """Returns the mean of the models' maps, each scaled to 1, on the finest grid of theirs.
+    """Returns the mean of the models' maps, each scaled to 1, on the finest of their grids.
 
-    Where the mean map lies is measured anew; the other figures are the means of the models' own.
+    The share on the body is measured on the mean map; other figures are means over the models.
     """
     import torch
 
@@ -386,17 +378,17 @@ def load_classifier(
     tuning: str = "auto",
     progress: bool = False,
 ) -> PlanetClassifier | VotingPlanetClassifier:
-    """Returns the model in a folder, be it one or several that vote.
+    """Returns the saved `PlanetClassifier` or `VotingPlanetClassifier` in a folder.
 
     Args:
         path: The folder.
-        device: Where it shall run.
-        precision: In which arithmetic; `auto` is `fp32`.
-        tuning: The levers of the machine that are on.
-        progress: Whether it shows progress bars.
+        device: As for `PlanetClassifier.load`.
+        precision: As for `PlanetClassifier.load`.
+        tuning: As for `PlanetClassifier.load`.
+        progress: Whether to show progress bars.
 
     Raises:
-        ModelFormatError: If a part is missing or damaged, or a newer version wrote it.
+        ModelFormatError: If a file is missing or damaged, or a newer version wrote it.
         UnknownNameError: If its backbone or head is not registered here.
     """
     running: dict[str, Any] = {"device": device, "precision": precision, "tuning": tuning}

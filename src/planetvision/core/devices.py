@@ -1,4 +1,4 @@
-"""The machine: device, precision, seeds, and Accelerate's process-wide state."""
+"""Device, precision, seeds, and Accelerate's process-wide state."""
 
 from __future__ import annotations
 
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     import torch
     from accelerate import Accelerator
 
-__all__ = [
-    "create_accelerator",
-    "create_autocast",
-    "derive_seed",
-    "is_main_process",
-    "list_versions",
-    "resolve_device",
-    "resolve_precision",
-    "seeded",
-]
 
 _RECORDED = ("planetvision", "torch", "torchvision", "timm", "numpy", "pillow")
 
@@ -37,10 +27,10 @@ MixedPrecision = Literal["no", "fp16", "bf16"]
 
 
 def resolve_device(device: str) -> torch.device:
-    """Returns the device that `device` names; `auto` is CUDA where there is one, else the CPU.
+    """Returns the device of that name; `auto` is CUDA if available, else the CPU.
 
     Raises:
-        SettingsError: If the name is none of torch's, or that device is not on this machine.
+        SettingsError: If the name is unknown, or the device is not available.
     """
     import torch
 
@@ -60,13 +50,13 @@ def resolve_device(device: str) -> torch.device:
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
         raise SettingsError(
             f"`device` is {device!r}, but there are only {torch.cuda.device_count()} CUDA devices. "
-            "Count from 'cuda:0'."
+            "The first is 'cuda:0'."
         )
     if resolved.type == "cuda":
         index = resolved.index
-        if index is None and "LOCAL_RANK" in os.environ:  # each process that a launcher started
+        if index is None and "LOCAL_RANK" in os.environ:  # set by torchrun and accelerate launch
             index = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
-        # Without an index it would mean another card after somebody's `set_device`.
+        # Without an index the device would change with `torch.cuda.set_device`.
         return torch.device("cuda", torch.cuda.current_device() if index is None else index)
     if resolved.type != "cpu":
         raise SettingsError(f"`device` must be a CPU or CUDA device, got {device!r}. Pass 'auto'.")
@@ -77,7 +67,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> MixedPrecis
     """Returns Accelerate's name of the precision; `auto` is bf16 or fp16 on CUDA, fp32 on CPU.
 
     Raises:
-        SettingsError: If the precision is unknown, or `fp16` is asked of a CPU.
+        SettingsError: If the precision is unknown, or `fp16` on a CPU.
     """
     import torch
 
@@ -85,24 +75,20 @@ def resolve_precision(precision: Precision, device: torch.device) -> MixedPrecis
         if device.type != "cuda":
             return "no"
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if precision == "fp32":
-        return "no"
-    if precision == "bf16":
-        return "bf16"
-    if precision == "fp16":
-        if device.type == "cpu":
-            raise SettingsError(
-                "`precision` 'fp16' needs a CUDA device, and the device is the CPU. "
-                "Pass 'auto', 'fp32' or 'bf16'."
-            )
-        return "fp16"
-    raise SettingsError(
-        f"`precision` must be one of 'auto', 'fp32', 'fp16', 'bf16', got {precision!r}."
-    )
+    if precision == "fp16" and device.type == "cpu":
+        raise SettingsError(
+            "`precision` 'fp16' needs a CUDA device, and the device is the CPU. "
+            "Pass 'auto', 'fp32' or 'bf16'."
+        )
+    if precision not in ("fp32", "fp16", "bf16"):
+        raise SettingsError(
+            f"`precision` must be one of 'auto', 'fp32', 'fp16', 'bf16', got {precision!r}."
+        )
+    return "no" if precision == "fp32" else precision
 
 
 def create_autocast(precision: MixedPrecision, device: torch.device) -> torch.autocast:
-    """Returns the block in which forward passes run in this precision."""
+    """Returns the context manager in which forward passes run in this precision."""
     import torch
 
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
@@ -111,11 +97,11 @@ def create_autocast(precision: MixedPrecision, device: torch.device) -> torch.au
 
 @contextmanager
 def create_accelerator(precision: MixedPrecision, device: torch.device) -> Iterator[Accelerator]:
-    """Yields an `Accelerator` of these settings, and leaves the process as it found it.
+    """Yields an `Accelerator`, and restores the process-wide state afterwards.
 
-    Accelerate keeps its settings in class attributes that the first `Accelerator` of a process
-    fixes for all later ones. They are set aside here and put back afterwards, so that fits with
-    different settings, and a caller's own `Accelerator`, live side by side.
+    Accelerate keeps its settings in class attributes, which the first `Accelerator` of a process
+    sets for all later ones. They are saved here and restored afterwards, so that one process can
+    run fits with different settings beside the caller's own `Accelerator`.
     """
     import torch
     from accelerate import Accelerator, DataLoaderConfiguration
@@ -134,11 +120,11 @@ def create_accelerator(precision: MixedPrecision, device: torch.device) -> Itera
         accelerator = Accelerator(
             cpu=device.type == "cpu",
             mixed_precision=precision,
-            # A batch has the size that was asked for, whatever the number of processes.
+            # The batch size does not depend on the number of processes.
             dataloader_config=DataLoaderConfiguration(split_batches=True),
         )
         if accelerator.num_processes > 1:
-            _leave_processes_at_exit()
+            _leave_process_group_at_exit()
         yield accelerator
     finally:
         for holder, state in zip(holders, kept, strict=True):
@@ -152,12 +138,11 @@ def create_accelerator(precision: MixedPrecision, device: torch.device) -> Itera
 
 
 @functools.cache
-def _leave_processes_at_exit() -> None:
-    """Has this process leave the group of those of its launcher before it ends.
+def _leave_process_group_at_exit() -> None:
+    """Destroys the process group before the process ends; later fits can use it until then.
 
-    The group stays for another fit till then. Its threads, left to themselves while the interpreter
-    is taken down, abort the process every few times ("terminate called without an active
-    exception"), and the launcher calls a training that is done a failure.
+    Threads of a group that is left open sometimes abort the interpreter at shutdown ("terminate
+    called without an active exception"), and the launcher then reports a failure.
     """
     from torch import distributed
 
@@ -180,14 +165,14 @@ def list_versions() -> dict[str, str]:
 
 
 def is_main_process() -> bool:
-    """Returns whether this is the process that writes and shows things, of those of a launcher."""
+    """Returns whether this is the launcher's main process, which writes files and output."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def derive_seed(*parts: int | str) -> int:
-    """Returns a seed in [0, 2**63) that depends on every part and on nothing else.
+    """Returns a seed in [0, 2**63) that depends on the parts alone.
 
-    It is the same on every platform and in every process, unlike `hash`.
+    Unlike `hash`, it is the same on every platform and in every process.
 
     Example:
         >>> derive_seed(0, "split") == derive_seed(0, "split")
@@ -195,7 +180,7 @@ def derive_seed(*parts: int | str) -> int:
         >>> derive_seed(0, "split") == derive_seed(1, "split")
         False
     """
-    # NumPy's integers are the same seeds as Python's; the command line starts without NumPy.
+    # NumPy integers must give the seeds of Python's; the command line starts without NumPy.
     plain = (part.item() if hasattr(part, "item") else part for part in parts)
     text = "/".join(f"{type(part).__name__}:{part}" for part in plain)
     digest = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()
@@ -204,17 +189,17 @@ def derive_seed(*parts: int | str) -> int:
 
 @contextmanager
 def seeded(seed: int, *, device: torch.device | None = None) -> Iterator[None]:
-    """Seeds Python, NumPy and PyTorch inside the block, and restores their states after it.
+    """Seeds Python, NumPy and PyTorch inside the block, and restores their states afterwards.
 
     Args:
-        seed: A seed in [0, 2**63), such as `derive_seed` gives.
+        seed: A seed in [0, 2**63), for example from `derive_seed`.
         device: A CUDA device whose generator is seeded too.
     """
     import numpy as np
     import torch
 
     python_state = random.getstate()
-    numpy_state = np.random.get_state()  # noqa: NPY002 - users' policies may use the global state
+    numpy_state = np.random.get_state()  # noqa: NPY002 - user policies may use the global state
     torch_state = torch.random.get_rng_state()
     cuda_state = None
     if device is not None and device.type == "cuda":

@@ -1,47 +1,19 @@
-"""Every exception and warning that planetvision raises.
+"""Exceptions and warnings of planetvision.
 
-Each exception is a `PlanetVisionError` and also the built-in that a caller would expect to catch.
-All take one positional message and keep their facts in keyword-only fields, so that they survive
-pickling (an error raised in a loader worker reaches the parent whole).
+Each exception is a `PlanetVisionError` and also the built-in exception that a caller would catch.
+All take one positional message and keyword-only fields, so that they survive pickling: an error
+in a loader worker reaches the parent process unchanged.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Sequence
-
-__all__ = [
-    "CheckpointError",
-    "ConversionWarning",
-    "DataError",
-    "DataWarning",
-    "DuplicateNameError",
-    "ExplanationError",
-    "ImageError",
-    "MissingExtraError",
-    "ModelFormatError",
-    "NotFittedError",
-    "OutputError",
-    "OutputExistsError",
-    "PlanetVisionError",
-    "PlanetVisionWarning",
-    "PluginError",
-    "PluginWarning",
-    "SettingsError",
-    "SourceNotFoundError",
-    "SplitWarning",
-    "TrainingError",
-    "TrainingWarning",
-    "UnknownNameError",
-    "WeightsError",
-    "WeightsWarning",
-    "count",
-    "itemize",
-]
+from dataclasses import dataclass
 
 
 def itemize(heading: str, problems: Sequence[str], limit: int = 20) -> str:
-    """Returns `heading` followed by one line a problem, the rest counted after `limit` lines."""
+    """Returns the heading with one line per problem; problems beyond the limit are counted."""
     if len(problems) == 1:
         return f"{heading} {problems[0]}"
     lines = [f"  - {problem}" for problem in problems[:limit]]
@@ -51,27 +23,32 @@ def itemize(heading: str, problems: Sequence[str], limit: int = 20) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Returns the number with its noun, in the singular where there is one."""
+    """Returns the number with its noun, in the singular for 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+@dataclass(eq=False, repr=False)
 class PlanetVisionError(Exception):
-    """The base of every error that planetvision raises on purpose."""
+    """Base class of the errors that planetvision raises."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+    message: str
+
+    def __post_init__(self) -> None:
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return self.message
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SettingsError(PlanetVisionError, ValueError):
-    """One or more settings are wrong; `problems` names each of them."""
+    """One or more settings are wrong; `problems` lists them."""
 
-    def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.problems = tuple(problems) or (message,)
+    problems: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.problems = tuple(self.problems) or (self.message,)
 
     @classmethod
     def from_problems(cls, problems: Sequence[str]) -> SettingsError:
@@ -80,73 +57,60 @@ class SettingsError(PlanetVisionError, ValueError):
         return cls(itemize(heading, problems).strip(), problems=problems)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class UnknownNameError(SettingsError, LookupError):
     """A registry has no entry of that name."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        family: str = "",
-        name: str = "",
-        suggestions: Sequence[str] = (),
-    ) -> None:
-        super().__init__(message)
-        self.family = family
-        self.name = name
-        self.suggestions = tuple(suggestions)
+    family: str = ""
+    name: str = ""
+    suggestions: Sequence[str] = ()
 
     @classmethod
     def among(
         cls, statement: str, *, known: Collection[str], remedy: str, family: str, name: str
     ) -> UnknownNameError:
-        """Returns the error that suggests the known names most like the one that was given.
+        """Returns an error that suggests the known names closest to the given one.
 
         Args:
             statement: What was given, such as "Unknown head 'liner'."
-            known: The names that there are.
-            remedy: What to do, after the suggestion.
-            family: What the names are names of.
-            name: The name as it was asked for; what precedes a colon is not compared.
+            known: The known names.
+            remedy: What to do; it follows the suggestion.
+            family: The plural noun of the names, such as "heads".
+            name: The given name; a prefix before a colon is not compared.
         """
         spelt = name.rpartition(":")[2].lower()
-        near = difflib.get_close_matches(spelt, known, n=3, cutoff=0.6)
+        near = tuple(difflib.get_close_matches(spelt, known, n=3, cutoff=0.6))
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         return cls(f"{statement}{hint} {remedy}", family=family, name=name, suggestions=near)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DuplicateNameError(PlanetVisionError, ValueError):
-    """A registry has an entry of that name already."""
+    """A registry already has an entry of that name."""
 
-    def __init__(self, message: str, *, family: str = "", name: str = "") -> None:
-        super().__init__(message)
-        self.family = family
-        self.name = name
+    family: str = ""
+    name: str = ""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class PluginError(PlanetVisionError, ImportError):
-    """An installed plugin could not be loaded; `distribution` says whose it is."""
+    """An installed plugin cannot be loaded; `distribution` names the package it belongs to."""
 
-    def __init__(self, message: str, *, name: str | None = None, distribution: str = "") -> None:
-        super().__init__(message)
-        self.name = name
-        self.distribution = distribution
+    name: str | None = None
+    distribution: str = ""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class MissingExtraError(PlanetVisionError, ImportError):
-    """A feature needs a package that is not installed; `extra` is the extra that brings it."""
+    """A feature needs a package that is not installed; `extra` installs it."""
 
-    def __init__(
-        self, message: str, *, feature: str = "", package: str = "", extra: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.feature = feature
-        self.package = package
-        self.extra = extra
+    feature: str = ""
+    package: str = ""
+    extra: str = ""
 
     @classmethod
     def for_feature(cls, feature: str, *, package: str, extra: str) -> MissingExtraError:
-        """Returns the error for `feature`, which needs `package` from the extra `extra`."""
+        """Returns the error for a feature that needs `package`, which `extra` installs."""
         return cls(
             f"{feature} needs the package '{package}', which is not installed. "
             f'Install it with: pip install "planetvision[{extra}]"',
@@ -156,110 +120,106 @@ class MissingExtraError(PlanetVisionError, ImportError):
         )
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DataError(PlanetVisionError, ValueError):
-    """The data cannot be used as they are; `problems` names each fault."""
+    """The data cannot be used; `problems` lists the faults."""
 
-    def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.problems = tuple(problems) or (message,)
+    problems: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.problems = tuple(self.problems) or (self.message,)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SourceNotFoundError(DataError, FileNotFoundError):
-    """A file or folder that was named does not exist."""
+    """A file or folder does not exist."""
 
-    def __init__(self, message: str, *, source: str = "") -> None:
-        super().__init__(message)
-        self.source = source
+    source: str = ""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ImageError(PlanetVisionError, OSError):
-    """A source could not be decoded to an image; `source` names it and `cause` says why."""
+    """An image cannot be decoded; `source` names it and `cause` gives the reason."""
 
-    def __init__(self, message: str, *, source: str = "", cause: str = "") -> None:
-        super().__init__(message)
-        self.source = source
-        self.cause = cause
+    source: str = ""
+    cause: str = ""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class WeightsError(PlanetVisionError, RuntimeError):
-    """Pretrained weights cannot be had; `tried` lists the places that were looked at."""
+    """Pretrained weights are not available; `tried` lists the places searched."""
 
-    def __init__(self, message: str, *, backbone: str = "", tried: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.backbone = backbone
-        self.tried = tuple(tried)
+    backbone: str = ""
+    tried: Sequence[str] = ()
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ModelFormatError(PlanetVisionError, ValueError):
     """A folder does not hold a model that this version can load."""
 
-    def __init__(self, message: str, *, path: str = "") -> None:
-        super().__init__(message)
-        self.path = path
+    path: str = ""
 
 
 class NotFittedError(PlanetVisionError, ValueError, AttributeError):
     """A method that needs a fitted classifier was called before `fit` or `load`."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class OutputError(PlanetVisionError, OSError):
-    """Results cannot be written where they were asked for."""
+    """Results cannot be written to `path`."""
 
-    def __init__(self, message: str, *, path: str = "") -> None:
-        super().__init__(message)
-        self.path = path
+    path: str = ""
 
 
 class OutputExistsError(OutputError, FileExistsError):
-    """Writing would replace files that are already there."""
+    """Writing would replace existing files."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class TrainingError(PlanetVisionError, RuntimeError):
-    """Training cannot go on; `stage`, `epoch` and `step` say where it stopped."""
+    """Training cannot continue; `stage`, `epoch` and `step` say where it stopped."""
 
-    def __init__(self, message: str, *, stage: str = "", epoch: int = 0, step: int = 0) -> None:
-        super().__init__(message)
-        self.stage = stage
-        self.epoch = epoch
-        self.step = step
+    stage: str = ""
+    epoch: int = 0
+    step: int = 0
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class CheckpointError(PlanetVisionError, ValueError):
-    """A training cannot go on from a checkpoint; `differences` names the settings that differ."""
+    """Training cannot resume from a checkpoint; `differences` lists the settings that differ."""
 
-    def __init__(self, message: str, *, path: str = "", differences: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.path = path
-        self.differences = tuple(differences)
+    path: str = ""
+    differences: Sequence[str] = ()
 
 
 class ExplanationError(PlanetVisionError, RuntimeError):
-    """No explanation can be drawn from this layer or this model."""
+    """This model, or this layer, cannot be explained."""
 
 
 class PlanetVisionWarning(UserWarning):
-    """The base of every warning that planetvision gives."""
+    """Base class of the warnings that planetvision gives."""
 
 
 class DataWarning(PlanetVisionWarning):
-    """Something about the data that a person should know; the work goes on."""
+    """The data have a property that the user should know."""
 
 
 class ConversionWarning(PlanetVisionWarning):
-    """An image lost depth on its way to 8 bits, by a stretch that nobody chose."""
+    """An image lost depth in the default conversion to 8 bits."""
 
 
 class PluginWarning(PlanetVisionWarning):
-    """An installed plugin is passed over; everything else works."""
+    """An installed plugin is ignored."""
 
 
 class SplitWarning(PlanetVisionWarning):
-    """A split is not quite as it was asked for; the work goes on."""
+    """A split differs from the requested one."""
 
 
 class TrainingWarning(PlanetVisionWarning):
-    """Something about a training that a person should know; it goes on."""
+    """A training has a property that the user should know."""
 
 
 class WeightsWarning(PlanetVisionWarning):
-    """The weights are not what one would expect; the work goes on."""
+    """The weights are not those that one would expect."""

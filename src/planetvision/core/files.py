@@ -1,4 +1,4 @@
-"""Writing without loss: output folders that replace nothing unasked, files that appear whole."""
+"""Safe output: folders that are not overwritten by default, and atomic writes."""
 
 from __future__ import annotations
 
@@ -17,33 +17,19 @@ from planetvision.core.errors import DataWarning, OutputError, OutputExistsError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "RENDERS_FILE",
-    "check_output",
-    "check_output_file",
-    "create_output_folder",
-    "create_table",
-    "format_json",
-    "hash_file",
-    "write_atomically",
-    "write_bytes",
-    "write_json",
-    "write_table",
-    "write_text",
-]
 
-# The table that lies beside rendered images, and is none.
+# The table beside rendered images; it is not a table of a data set.
 RENDERS_FILE = "renders.csv"
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Checks that a new folder can be written at `path`, and returns it as a `Path`.
+    """Checks that a folder can be written at `path`, and returns it as a `Path`.
 
-    Call it before work that takes long, so that a wrong path costs no time.
+    Call it before long computations, so that a wrong path fails early.
 
     Args:
-        path: The folder to be written.
-        overwrite: Whether files in a folder that is not empty may be replaced.
+        path: The output folder.
+        overwrite: Whether files in a non-empty folder may be replaced.
 
     Raises:
         OutputExistsError: If `path` is a file, or a folder that is not empty.
@@ -54,24 +40,28 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         return _check_output(folder, overwrite=overwrite)
     except OutputError:
         raise
-    except OSError as cause:  # a name that is too long, a folder that may not be looked into
-        raise OutputError(
-            f"The output folder '{folder}' cannot be used: {cause.strerror or cause}. "
-            "Name a folder that you may write to.",
-            path=str(folder),
-        ) from cause
+    except OSError as cause:  # a name that is too long, a folder without read permission
+        raise _wrap_folder_error(folder, "used", cause) from cause
+
+
+def _wrap_folder_error(folder: Path, use: str, cause: OSError) -> OutputError:
+    return OutputError(
+        f"The output folder '{folder}' cannot be {use}: {cause.strerror or cause}. "
+        "Choose a folder that you can write to.",
+        path=str(folder),
+    )
 
 
 def _check_output(folder: Path, *, overwrite: bool) -> Path:
     if folder.exists() and not folder.is_dir():
         raise OutputExistsError(
-            f"The output '{folder}' is a file, a folder was expected. Name another path.",
+            f"The output '{folder}' is a file, a folder was expected. Choose another path.",
             path=str(folder),
         )
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise OutputExistsError(
             f"The output folder '{folder}' is not empty. Name a new folder, or pass "
-            "overwrite=True (--overwrite on the command line) to replace the files in it.",
+            "overwrite=True (--overwrite on the command line) to replace its files.",
             path=str(folder),
         )
     ancestor = folder
@@ -80,29 +70,29 @@ def _check_output(folder: Path, *, overwrite: bool) -> Path:
     if not ancestor.is_dir():
         raise OutputError(
             f"The output folder '{folder}' cannot be created: '{ancestor}' is a file, not a "
-            "folder. Name another path.",
+            "folder. Choose another path.",
             path=str(folder),
         )
     if not os.access(ancestor, os.W_OK | os.X_OK):
         raise OutputError(
             f"The output folder '{folder}' cannot be written: no write permission in "
-            f"'{ancestor}'. Name a folder that you may write to.",
+            f"'{ancestor}'. Choose a folder that you can write to.",
             path=str(folder),
         )
     return folder
 
 
 def check_output_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Returns the path of a file that may be written.
+    """Checks that a file can be written at `path`, and returns it as a `Path`.
 
     Raises:
-        OutputExistsError: If it is there and `overwrite` is false.
+        OutputExistsError: If it exists and `overwrite` is false.
         OutputError: If it is a folder.
     """
     file = Path(path)
     if file.is_dir():
         raise OutputError(
-            f"'{file}' is a folder, and a file is to be written. Name a file in it.",
+            f"'{file}' is a folder, a file was expected. Name a file in it.",
             path=str(file),
         )
     if file.exists() and not overwrite:
@@ -119,16 +109,12 @@ def create_output_folder(path: str | os.PathLike[str], *, overwrite: bool = Fals
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
-        raise OutputError(
-            f"The output folder '{folder}' cannot be created: {cause.strerror or cause}. "
-            "Name a folder that you may write to.",
-            path=str(folder),
-        ) from cause
+        raise _wrap_folder_error(folder, "created", cause) from cause
     return folder
 
 
 def hash_file(path: Path) -> str:
-    """Returns the SHA-256 of a file's content, in hexadecimal.
+    """Returns the SHA-256 of a file in hexadecimal.
 
     Raises:
         OSError: If it cannot be read.
@@ -141,9 +127,9 @@ def hash_file(path: Path) -> str:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a temporary file beside `path`, then moves it into place.
+    """Calls `write` with a temporary file beside `path`, then moves it into place.
 
-    A reader sees the old file or the new one, never a part of it.
+    Readers see the old file or the new one, never an incomplete one.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -151,7 +137,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
     except (OSError, UnicodeError) as cause:
-        raise _make_error(path, cause) from cause
+        raise _wrap_write_error(path, cause) from cause
     os.close(handle)
     temporary = Path(name)
     try:
@@ -159,12 +145,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
     except (OSError, UnicodeError) as cause:
-        raise _make_error(path, cause) from cause
+        raise _wrap_write_error(path, cause) from cause
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _make_error(path: Path, cause: OSError | UnicodeError) -> OutputError:
+def _wrap_write_error(path: Path, cause: OSError | UnicodeError) -> OutputError:
     reason = getattr(cause, "strerror", None) or cause
     return OutputError(f"'{path}' cannot be written: {reason}.", path=str(path))
 
@@ -175,35 +161,35 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text as UTF-8, what is no valid text as escapes; errors as in `write_atomically`.
+    """Writes a text as UTF-8, with escapes for invalid text; errors as in `write_atomically`.
 
     Warns:
         DataWarning: If there are such escapes.
     """
-    # A file's name may be any bytes; those that are no UTF-8 are lone surrogates in a string.
+    # File names can be any bytes; Python has lone surrogates for those that are not UTF-8.
     content = text.encode(errors="backslashreplace")
     write_bytes(path, content)
     if content.decode() != text:
         warnings.warn(
-            f"Some names in '{path}' are not valid text and are written with their bytes as "
-            "escapes, so that those files will not be found from it. Rename them.",
+            f"Some names in '{path}' are not valid text. Their bytes are written as escapes, so "
+            "the files cannot be found by these names. Rename the files.",
             DataWarning,
             stacklevel=4,
         )
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes what JSON can hold, indented for people; errors and warnings as in `write_text`."""
+    """Writes a value as indented JSON; errors and warnings as in `write_text`."""
     write_text(path, format_json(value))
 
 
 def format_json(value: object) -> str:
-    """Returns what JSON can hold as text, indented for people."""
+    """Returns a value as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def create_table(columns: Mapping[str, Sequence[object]]) -> pd.DataFrame:
-    """Returns a table whose texts are objects, so that it holds any file name.
+    """Returns a table whose text columns have the dtype object, so that they hold any file name.
 
     Args:
         columns: The cells by column name.
@@ -211,8 +197,8 @@ def create_table(columns: Mapping[str, Sequence[object]]) -> pd.DataFrame:
     import pandas as pd
 
     def is_mixed(cells: Sequence[object]) -> bool:
-        # pandas' strings cannot hold the names of files that are no valid text, and its numbers no
-        # integer beside nothing.
+        # pandas strings cannot hold file names that are not valid text, and its integer columns
+        # no missing value.
         return any(isinstance(cell, str | None) for cell in cells)
 
     return pd.DataFrame(
@@ -235,7 +221,7 @@ def write_table(
     Args:
         path: The file.
         frame: The table.
-        separator: What stands between cells.
-        quoting: Which cells stand in quotes, as for `csv`.
+        separator: The separator between cells.
+        quoting: Which cells are quoted, as for `csv`.
     """
     write_text(path, frame.to_csv(index=False, sep=separator, quoting=quoting))

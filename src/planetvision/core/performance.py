@@ -1,4 +1,4 @@
-"""What makes this machine fast: the levers, by name, and which of them are on."""
+"""Performance options of this machine, and which of them are on."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ import threading
 
 from planetvision.core.errors import SettingsError
 
-__all__ = ["LEVERS", "get_num_cores", "get_num_workers", "resolve_tuning", "tune_machine"]
-
 logger = logging.getLogger(__name__)
 
 LEVERS = {
     "allocator": "freed memory stays in the process (Linux with glibc)",
     "threads": "PyTorch starts no more threads than the process may use cores",
-    "channels_last": "convolutions work on channels-last memory, where the backbone is made for it",
+    "channels_last": "convolutions work on channels-last memory, if the backbone supports it",
 }
 _VARIABLE = "PLANETVISION_TUNING"
 
@@ -30,23 +28,23 @@ _TOP_PAD_BYTES = 256 * 2**20
 
 
 def resolve_tuning(tuning: str = "auto") -> frozenset[str]:
-    """Returns the names of the levers that are on.
+    """Returns the names of the performance options that are on.
 
     Args:
-        tuning: `all`, `none`, the names of levers joined by `+`, or `auto`: what the environment
-            variable `PLANETVISION_TUNING` says, and `all` without it.
+        tuning: `all`, `none`, names joined by `+`, or `auto`: the value of the environment variable
+            `PLANETVISION_TUNING`, by default `all`.
 
     Raises:
-        SettingsError: If a lever is unknown.
+        SettingsError: If a name is unknown.
 
     Example:
         >>> sorted(resolve_tuning("allocator+threads"))
         ['allocator', 'threads']
     """
-    said = f"`tuning` must be 'auto', 'all', 'none' or levers joined by '+', got {tuning!r}"
+    said = f"`tuning` must be 'auto', 'all', 'none' or names joined by '+', got {tuning!r}"
     if tuning == "auto":
         tuning = os.environ.get(_VARIABLE) or "all"
-        said = f"`{_VARIABLE}` must be 'all', 'none' or levers joined by '+', got {tuning!r}"
+        said = f"`{_VARIABLE}` must be 'all', 'none' or names joined by '+', got {tuning!r}"
     if tuning in ("all", "none"):
         return frozenset(LEVERS if tuning == "all" else ())
     names = frozenset(tuning.split("+")) if isinstance(tuning, str) else frozenset({""})
@@ -56,28 +54,27 @@ def resolve_tuning(tuning: str = "auto") -> frozenset[str]:
 
 
 def tune_machine(tuning: str = "auto") -> frozenset[str]:
-    """Pulls the levers of this process, and returns the names of those that took effect.
+    """Applies the process-wide performance options, and returns those that took effect.
 
-    `channels_last` is none of them: it is a property of each network (`create_network`). What was
-    done stays done: a later call with fewer levers takes nothing back.
+    `channels_last` is not among them, since it belongs to each network (`create_network`). A later
+    call with fewer options does not undo any.
 
     Args:
         tuning: See `resolve_tuning`.
     """
-    levers = resolve_tuning(tuning)
+    options = resolve_tuning(tuning)
     done = {
-        "allocator": "allocator" in levers and _keep_freed_memory(),
-        "threads": "threads" in levers and _limit_threads(),
+        "allocator": "allocator" in options and _keep_freed_memory(),
+        "threads": "threads" in options and _limit_threads(),
     }
     return frozenset(name for name, took_effect in done.items() if took_effect)
 
 
 def get_num_workers(requested: int | None, num_images: int) -> int:
-    """Returns how many loader processes to start; None lets the machine decide.
+    """Returns the number of loader processes; None chooses it by images and cores.
 
-    A process costs more than it saves on few images, or where the network uses every core. A
-    thread other than the main one starts none: the process would inherit the locks that other
-    threads hold, and wait for them forever.
+    For few images or few cores, starting a process costs more than it saves. Threads other than
+    the main one start none, since a forked process could inherit a locked lock and hang.
     """
     if requested is not None:
         return requested
@@ -89,8 +86,8 @@ def get_num_workers(requested: int | None, num_images: int) -> int:
 
 
 def get_num_cores() -> int:
-    """Returns how many cores this process may use: affinity and container quotas count."""
-    # Imported here: the command line starts without it.
+    """Returns the number of cores that this process may use, by affinity and container quota."""
+    # Imported here so that the command line starts without it.
     import joblib
 
     return int(joblib.cpu_count())
@@ -98,10 +95,10 @@ def get_num_cores() -> int:
 
 @functools.cache
 def _keep_freed_memory() -> bool:
-    """Keeps freed memory in the process on Linux with glibc, and says whether it did.
+    """Keeps freed memory in the process on Linux with glibc, and returns whether it did.
 
-    PyTorch on CPU frees and allocates the same large blocks in every step; by default glibc gives
-    each back to the system, and the page faults cost more than the arithmetic.
+    PyTorch on CPU frees and allocates the same large blocks in every step. By default glibc returns
+    them to the system, and the page faults cost more than the arithmetic.
 
     References:
         mallopt(3), Linux manual page.
@@ -111,22 +108,17 @@ def _keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:  # musl has none
         return False
-    settings = (
-        (_M_MMAP_MAX, 0),
-        (_M_TRIM_THRESHOLD, 2**31 - 1),
-        (_M_TOP_PAD, _TOP_PAD_BYTES),
-    )
-    # Not `all(...)` of a generator: each setting helps by itself, so none is left out.
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, _TOP_PAD_BYTES))
+    # A list, not a generator: each setting helps by itself, so all of them are tried.
     accepted = [mallopt(parameter, value) == 1 for parameter, value in settings]
     return all(accepted)
 
 
 def _limit_threads() -> bool:
-    """Lowers PyTorch's number of threads to that of the cores, and says whether it had to.
+    """Lowers PyTorch's number of threads to the number of cores, and returns whether it did.
 
-    PyTorch counts the cores of the machine, not those that a container may use, and threads that
-    wait for each other on too few cores cost many times what they save. A number that the user
-    chose stays.
+    PyTorch counts the cores of the machine, not those that a container may use. More threads than
+    cores slow it down. A number set by the user is kept.
     """
     import torch
 

@@ -1,14 +1,12 @@
-"""Numbers in words: shares, intervals and accuracies, as every line, page and figure tells them."""
+"""Text of shares, intervals and accuracies, for all output."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["format_accuracy", "format_interval", "format_share"]
-
 
 def format_share(value: float) -> str:
-    """Returns a share in [0, 1] in percent; only what is exactly 0 or 1 reads as 0 or 100 %.
+    """Returns a share in [0, 1] in percent; only exact values read as 0 or 100 %.
 
     Example:
         >>> format_share(0.99996), format_share(1.0), format_share(0.875)
@@ -22,13 +20,13 @@ def format_share(value: float) -> str:
 
 
 def format_interval(interval: Sequence[float]) -> str:
-    """Returns the ends of an interval of shares, such as `96.5% to 100%`."""
+    """Returns an interval of shares, such as `96.5% to 100%`."""
     low, high = map(format_share, interval)
     return f"{low} to {high}"
 
 
 def format_accuracy(accuracy: float, n: int, interval: Sequence[float]) -> str:
-    """Returns an accuracy with what it rests on: its counts and its interval.
+    """Returns an accuracy with its counts and its interval.
 
     Example:
         >>> format_accuracy(0.75, 4, (0.301, 0.954))

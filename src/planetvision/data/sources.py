@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from planetvision.core.errors import DataError, DataWarning, SourceNotFoundError, count, itemize
 from planetvision.core.files import RENDERS_FILE
@@ -36,7 +37,15 @@ from planetvision.data.records import plain_groups, read_labelled_table, read_pa
 from planetvision.data.splits import check_parts
 from planetvision.data.tables import ColumnMap, get_frame, is_table_path
 
-__all__ = ["list_input_places", "read_inputs", "read_labelled"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ImageInput", "list_input_places", "read_inputs", "read_labelled"]
+
+ImageInput: TypeAlias = (
+    "ImageSource | Iterable[ImageSource] | npt.NDArray[Any] | Catalog | pd.DataFrame"
+)
+"""Images in any form that `read_inputs` and `read_labelled` accept."""
 
 # What systems leave in folders of images, and the table that `write_dataset` puts beside them.
 _NO_IMAGES = frozenset({"thumbs.db", "desktop.ini", RENDERS_FILE})

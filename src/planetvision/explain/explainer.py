@@ -186,8 +186,8 @@ def _explain_images(
     if not images:
         return []
     needs_levels = trust is not None and trust.needs_levels
-    evidence = compute_outputs(network, images, levels=needs_levels)
-    probabilities, novelty = calibrate_outputs(evidence, trust)
+    outputs = compute_outputs(network, images, levels=needs_levels)
+    probabilities, novelty = calibrate_outputs(outputs, trust)
     known = novelty <= threshold
     answers = probabilities.argmax(axis=1)
     second = np.argsort(probabilities, axis=1, kind="stable")[:, -2].tolist()

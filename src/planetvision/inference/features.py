@@ -1,4 +1,4 @@
-"""Cached features: outputs of the frozen layers of a network, computed once for several views."""
+"""Feature cache: the outputs of frozen layers for several views per image, computed once."""
 
 from __future__ import annotations
 
@@ -21,30 +21,27 @@ from planetvision.data.loading import EpochSampler, ImageDataset, create_loader
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Extract", "FeatureDataset", "ViewDataset", "compute_features", "gather_batch"]
 
 logger = logging.getLogger(__name__)
 
 Extract: TypeAlias = "Callable[[torch.Tensor], tuple[torch.Tensor, ...]]"
 
-# Of the memory that is free; what is larger lies in a file, which the system keeps in memory as
-# far as it can.
+# Share of the available memory; larger caches go to a file, which the system keeps in memory as
+# far as possible.
 _MEMORY_SHARE = 0.25
 
 
 class ViewDataset(Dataset[tuple[torch.Tensor, int]]):
-    """Several views of each image, one row per view: all images in one view, then all in the next.
+    """Several views per image, one row per view: all images in the first view, then in the next.
 
-    Of several views the first is the image as the network is shown it at prediction, without
-    augmentation: the network sees this view later.
-
-    The key of an item is `(row, epoch)`.
+    The first of several views is not augmented: it is the image as prediction sees it. The key of
+    an item is `(row, epoch)`.
 
     Args:
         images: The images, with their augmentation.
-        views: How many views of each.
-        first_epoch: The number of the first epoch that asks for them.
-        refresh_epochs: After how many epochs the augmented views are others; None keeps them.
+        views: The number of views per image.
+        first_epoch: The number of the first epoch.
+        refresh_epochs: The number of epochs after which augmented views change; None keeps them.
     """
 
     def __init__(
@@ -62,7 +59,7 @@ class ViewDataset(Dataset[tuple[torch.Tensor, int]]):
         self._plain = images.with_augmentation("none")
 
     def is_new_at(self, epoch: int) -> bool:
-        """Whether this epoch sees other views than the one before."""
+        """Returns whether the views of this epoch differ from those of the epoch before."""
         since = epoch - self.first_epoch
         return since == 0 or (self.refresh_epochs is not None and since % self.refresh_epochs == 0)
 
@@ -76,14 +73,14 @@ class ViewDataset(Dataset[tuple[torch.Tensor, int]]):
         if view == 0 and self.views > 1:
             return self._plain[index, 0]
         earlier = (epoch - self.first_epoch) // self.refresh_epochs if self.refresh_epochs else 0
-        # Negative draws: a later stage augments by the numbers of its epochs, which are not.
+        # Negative draws, since later stages use the epoch number, which is positive.
         return self.images[index, view - self.views * (earlier + 1)]
 
 
 class FeatureDataset(Dataset[tuple[Any, ...]]):
-    """Cached features with their targets, served in batches.
+    """Cached features with their targets, read in batches.
 
-    Convention: an item is one tensor for each that the frozen part gives, then the target.
+    Convention: an item has one tensor per cached output, then the target.
 
     Args:
         features: The tensors, each with one row per item.
@@ -95,7 +92,7 @@ class FeatureDataset(Dataset[tuple[Any, ...]]):
         self.targets = targets
 
     def replace(self, other: FeatureDataset) -> None:
-        """Takes the features of another one in place of its own."""
+        """Replaces the features by those of another data set."""
         self.features, self.targets = other.features, other.targets
 
     def __len__(self) -> int:
@@ -105,7 +102,7 @@ class FeatureDataset(Dataset[tuple[Any, ...]]):
         return (*(tensor[key[0]] for tensor in self.features), self.targets[key[0]])
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, ...]:
-        """Returns the batch of these keys, without a copy for each row."""
+        """Returns the batch of these keys, without one copy per row."""
         rows = torch.tensor([index for index, _ in keys])
         batch = (_take(tensor, rows) for tensor in self.features)
         return (*batch, self.targets[rows])
@@ -113,7 +110,7 @@ class FeatureDataset(Dataset[tuple[Any, ...]]):
 
 def _take(tensor: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     if tensor.ndim == 4 and not tensor.is_contiguous():
-        # Channels last: indexing would put them first, and the convolutions turn them round again.
+        # Channels last: indexing would make it channels first, and convolutions convert it back.
         return tensor.permute(0, 2, 3, 1)[rows].permute(0, 3, 1, 2)
     return tensor[rows]
 
@@ -130,24 +127,24 @@ def compute_features(
     progress: bool = False,
     description: str = "features",
 ) -> FeatureDataset:
-    """Returns the output of the frozen layers of a network for each row of a dataset.
+    """Returns the outputs of the frozen layers for each row of a data set.
 
-    Several processes share the work; each returns all rows.
+    Several processes share the work, and each has all rows in the end.
 
     Args:
-        extract: From a batch of images to the tensors that are stored, the batch their first axis.
+        extract: A function from a batch of images to the tensors to cache.
         dataset: The views.
-        epoch: The number of the epoch whose views they are.
-        accelerator: The engine, on the device where the network is.
+        epoch: The number of the epoch.
+        accelerator: The engine, on the device of the network.
         batch_size: Images per forward pass, over all processes.
         num_workers: Loader processes.
         progress: Whether to show a progress bar, on a terminal.
-        description: What the bar says.
+        description: The text of the progress bar.
     """
     sampler = EpochSampler(len(dataset), shuffle=False)
     sampler.set_draw(epoch)
     processes = accelerator.num_processes
-    share = -(-min(batch_size, len(dataset)) // processes)  # a batch that is not full is padded
+    share = -(-min(batch_size, len(dataset)) // processes)  # an incomplete batch is padded
     loader = accelerator.prepare_data_loader(
         create_loader(
             dataset,
@@ -157,7 +154,7 @@ def compute_features(
             pin_memory=accelerator.device.type == "cuda",
         )
     )
-    shown = progress and sys.stderr.isatty()  # a log file would keep every move of the bar
+    shown = progress and sys.stderr.isatty()  # a log file would keep every update of the bar
     features: list[torch.Tensor] = []
     targets = torch.empty(len(dataset), dtype=torch.int64)
     start = 0
@@ -194,17 +191,13 @@ def gather_batch(accelerator: Accelerator, tensors: Any) -> Any:
 def _gather(
     accelerator: Accelerator, outputs: Sequence[torch.Tensor], labels: torch.Tensor
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Returns what all processes have of a batch, in its order and without padding."""
+    """Returns the batch of all processes, in its order and without padding."""
     gathered, labels = gather_batch(accelerator, (tuple(outputs), labels))
-    pairs = zip(gathered, outputs, strict=True)
-    return [_keep_format(whole, like) for whole, like in pairs], labels
-
-
-def _keep_format(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Gathering makes tensors contiguous, whatever their memory format was."""
-    if _is_channels_last(like):
-        return tensor.contiguous(memory_format=torch.channels_last)
-    return tensor
+    # Gathering makes tensors contiguous, whatever their memory format was.
+    return [
+        whole.contiguous(memory_format=torch.channels_last) if _is_channels_last(like) else whole
+        for whole, like in zip(gathered, outputs, strict=True)
+    ], labels
 
 
 def _is_channels_last(tensor: torch.Tensor) -> bool:
@@ -212,16 +205,16 @@ def _is_channels_last(tensor: torch.Tensor) -> bool:
 
 
 def _allocate(outputs: Sequence[torch.Tensor], num_rows: int) -> list[torch.Tensor]:
-    """Returns room for that many rows of each output, in its memory format."""
+    """Returns empty tensors for that many rows of each output, in its memory format."""
     num_bytes = num_rows * sum(output[0].numel() * output.element_size() for output in outputs)
     in_file = num_bytes > psutil.virtual_memory().available * _MEMORY_SHARE
     if in_file:
-        logger.info("%.1f GB of stored features lie in a temporary file", num_bytes / 1e9)
+        logger.info("%.1f GB of cached features are in a temporary file", num_bytes / 1e9)
     return [_allocate_one(output, num_rows, in_file=in_file) for output in outputs]
 
 
 def _reserve(file: Path, num_bytes: int) -> None:
-    """Takes the room on the disk: memory that maps what is not there ends the process."""
+    """Reserves disk space, since writing to a mapped file on a full disk kills the process."""
     try:
         with file.open("wb") as opened:
             if hasattr(os, "posix_fallocate"):
@@ -230,8 +223,8 @@ def _reserve(file: Path, num_bytes: int) -> None:
                 opened.truncate(num_bytes)
     except OSError as cause:
         raise TrainingError(
-            f"The stored features take {num_bytes / 1e9:.1f} GB, too much for the free memory, and "
-            f"'{file.parent.parent}' has no room for them ({cause.strerror}). Set the environment "
+            f"The cached features take {num_bytes / 1e9:.1f} GB, more than the free memory, and "
+            f"'{file.parent.parent}' has no space for them ({cause.strerror}). Set the environment "
             "variable TMPDIR to another folder, or choose fewer `views`."
         ) from cause
 
@@ -240,7 +233,7 @@ def _allocate_one(output: torch.Tensor, num_rows: int, *, in_file: bool) -> torc
     last = _is_channels_last(output)
     shape = (num_rows, *(output.permute(0, 2, 3, 1) if last else output).shape[1:])
     if in_file:
-        # The file goes with the folder at once; the system keeps it for who has it mapped.
+        # The file is deleted with the folder; the system keeps its content while it is mapped.
         with tempfile.TemporaryDirectory(
             prefix="planetvision-", ignore_cleanup_errors=True
         ) as folder:

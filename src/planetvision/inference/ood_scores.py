@@ -12,18 +12,6 @@ import numpy.typing as npt
 from planetvision.core.errors import SettingsError
 from planetvision.core.registry import Entry, Registry
 
-__all__ = [
-    "NOVELTY_SCORES",
-    "NetworkOutputs",
-    "NoveltyScore",
-    "NoveltySpec",
-    "State",
-    "check_rejection_rate",
-    "join_outputs",
-    "list_novelty_scores",
-    "register_novelty_score",
-]
-
 Floats: TypeAlias = "npt.NDArray[np.float64]"
 State: TypeAlias = "Mapping[str, npt.NDArray[np.floating]]"
 
@@ -104,7 +92,7 @@ class NoveltyScore(Protocol):
     """An OOD score: higher means less like the training images."""
 
     def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
-        """Returns the arrays that the score needs, which are saved with the model.
+        """Returns the arrays of the fitted score, which are saved with the model.
 
         Args:
             known: The training images, with targets.
@@ -143,7 +131,7 @@ list_novelty_scores = NOVELTY_SCORES.names
 
 
 def check_rejection_rate(value: object) -> float:
-    """Returns the value as a float.
+    """Returns the rejection rate as a float.
 
     Raises:
         SettingsError: If the value is not a number in [0, 1).
@@ -241,7 +229,7 @@ class _Mahalanobis:
 
 @register_novelty_score("knn", source="Sun et al. 2022, arXiv:2204.06507")
 class _Neighbours:
-    """The distance to the fifth-nearest training image, of features at unit length."""
+    """The distance to the fifth-nearest training image, for features of unit length."""
 
     def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
         return {"directions": known.directions.astype(np.float32)}

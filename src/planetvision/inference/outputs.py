@@ -1,10 +1,10 @@
-"""What a network gives for images, each seen in one view or several."""
+"""Network outputs for images in one or several views."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -20,20 +20,22 @@ from planetvision.imaging.framing import frame_views
 from planetvision.inference.ood_scores import NetworkOutputs, join_outputs
 from planetvision.models.network import PlanetNet
 
-__all__ = ["ViewedImages", "Views", "collect_outputs", "compute_outputs", "iterate_outputs"]
+if TYPE_CHECKING:
+    from typing_extensions import Required, Unpack
 
-# More views an image than this go through the network in several passes: memory stays as it is.
+
+# More views per image than this go through the network in several passes, to limit memory.
 _VIEWS_A_PASS = 2
 
 
 class Views(NamedTuple):
-    """An image as the network is shown it.
+    """The views of one image.
 
     Args:
-        pixels: uint8 of shape (Q, V, 3, image_size, image_size), of each square its views, as
-            `frame_views` gives them; None if it could not be read.
-        error: Why it could not be read; empty if it could.
-        is_stretched: Whether a stretch made its 8 bits.
+        pixels: uint8 of shape (Q, V, 3, image_size, image_size): the V views of each of the Q
+            squares from `frame_views`; None if the image could not be read.
+        error: The reason why it could not be read; empty if it could.
+        is_stretched: Whether it was converted to 8 bits by a stretch.
     """
 
     pixels: torch.Tensor | None
@@ -42,12 +44,12 @@ class Views(NamedTuple):
 
 
 class ViewedImages(Dataset[Views]):
-    """Images of a training as prediction shows them to the network.
+    """Training images in the views of prediction.
 
     Args:
         images: The images.
-        rows: Which of them; None is all.
-        augmented: Whether the policy of the images is applied before.
+        rows: The rows to use; None uses all.
+        augmented: Whether the augmentation of the images is applied first.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class ViewedImages(Dataset[Views]):
 
     @property
     def targets(self) -> list[int]:
-        """The class index of each image; -1 where there is none."""
+        """The class index of each image; -1 if it has none."""
         return [self.images.targets[index] for index in self.rows]
 
 
@@ -84,18 +86,17 @@ class ViewedImages(Dataset[Views]):
 def compute_outputs(
     network: PlanetNet, images: Sequence[torch.Tensor], *, levels: bool = False
 ) -> NetworkOutputs:
-    """Returns the logits of each image, the mean over its views, and the features of it upright.
+    """Returns the mean logits over the views of each image, and its features.
 
-    The softmax of a mean of logits is the normalised geometric mean of the views' probabilities.
-    Features and levels, from which most scores of novelty learn, are means over the views that are
-    neither mirrored nor turned: whatever else an image may show has an upside, and an average over
-    its turns would hide it.
+    The softmax of mean logits is the normalised geometric mean of the views' probabilities.
+    Features and levels, which most OOD scores use, are means over the upright views only. Out-of-
+    distribution images often have an upright orientation, which an average over turns would hide.
 
     Args:
         network: The network, in evaluation mode.
-        images: The views of each image, uint8 of shape (Q, V, 3, S, S) with the upright view of
+        images: The views of each image, uint8 of shape (Q, V, 3, S, S), with the upright view of
             each square first, on the network's device; V is the same for all.
-        levels: Whether the levels are wanted too.
+        levels: Whether to return levels too.
     """
     squares = torch.cat(list(images))
     upright, turned = squares[:, 0], squares[:, 1:]
@@ -105,8 +106,8 @@ def compute_outputs(
     passes = torch.split(turned.flatten(0, 1), _VIEWS_A_PASS * len(images))
     pooled = [network.forward_features(views) for views in passes if len(views)]
     logits = network.head(torch.cat([features, *pooled]))
-    # Of each square its views, the upright one first.
-    votes = torch.cat(
+    # The views of each square, with the upright one first.
+    by_square = torch.cat(
         [
             logits[: len(squares), None],
             logits[len(squares) :].unflatten(0, (len(squares), squares.shape[1] - 1)),
@@ -116,7 +117,7 @@ def compute_outputs(
     counts = [len(views) for views in images]
     return NetworkOutputs(
         features=_average(torch.split(features, counts)),
-        logits=_average([part.flatten(0, 1) for part in torch.split(votes, counts)]),
+        logits=_average([part.flatten(0, 1) for part in torch.split(by_square, counts)]),
         levels=tuple(_average(torch.split(level, counts)) for level in given),
     )
 
@@ -133,25 +134,25 @@ def iterate_outputs(
     task: str = "predicting",
     progress: bool = False,
 ) -> Iterator[tuple[list[Views], NetworkOutputs | None]]:
-    """Yields the images a batch at a time, with what the network gives for the readable ones.
+    """Yields the images in batches, with the network outputs of the readable ones.
 
     Args:
-        network: The network; it is left in evaluation mode on `device`.
+        network: The network, which is moved to `device` and set to evaluation mode.
         images: A data set of `Views`.
-        device: Where to run.
-        batch_size: Images a forward pass.
-        num_workers: Loader processes; None lets the machine decide.
-        precision: The arithmetic of the network; `auto` is `fp32`.
-        levels: Whether the evidence shall have levels.
-        task: What the progress bar says.
-        progress: Whether to show one.
+        device: The device.
+        batch_size: Images per forward pass.
+        num_workers: Loader processes; None chooses automatically.
+        precision: The precision of the network; `auto` is `fp32`.
+        levels: Whether the outputs include levels.
+        task: The text of the progress bar.
+        progress: Whether to show a progress bar.
 
     Yields:
-        The images of the batch, and the evidence of those that could be read, in their order; None
-        if none could.
+        The images of the batch, and the outputs of the readable ones in their order; None if no
+        image could be read.
 
     Raises:
-        SettingsError: If the device does not have the precision.
+        SettingsError: If the device does not support the precision.
     """
     mixed = resolve_precision("fp32" if precision == "auto" else precision, device)
     autocast = create_autocast(mixed, device)
@@ -166,54 +167,42 @@ def iterate_outputs(
     with tqdm(total=total, desc=task, unit="image", disable=not progress) as bar:
         for batch in loader:
             readable = [views.pixels.to(device) for views in batch if views.pixels is not None]
-            evidence = None
+            outputs = None
             if readable:
-                # Around the forward pass only: weights that are moved to a device in inference
-                # mode could never again take part in a gradient.
+                # Around the forward pass only: weights moved to a device in inference mode could
+                # not be trained afterwards.
                 with torch.inference_mode(), autocast:
-                    evidence = compute_outputs(network, readable, levels=levels)
-            yield batch, evidence
+                    outputs = compute_outputs(network, readable, levels=levels)
+            yield batch, outputs
             bar.update(len(batch))
 
 
+class ForwardOptions(TypedDict, total=False):
+    """Keyword arguments of `iterate_outputs`."""
+
+    device: Required[torch.device]
+    batch_size: int
+    num_workers: int | None
+    precision: Precision
+    levels: bool
+    progress: bool
+
+
 def collect_outputs(
-    network: PlanetNet,
-    images: ViewedImages,
-    *,
-    device: torch.device,
-    batch_size: int = 32,
-    num_workers: int | None = None,
-    precision: Precision = "fp32",
-    levels: bool = False,
-    progress: bool = False,
+    network: PlanetNet, images: ViewedImages, **options: Unpack[ForwardOptions]
 ) -> NetworkOutputs:
     """Returns features, logits and targets of all images.
 
     Args:
-        network: The network; it is left in evaluation mode on `device`.
-        images: At least one.
-        device: Where to run.
-        batch_size: Images a forward pass.
-        num_workers: Loader processes; None lets the machine decide.
-        precision: The arithmetic of the network; `auto` is `fp32`.
-        levels: Whether the evidence shall have levels.
-        progress: Whether to show a progress bar.
+        network: The network, which is moved to the device and set to evaluation mode.
+        images: The images, at least one.
+        options: As for `iterate_outputs`.
 
     Raises:
-        ImageError: If one of them cannot be read.
+        ImageError: If an image cannot be read.
     """
-    batches = iterate_outputs(
-        network,
-        images,
-        device=device,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        precision=precision,
-        levels=levels,
-        task="calibrating",
-        progress=progress,
-    )
-    parts = [evidence for _, evidence in batches if evidence is not None]
+    batches = iterate_outputs(network, images, task="calibrating", **options)
+    parts = [outputs for _, outputs in batches if outputs is not None]
     targets = np.array(images.targets, dtype=np.int64)
     return replace(join_outputs(parts), targets=targets)
 

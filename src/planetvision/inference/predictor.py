@@ -1,4 +1,4 @@
-"""Batched prediction that goes on when an image cannot be read."""
+"""Batched prediction that continues after unreadable images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ from planetvision.inference.trust import Trust, calibrate_outputs
 from planetvision.models.network import PlanetNet
 from planetvision.results import Predictions
 
-__all__ = ["FramedImages", "load_views", "predict_catalog"]
-
 
 def load_views(source: ImageSource, spec: InputSpec) -> Views:
-    """Returns an image as the network is shown it, or the reason why not."""
+    """Returns the views of an image, or the error that it could not be read."""
     try:
         decoded = decode_image(source, stretch=spec.stretch, min_size=spec.decode_size)
     except ImageError as error:
@@ -36,7 +34,7 @@ def load_views(source: ImageSource, spec: InputSpec) -> Views:
 
 
 class FramedImages(Dataset[Views]):
-    """The images of a catalog as the network is shown them, or the reason why not."""
+    """The views of the images of a catalog, with errors for unreadable ones."""
 
     def __init__(self, sources: Sequence[ImageSource], spec: InputSpec) -> None:
         self.sources = tuple(sources)
@@ -49,7 +47,7 @@ class FramedImages(Dataset[Views]):
         return load_views(self.sources[index], self.spec)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Views]:
-        """Returns a batch as a list: rows without an image cannot be stacked."""
+        """Returns a batch as a list, since unreadable images cannot be stacked."""
         return [self[index] for index in indices]
 
 
@@ -68,27 +66,27 @@ def predict_catalog(
     tuning: str = "auto",
     progress: bool = False,
 ) -> Predictions:
-    """Returns the network's answer for each image; those that cannot be read carry an error.
+    """Returns the prediction for each image; unreadable images have an error instead.
 
     Args:
-        network: The network; it is left in evaluation mode on `device`.
+        network: The network, which is moved to `device` and set to evaluation mode.
         catalog: The images.
         classes: The label of each logit.
-        device: Where to run.
-        trust: What makes probabilities and novelty of its evidence; None gives the plain softmax,
-            and nothing is unknown.
+        device: The device.
+        trust: Calibrates probabilities and OOD scores; None gives the plain softmax, and no image
+            is unknown.
         rejection_rate: The share of images of known bodies that may be called unknown.
-        tta: The test-time augmentation, as in `InputSpec`; None takes the network's own, which its
-            trust was fitted with.
-        batch_size: Images a forward pass.
-        num_workers: Loader processes; None lets the machine decide.
-        precision: The arithmetic of the network; `auto` is `fp32`.
-        tuning: The levers of the machine that are on: see `planetvision.core.performance`.
+        tta: The test-time augmentation, as in `InputSpec`; None takes the network's own, which it
+            was calibrated with.
+        batch_size: Images per forward pass.
+        num_workers: Loader processes; None chooses automatically.
+        precision: The precision of the network; `auto` is `fp32`.
+        tuning: Performance options: see `planetvision.core.performance`.
         progress: Whether to show a progress bar.
 
     Raises:
-        SettingsError: If the device does not have the precision, a lever or the augmentation is
-            unknown, or the rejection rate is no share.
+        SettingsError: If the precision is not supported, a performance option or the augmentation
+            is unknown, or the rejection rate is not in [0, 1).
     """
     threshold = trust.get_threshold(rejection_rate) if trust else math.inf
     spec = network.input_spec if tta is None else replace(network.input_spec, tta=tta)
@@ -97,7 +95,7 @@ def predict_catalog(
     novelty = np.full(len(catalog), np.nan)
     errors: list[str] = []
     is_stretched: list[bool] = []
-    for batch, evidence in iterate_outputs(
+    for batch, outputs in iterate_outputs(
         network,
         FramedImages(catalog.sources, spec),
         device=device,
@@ -107,9 +105,9 @@ def predict_catalog(
         levels=trust is not None and trust.needs_levels,
         progress=progress,
     ):
-        if evidence is not None:
+        if outputs is not None:
             rows = [len(errors) + at for at, views in enumerate(batch) if not views.error]
-            probabilities[rows], novelty[rows] = calibrate_outputs(evidence, trust)
+            probabilities[rows], novelty[rows] = calibrate_outputs(outputs, trust)
         errors += [views.error for views in batch]
         is_stretched += [views.is_stretched for views in batch]
     warn_of_conversion(catalog, is_stretched, spec.stretch)

@@ -1,4 +1,4 @@
-"""Temperature: how sure a network may be of its answers, fitted to labelled images."""
+"""Temperature scaling."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["fit_temperature", "get_cross_entropy", "get_error_after"]
-
-# Networks that answer all of few images right would be ever surer of them.
+# Bounds, since perfect predictions on few images would drive the temperature to 0.
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
 
 
@@ -27,7 +25,7 @@ def get_cross_entropy(
     Args:
         logits: The logits.
         targets: The true classes.
-        temperature: What the logits are divided by.
+        temperature: The divisor of the logits.
         doubt: The share of each target that is spread over the other classes, in [0, 1).
     """
     from scipy.special import log_softmax
@@ -41,9 +39,9 @@ def get_cross_entropy(
 
 
 def get_error_after(trials: int) -> float:
-    """Returns how often the next answer may be wrong after so many right ones: 1 / (n + 2).
+    """Returns the expected error rate after that many correct predictions: 1 / (n + 2).
 
-    This is Laplace's rule of succession, which Platt scaling takes its targets from.
+    This is Laplace's rule of succession, which Platt scaling uses for its targets.
 
     References:
         Platt, J. (1999), "Probabilistic Outputs for Support Vector Machines", section 2.2.
@@ -54,18 +52,18 @@ def get_error_after(trials: int) -> float:
 def fit_temperature(
     logits: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], *, doubt: float = 0.0
 ) -> float:
-    """Returns the temperature, from 0.05 to 20, at which the cross-entropy is lowest.
+    """Returns the temperature, from 0.05 to 20, that minimises the cross-entropy.
 
-    Logits divided by it give calibrated probabilities; no answer changes.
+    Logits divided by it give calibrated probabilities; predicted classes do not change.
 
     Convention: logits of shape (N, C), targets the N indices of the true classes.
 
     Args:
         logits: The logits.
         targets: The true classes.
-        doubt: As for `get_cross_entropy`. Without any, a network that answers all images right is
-            made as sure as the bounds allow; with `get_error_after(len(targets))` it is as sure as
-            so many images can show.
+        doubt: As for `get_cross_entropy`. If all predictions are correct, 0 gives the lowest
+            temperature; `get_error_after(len(targets))` limits the confidence to what that many
+            images support.
 
     References:
         Guo, C., et al. (2017), "On Calibration of Modern Neural Networks", arXiv:1706.04599.

@@ -1,4 +1,4 @@
-"""`Trust`: how sure a trained network may be of its answers, and what it has to call unknown."""
+"""`Trust`: calibration of probabilities, and the OOD score with its threshold."""
 
 from __future__ import annotations
 
@@ -22,34 +22,32 @@ from planetvision.inference.ood_scores import (
     State,
     check_rejection_rate,
 )
-from planetvision.inference.outputs import ViewedImages, collect_outputs
+from planetvision.inference.outputs import ForwardOptions, ViewedImages, collect_outputs
 from planetvision.inference.temperature import fit_temperature, get_error_after
 from planetvision.models.network import PlanetNet
 from planetvision.results.sampling import take_in_turn
 
-__all__ = ["POLICY", "Trust", "calibrate_outputs", "fit_trust"]
-
-# Of more images features and distances are known no better, and a model's folder grows.
+# More images do not improve the OOD scores, but enlarge the saved model.
 _MAX_KNOWN = 2000
-# The policy whose views stand for images of the same bodies from elsewhere.
+# The policy whose views represent images of the same bodies from other sources.
 POLICY = "strong_body"
-# Where the scale of novelty has its one.
+# The quantile of the calibration images that has the OOD score 1.
 _TYPICAL_SHARE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trust:
-    """What turns a network's evidence into probabilities and novelty.
+    """Calibrator of a network: temperature, OOD score and threshold.
 
-    Novelty is on a scale of its own, whatever the score: 0 is the median of the images that it was
-    calibrated on, and 95 % of them are below 1.
+    All OOD scores have the same scale: 0 is the median of the calibration images, and 95 % of them
+    are below 1.
 
     Args:
-        temperature: What logits are divided by before the softmax.
-        score: The registered score of novelty.
+        temperature: The divisor of the logits before the softmax.
+        score: The registered OOD score.
         state: The arrays of the score.
-        raw_novelties: What the score gave for the images it was calibrated on, sorted, (M,).
-        num_images: How many validation images that was, each once as it is and once augmented.
+        raw_novelties: The unscaled scores of the calibration images, sorted, (M,).
+        num_images: The number of validation images, each used once plain and once augmented.
     """
 
     temperature: float
@@ -60,7 +58,7 @@ class Trust:
 
     @property
     def needs_levels(self) -> bool:
-        """Whether the evidence it is asked about must have levels."""
+        """Whether the score needs `NetworkOutputs.levels`."""
         return NOVELTY_SCORES.get(self.score).needs_levels
 
     def calibrate(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -68,20 +66,19 @@ class Trust:
         return _softmax(logits / self.temperature)
 
     def get_novelty(self, images: NetworkOutputs) -> npt.NDArray[np.float64]:
-        """Returns the novelty of each image, (N,)."""
-        return self._scale(_ask(NOVELTY_SCORES.get(self.score), self.state, images))
+        """Returns the OOD score of each image, (N,)."""
+        return self._scale(_compute_scores(NOVELTY_SCORES.get(self.score), self.state, images))
 
     def get_threshold(self, rejection_rate: float) -> float:
-        """Returns the novelty over which an image is unknown.
+        """Returns the threshold of the OOD score; images above it are unknown.
 
-        It is the quantile of split conformal prediction for images that each gave several values:
-        one of the views of an image like those it was calibrated on is over it with at most that
-        probability, if there are at least 1 / rate - 1 of them; of fewer images it is their
-        largest novelty.
+        It is the quantile of split conformal prediction with several values per image: a view of a
+        new image from the calibration distribution exceeds it with at most that probability. This
+        needs at least 1 / rate - 1 calibration images; with fewer, it is their highest score.
 
         Args:
-            rejection_rate: The share of images of known bodies that may be lost, in [0, 1); 0 calls
-                nothing unknown.
+            rejection_rate: The share of images of known bodies that may be rejected, in [0, 1); 0
+                rejects none.
 
         References:
             Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World, 2005, chapter 2.
@@ -90,13 +87,13 @@ class Trust:
         if rate == 0:
             return math.inf
         total = len(self.raw_novelties)
-        # The views of one image are not independent of each other: a new image brings as many.
+        # Views of one image are not independent, and a new image also has several.
         views = total // self.num_images
         rank = min(math.ceil((total + views) * (1 - rate)), total)
         return float(self._scale(self.raw_novelties)[max(rank, 1) - 1])
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what is no tensor, as JSON can hold it."""
+        """Returns the values that are not tensors, for JSON."""
         return {
             "temperature": self.temperature,
             "score": self.score,
@@ -107,17 +104,17 @@ class Trust:
         """Returns the arrays by name."""
         arrays = {"raw_novelties": self.raw_novelties}
         arrays.update({f"state.{name}": np.asarray(value) for name, value in self.state.items()})
-        # Copies: two names may stand for one array.
+        # Copies, since two names can share one array.
         return {
             name: torch.tensor(np.asarray(value)).contiguous() for name, value in arrays.items()
         }
 
     @classmethod
     def from_parts(cls, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Trust:
-        """Returns what `to_dict` and `to_tensors` described.
+        """Returns the calibrator from the results of `to_dict` and `to_tensors`.
 
         Raises:
-            KeyError: If a part is missing.
+            KeyError: If a value is missing.
         """
         return cls(
             temperature=float(fields["temperature"]),
@@ -133,9 +130,9 @@ class Trust:
 
     @functools.cached_property
     def _measure(self) -> tuple[float, float]:
-        """The zero of the scale of novelty, and its one above that."""
+        """The zero and the unit of the scale of OOD scores."""
         middle, high = np.quantile(self.raw_novelties, [0.5, _TYPICAL_SHARE])
-        # All alike: any other image is infinitely far, and a number must be written all the same.
+        # If all scores are equal, a small unit keeps other scores finite.
         return middle, max(high - middle, 1e-9 * max(abs(middle), 1.0))
 
     def _scale(self, raw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -144,15 +141,15 @@ class Trust:
 
 
 def calibrate_outputs(
-    evidence: NetworkOutputs, trust: Trust | None
+    outputs: NetworkOutputs, trust: Trust | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Returns the probabilities (N, C) and the novelty (N,) of images.
+    """Returns the probabilities (N, C) and the OOD scores (N,) of images.
 
-    Without a trust they are the plain softmax and minus infinity, which is over no threshold.
+    Without a calibrator they are the plain softmax and minus infinity, which exceeds no threshold.
     """
     if trust is None:
-        return _softmax(evidence.logits), np.full(len(evidence), -math.inf)
-    return trust.calibrate(evidence.logits), trust.get_novelty(evidence)
+        return _softmax(outputs.logits), np.full(len(outputs), -math.inf)
+    return trust.calibrate(outputs.logits), trust.get_novelty(outputs)
 
 
 def fit_trust(
@@ -168,22 +165,22 @@ def fit_trust(
     precision: Precision = "fp32",
     progress: bool = False,
 ) -> Trust:
-    """Returns how far a trained network can be trusted.
+    """Returns the calibrator of a trained network.
 
-    The temperature is fitted to the validation images; the score of novelty learns from the
-    training images as they are, and what it gives for the validation images, each as it is and
-    once more under the policy `strong_body`, is the scale that others are judged by.
+    The temperature is fitted on the validation images, and the OOD score on the training images
+    without augmentation. The scores of the validation images, each plain and once more under the
+    policy `strong_body`, give the scale and the threshold.
 
     Args:
-        network: The network; it is left in evaluation mode on `device`.
-        train: The images it learned from; of many, 2,000 from the classes in turn are used.
-        val: Those it did not; likewise.
+        network: The network, which is moved to `device` and set to evaluation mode.
+        train: The training images, of which at most 2,000 are used, from the classes in turn.
+        val: The validation images; likewise.
         negatives: Images that show none of the classes, for scores that learn from them.
-        score: The registered score of novelty.
-        device: Where to run.
-        batch_size: Images a forward pass.
-        num_workers: Loader processes; None lets the machine decide.
-        precision: The arithmetic of the network; `auto` is `fp32`.
+        score: The registered OOD score.
+        device: The device.
+        batch_size: Images per forward pass.
+        num_workers: Loader processes; None chooses automatically.
+        precision: The precision of the network; `auto` is `fp32`.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -192,7 +189,7 @@ def fit_trust(
             none.
     """
     spec = NOVELTY_SCORES.get(score)
-    running: dict[str, Any] = {
+    options: ForwardOptions = {
         "device": device,
         "batch_size": batch_size,
         "num_workers": num_workers,
@@ -202,24 +199,24 @@ def fit_trust(
     }
     known_rows = take_in_turn(train.targets, _MAX_KNOWN)
     val_rows = take_in_turn(val.targets, _MAX_KNOWN)
-    unlike = None
+    others = None
     if spec.needs_others:
         if negatives is None:
             raise SettingsError(
                 f"The OOD score '{score}' learns from negatives, and got none. Pass "
                 "negatives=ImageDataset(...), or choose another score."
             )
-        unlike = collect_outputs(network, ViewedImages(negatives), **running)
-    known = collect_outputs(network, ViewedImages(train, known_rows), **running)
-    # In the order that a loaded array has: BLAS adds up a transposed one in another.
+        others = collect_outputs(network, ViewedImages(negatives), **options)
+    known = collect_outputs(network, ViewedImages(train, known_rows), **options)
+    # In the memory layout of a loaded array, since BLAS sums a transposed one in another order.
     state = {
-        name: np.ascontiguousarray(value) for name, value in spec.build().fit(known, unlike).items()
+        name: np.ascontiguousarray(value) for name, value in spec.build().fit(known, others).items()
     }
-    plain = collect_outputs(network, ViewedImages(val, val_rows), **running)
+    plain = collect_outputs(network, ViewedImages(val, val_rows), **options)
     elsewhere = ViewedImages(val.with_augmentation(POLICY), val_rows, augmented=True)
-    augmented = collect_outputs(network, elsewhere, **running)
+    augmented = collect_outputs(network, elsewhere, **options)
     targets = np.array([val.targets[index] for index in val_rows])
-    raw = np.concatenate([_ask(spec, state, images) for images in (plain, augmented)])
+    raw = np.concatenate([_compute_scores(spec, state, images) for images in (plain, augmented)])
     return Trust(
         temperature=fit_temperature(plain.logits, targets, doubt=get_error_after(len(targets))),
         score=score,
@@ -229,8 +226,10 @@ def fit_trust(
     )
 
 
-def _ask(spec: NoveltySpec, state: State, images: NetworkOutputs) -> npt.NDArray[np.float64]:
-    """Returns what a score gives for images, once it proves to be one finite number each."""
+def _compute_scores(
+    spec: NoveltySpec, state: State, images: NetworkOutputs
+) -> npt.NDArray[np.float64]:
+    """Returns the scores of images, after checking that there is one finite number per image."""
     values = np.asarray(spec.build().score(state, images), dtype=np.float64)
     if values.shape != (len(images),):
         what = f"the shape {values.shape}"
@@ -239,8 +238,8 @@ def _ask(spec: NoveltySpec, state: State, images: NetworkOutputs) -> npt.NDArray
     else:
         return values
     raise SettingsError(
-        f"The novelty score '{spec.name}' must give one finite number an image, and gave {what} "
-        f"for {count(len(images), 'image')}. Correct it, or choose another novelty_score: "
+        f"The OOD score '{spec.name}' must give one finite number per image, got {what} for "
+        f"{count(len(images), 'image')}. Correct it, or choose another novelty_score: "
         f"{', '.join(NOVELTY_SCORES.names())}."
     )
 

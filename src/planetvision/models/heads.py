@@ -12,17 +12,16 @@ from planetvision.core.registry import Entry, Registry
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["HEADS", "HeadSpec", "list_heads", "register_head"]
 
 HeadBuilder: TypeAlias = "Callable[..., nn.Module]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSpec(Entry):
-    """A head.
+    """Registry entry of a head.
 
-    `build(feature_size, num_classes, **options)` returns a module from features
-    (N, feature_size) to logits (N, num_classes); its keyword arguments are the head's options.
+    `build(feature_size, num_classes, **options)` returns a module that maps features
+    (N, feature_size) to logits (N, num_classes). Its keyword arguments are the head's options.
     """
 
     build: HeadBuilder

@@ -1,4 +1,4 @@
-"""`PlanetNet`: a backbone, a head, and the normalisation of the images before them."""
+"""`PlanetNet`: normalisation, a backbone and a head."""
 
 from __future__ import annotations
 
@@ -36,25 +36,23 @@ from planetvision.models.backbones.spec import BackboneSpec
 from planetvision.models.backbones.weights import load_weights, read_weights
 from planetvision.models.heads import HEADS
 
-__all__ = ["PlanetNet", "create_network"]
-
-# How many blocks before the last `forward_levels` looks at.
+# The number of blocks before the last that `forward_levels` reads.
 _NUM_LEVELS = 5
 
 _MOVING = threading.Lock()
 
 
 class PlanetNet(nn.Module):
-    """Images to logits.
+    """Network from images to logits.
 
-    Convention: images are uint8 in [0, 255] or floats in [0, 1], of shape (N, 3, H, W), RGB, as
-    `frame_image` makes them; logits are (N, num_classes).
+    Convention: images are RGB, uint8 in [0, 255] or floats in [0, 1], of shape (N, 3, H, W), as
+    from `frame_image`; logits are (N, num_classes).
 
     Args:
         backbone: A module from normalised images to features.
         head: A module from pooled features to logits.
-        input_spec: What the backbone is shown.
-        spec: The registry entry of the backbone; what it leaves open is found out.
+        input_spec: The input of the backbone.
+        spec: The registry entry of the backbone; missing values are determined from the module.
     """
 
     mean: torch.Tensor
@@ -79,7 +77,7 @@ class PlanetNet(nn.Module):
 
     @functools.cached_property
     def feature_layers(self) -> tuple[str, ...]:
-        """The dotted names, inside the backbone, of the layers that explainers look at."""
+        """The dotted names, inside the backbone, of the layers that explainers use."""
         if self.spec.feature_layers is not None:
             return self.spec.feature_layers
         return find_feature_layers(self.backbone, self.input_spec.image_size)
@@ -90,7 +88,7 @@ class PlanetNet(nn.Module):
         return find_blocks(self.backbone, self.spec.block_layers)
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        """Returns the images as the backbone expects them: floats, (image - mean) / std."""
+        """Returns the images as floats, normalised as (image - mean) / std."""
         if images.dtype == torch.uint8:
             images = images.float() / 255.0
         normal = (images - self.mean) / self.std
@@ -103,12 +101,12 @@ class PlanetNet(nn.Module):
         return pool_features(self.backbone(self.normalize(images)))
 
     def forward_levels(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Returns the pooled features, (N, C), and what the five blocks before the last give.
+        """Returns the pooled features, (N, C), and summaries of the five blocks before the last.
 
-        Of a module of these blocks with c channels that is the mean and the standard deviation of
-        each over the positions, (N, 2 c), or the vectors that it returns, in the order of the
-        forward pass. A backbone with fewer blocks has fewer levels; what has another first axis
-        than the images is none.
+        A module with c channels gives their means and standard deviations over the positions,
+        (N, 2 c); one that returns vectors gives these. They come in the order of the forward pass.
+        Backbones with fewer blocks give fewer levels. Outputs whose first axis is not the batch
+        are left out.
         """
         levels: list[torch.Tensor] = []
 
@@ -117,7 +115,7 @@ class PlanetNet(nn.Module):
             if summary is not None and len(summary) == len(images):
                 levels.append(summary)
 
-        watched = copy_structure(self)  # on this network itself they would see other threads too
+        watched = copy_structure(self)  # hooks on this network would also see other threads
         for block in watched.blocks[-1 - _NUM_LEVELS : -1]:
             for module in block:
                 if not isinstance(module, torch.jit.ScriptModule):  # it takes no hooks
@@ -130,9 +128,9 @@ class PlanetNet(nn.Module):
         return logits
 
     def move_to(self, device: torch.device) -> PlanetNet:
-        """Moves what is not on the device yet, while other threads wait; returns the network.
+        """Moves the network to the device if needed, under a lock; returns the network.
 
-        Unlike `to`, it writes to no parameter that another thread may be reading.
+        Unlike `to`, it does not write to parameters that another thread may be reading.
         """
         with _MOVING:
             if any(tensor.device != device for tensor in chain(self.parameters(), self.buffers())):
@@ -140,16 +138,15 @@ class PlanetNet(nn.Module):
         return self
 
     def set_trainable(self, blocks: int | None, *, freeze_batch_norm: bool = True) -> None:
-        """Chooses what learns; the head always does.
+        """Freezes the backbone except for its last blocks; the head is always trainable.
 
-        What is frozen also stays in evaluation mode while the rest trains: its BatchNorm
-        statistics, dropout and stochastic depth do not move.
+        Frozen modules also stay in evaluation mode during training, which fixes their BatchNorm
+        statistics, dropout and stochastic depth.
 
         Args:
-            blocks: How many of the backbone's last blocks learn, all where it has no more; None is
-                all of the backbone, with what lies outside of blocks.
-            freeze_batch_norm: Whether the BatchNorm layers of blocks that learn keep their
-                statistics.
+            blocks: The number of the backbone's last blocks to train; None trains all of the
+                backbone, including layers outside its blocks.
+            freeze_batch_norm: Whether BatchNorm layers in trainable blocks keep their statistics.
         """
         self.head.requires_grad_(True)
         self._frozen = []
@@ -159,17 +156,15 @@ class PlanetNet(nn.Module):
             groups = self.blocks
             self.backbone.requires_grad_(False)
             last = groups[max(0, len(groups) - blocks) :]
-            learning = [module for group in last for module in group]
-            for module in learning:
+            trainable = [module for group in last for module in group]
+            for module in trainable:
                 module.requires_grad_(True)
-            inside = {id(part) for module in learning for part in module.modules()}
-            above = {
-                id(part)
-                for part in self.backbone.modules()
-                if any(id(below) in inside for below in part.modules())
-            }
+            inside = {id(part) for module in trainable for part in module.modules()}
+            # A container of trainable modules has one of them among its modules.
             self._frozen = [
-                part for part in self.backbone.modules() if id(part) not in inside | above
+                part
+                for part in self.backbone.modules()
+                if not any(id(below) in inside for below in part.modules())
             ]
         if freeze_batch_norm:
             self._frozen += [
@@ -178,7 +173,7 @@ class PlanetNet(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> PlanetNet:
-        """Sets training mode, except for what is frozen."""
+        """Sets the training mode, except of frozen modules."""
         super().train(mode)
         for module in self._frozen:
             module.training = False
@@ -206,16 +201,16 @@ def create_network(
         num_classes: The number of logits.
         head: The registered name.
         head_options: The head's keyword arguments.
-        weights: `pretrained`, `none` for random ones, or a file with the backbone's weights; of an
-            ensemble also a mapping with one of these for each member.
-        input_spec: What the backbone is shown, where it differs from its spec.
-        seed: The seed of the random weights; None leaves PyTorch's generator as it is.
-        tuning: The levers of the machine that are on; `channels_last` is for the network.
+        weights: `pretrained`, `none` for random weights, or a file with the backbone's weights; for
+            an ensemble also a mapping with one of these per member.
+        input_spec: The input of the backbone, if it differs from its spec.
+        seed: The seed of the random weights; None uses PyTorch's current generator.
+        tuning: Performance options, of which `channels_last` applies to the network.
 
     Raises:
         UnknownNameError: If backbone or head is unknown.
-        SettingsError: If `weights` is none of these, or names other members than the ensemble has.
-        WeightsError: If the weights cannot be had or do not fit.
+        SettingsError: If `weights` is wrong, or does not match the members of the ensemble.
+        WeightsError: If the weights are not available or do not fit.
     """
     from planetvision.core.devices import derive_seed, seeded
 
@@ -247,7 +242,7 @@ def _create_backbone(spec: BackboneSpec, weights: WeightsSetting, image_size: in
     if problems:
         raise SettingsError.from_problems(problems)
     sources = list_sources(weights, spec)
-    # Files are read first: a wrong one costs no download.
+    # Files are read first, so that a wrong one fails before any download.
     tensors = {
         name: read_weights(Path(source))
         for name, source in sources.items()

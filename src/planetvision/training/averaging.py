@@ -1,4 +1,4 @@
-"""Weights as values: the best so far, their moving average, and what lies between two of them."""
+"""Best weights, moving averages, and WiSE-FT weight interpolation."""
 
 from __future__ import annotations
 
@@ -10,33 +10,28 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-__all__ = ["BestWeights", "MovingAverage", "copy_learned", "interpolate", "load_learned"]
-
 State: TypeAlias = "dict[str, torch.Tensor]"
 
 
 def copy_learned(module: nn.Module) -> State:
-    """Returns copies of the weights that learn and of all buffers, by name."""
+    """Returns copies of the trainable weights and of all buffers, by name."""
     return {name: value.detach().clone() for name, value in _list_learned(module)}
 
 
 @torch.no_grad()
 def load_learned(module: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Puts what `copy_learned` gave back into the module."""
+    """Restores the weights from `copy_learned`."""
     for name, value in _list_learned(module):
         value.copy_(state[name])
 
 
 def interpolate(module: nn.Module, start: Mapping[str, torch.Tensor], *, share: float) -> None:
-    """Moves what learns to a point between its values at the start (0) and its present ones (1)."""
-    present = copy_learned(module)
-    load_learned(
-        module,
-        {
-            name: torch.lerp(start[name], value, share) if value.is_floating_point() else value
-            for name, value in present.items()
-        },
-    )
+    """Interpolates the trainable weights between those in `start` (0) and the current ones (1)."""
+    state = copy_learned(module)
+    for name, value in state.items():
+        if value.is_floating_point():
+            state[name] = torch.lerp(start[name], value, share)
+    load_learned(module, state)
 
 
 def _list_learned(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -47,10 +42,10 @@ def _list_learned(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 class BestWeights:
-    """Keeps a copy of what learns with the lowest score seen.
+    """Copy of the trainable weights with the lowest score.
 
     Args:
-        module: The module that learns.
+        module: The module.
         patience: Epochs without a lower score before `should_stop`; None never stops.
     """
 
@@ -63,11 +58,11 @@ class BestWeights:
 
     @property
     def should_stop(self) -> bool:
-        """Whether patience has run out."""
+        """Whether the patience is exhausted."""
         return self.patience is not None and self.epochs_since >= self.patience
 
     def update(self, score: float) -> bool:
-        """Notes a score, lower is better; keeps the weights, and says so, if it is the best."""
+        """Copies the weights if the score is the lowest so far, and returns whether it is."""
         if score < self.score:
             self.score = score
             self.epochs_since = 0
@@ -77,29 +72,29 @@ class BestWeights:
         return False
 
     def restore(self) -> None:
-        """Puts the kept weights back; without any score nothing changes."""
+        """Restores the best weights, if there was a score."""
         if self._kept:
             load_learned(self.module, self._kept)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what `load_state_dict` takes."""
+        """Returns the state for `load_state_dict`."""
         return {"score": self.score, "epochs_since": self.epochs_since, "kept": self._kept}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what `state_dict` gave."""
+        """Restores the state from `state_dict`."""
         self.score, self.epochs_since = state["score"], state["epochs_since"]
         self._kept = dict(state["kept"])
 
 
 class MovingAverage:
-    """An exponential moving average of what learns, buffers included.
+    """Exponential moving average of the trainable weights and buffers.
 
-    The first steps weigh more, so that the average does not hang on where it began: step t has the
-    decay min(decay, (1 + t) / (10 + t)).
+    Step t has the decay min(decay, (1 + t) / (10 + t)), so that the initial weights soon lose
+    their influence.
 
     Args:
-        module: The module that learns.
-        decay: How much of the average stays at each step, from 0 to 1.
+        module: The module.
+        decay: The share of the average that is kept at each step, from 0 to 1.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -110,7 +105,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes the present weights in, after a step."""
+        """Updates the average with the current weights, after an optimizer step."""
         self.num_steps += 1
         decay = min(self.decay, (1 + self.num_steps) / (10 + self.num_steps))
         for name, value in _list_learned(self.module):
@@ -120,12 +115,12 @@ class MovingAverage:
                 self._average[name].copy_(value)
 
     def apply(self) -> None:
-        """Gives the module the average for good."""
+        """Replaces the module's weights by the average."""
         load_learned(self.module, self._average)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Lets the module have the average in the block, and its own weights after it."""
+        """Replaces the module's weights by the average inside the block."""
         own = copy_learned(self.module)
         load_learned(self.module, self._average)
         try:
@@ -134,11 +129,11 @@ class MovingAverage:
             load_learned(self.module, own)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what `load_state_dict` takes."""
+        """Returns the state for `load_state_dict`."""
         return {"num_steps": self.num_steps, "average": self._average}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what `state_dict` gave."""
+        """Restores the state from `state_dict`."""
         self.num_steps = state["num_steps"]
         for name, value in state["average"].items():
             self._average[name].copy_(value)

@@ -1,4 +1,4 @@
-"""Hooks into training: progress, tables, trackers, and whatever a user adds."""
+"""Callbacks: the hooks of a training, progress bars, tables and experiment trackers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from planetvision.results.history import EpochRecord
 if TYPE_CHECKING:
     from planetvision.training.state import TrainingState
 
-__all__ = ["CSVLogger", "Callback", "ProgressBar", "TensorBoardLogger", "TrackerLogger"]
-
 
 class Callback:
-    """The hooks of training; every one is empty, override those you need.
+    """Base class of callbacks, whose hooks do nothing.
 
-    Of several processes each calls them; `state.is_main_process` says which one writes.
+    Under a launcher every process calls them; `state.is_main_process` is true for the one that
+    writes output.
 
     Example:
         >>> class PrintLoss(Callback):
@@ -36,25 +35,25 @@ class Callback:
         """Runs once, before the first stage."""
 
     def on_stage_begin(self, state: TrainingState, stage: Stage) -> None:
-        """Runs before the first epoch of each stage, when it is known what learns."""
+        """Runs before the first epoch of each stage, after its layers were frozen."""
 
     def on_step_end(self, state: TrainingState, loss: float) -> None:
-        """Runs after each optimizer step, with that batch's loss."""
+        """Runs after each optimizer step, with the loss of its batch."""
 
     def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
         """Runs after each epoch and its validation."""
 
     def on_stage_end(self, state: TrainingState, stage: Stage) -> None:
-        """Runs after each stage, when its best weights are restored."""
+        """Runs after each stage, with its best weights restored."""
 
     def on_fit_end(self, state: TrainingState) -> None:
         """Runs once, after the last stage, and also when training fails."""
 
 
 class ProgressBar(Callback):
-    """A bar of epochs for each stage, with losses and accuracies.
+    """Progress bar of each stage, with loss and accuracy.
 
-    Where the error stream is no terminal, such as a log file, it is a line an epoch.
+    If the error stream is not a terminal, it writes one line per epoch instead.
     """
 
     def __init__(self) -> None:
@@ -71,7 +70,7 @@ class ProgressBar(Callback):
             )
 
     def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
-        """Moves it on."""
+        """Advances the bar."""
         if not state.is_main_process:
             return
         shown = {"loss": f"{record.train_loss:.3f}"}
@@ -86,11 +85,11 @@ class ProgressBar(Callback):
         sys.stderr.write(f"stage {record.stage}, epoch {number} of {self._total}: {values}\n")
 
     def on_stage_end(self, state: TrainingState, stage: Stage) -> None:
-        """Closes it."""
+        """Closes the bar."""
         self._close()
 
     def on_fit_end(self, state: TrainingState) -> None:
-        """Closes it, if training failed in between."""
+        """Closes the bar after a failure."""
         self._close()
 
     def _close(self) -> None:
@@ -100,11 +99,11 @@ class ProgressBar(Callback):
 
 
 class CSVLogger(Callback):
-    """Writes the history as a table after each epoch, so that it can be watched.
+    """Writes the history as a CSV table after each epoch.
 
     Args:
-        path: The file; a training that goes on replaces its own.
-        overwrite: Whether a file that is there may be replaced.
+        path: The file; a resumed training replaces its own.
+        overwrite: Whether an existing file may be replaced.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -112,10 +111,10 @@ class CSVLogger(Callback):
         self.overwrite = overwrite
 
     def on_fit_begin(self, state: TrainingState) -> None:
-        """Checks that nothing of another training would be lost.
+        """Checks that the file can be written.
 
         Raises:
-            OutputExistsError: If there is a file, and the training is new.
+            OutputExistsError: If the file exists and the training is not resumed.
         """
         if self.path.exists() and not self.overwrite and not state.is_resumed:
             raise OutputExistsError(
@@ -131,16 +130,16 @@ class CSVLogger(Callback):
 
 
 class TrackerLogger(Callback):
-    """Hands the epochs to an experiment tracker that Accelerate knows, such as Weights & Biases.
+    """Logs epochs to an experiment tracker supported by Accelerate, such as Weights & Biases.
 
     Args:
-        tracker: Accelerate's name of it: `wandb`, `mlflow`, `comet_ml`, `aim`, `clearml`,
+        tracker: Accelerate's name of the tracker: `wandb`, `mlflow`, `comet_ml`, `aim`, `clearml`,
             `dvclive`, `swanlab`, `trackio` or `tensorboard`. Its package must be installed.
-        run_name: What the tracker calls the run or the project.
-        folder: Where trackers that write files put them.
+        run_name: The name of the run or project in the tracker.
+        folder: The folder for trackers that write files.
 
     Raises:
-        UnknownNameError: If Accelerate knows no such tracker.
+        UnknownNameError: If Accelerate does not support this tracker.
         MissingExtraError: If its package is not installed.
     """
 
@@ -174,7 +173,7 @@ class TrackerLogger(Callback):
         self._tracker: Any = None
 
     def on_fit_begin(self, state: TrainingState) -> None:
-        """Opens the tracker, and tells it the recipe."""
+        """Opens the tracker and logs the recipe."""
         if not state.is_main_process:
             return
         place = {"logging_dir": str(self.folder)} if self._kind.requires_logging_directory else {}
@@ -187,7 +186,7 @@ class TrackerLogger(Callback):
         )
 
     def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
-        """Hands over the epoch."""
+        """Logs the epoch."""
         if self._tracker is not None:
             values = dataclasses.asdict(record)
             numbers = {
@@ -206,7 +205,7 @@ class TensorBoardLogger(Callback):
     """Writes losses, accuracies and learning rates for TensorBoard.
 
     Args:
-        folder: Where the event files go.
+        folder: The folder of the event files.
 
     Raises:
         MissingExtraError: If the package tensorboard is not installed.
@@ -229,7 +228,7 @@ class TensorBoardLogger(Callback):
             self._writer = self._create(str(self.folder))
 
     def on_epoch_end(self, state: TrainingState, record: EpochRecord) -> None:
-        """Writes the epoch."""
+        """Logs the epoch."""
         if self._writer is None:
             return
         for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"):

@@ -1,4 +1,4 @@
-"""Checkpoints: the files from which a training that was cut off goes on."""
+"""Checkpoints, from which an interrupted training resumes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from planetvision.core.settings import Recipe
 from planetvision.models.network import PlanetNet
 from planetvision.training.datasets import TrainingData, describe_data
 
-__all__ = ["Checkpoints", "describe_training"]
-
 logger = logging.getLogger(__name__)
 
 _FORMAT = 1
@@ -29,15 +27,15 @@ _MISSING = "nothing"
 
 
 class Checkpoints:
-    """The folder of the checkpoints of one training.
+    """Folder of the checkpoints of one training.
 
-    `settings.json` says what is trained on what and how. `stage.pt` holds the whole network as it
-    was before the present stage, `epoch.pt` what the stage has changed since, with its optimizer,
-    after its last whole epoch. Each file appears whole or not at all. They hold tensors, numbers
-    and names, and are read as nothing else.
+    `settings.json` describes the network, the data and the settings. `stage.pt` holds the network
+    before the current stage. `epoch.pt` holds the trainable weights and the optimizer after the
+    last complete epoch of the stage. Files are written atomically and hold only tensors, numbers
+    and names, so that loading them executes no code.
 
     Args:
-        folder: The folder; it is made where it is missing.
+        folder: The folder, which is created if missing.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -45,7 +43,7 @@ class Checkpoints:
         self._is_behind = False
 
     def start(self, settings: Mapping[str, Any]) -> None:
-        """Begins a new training: what an earlier one left here is removed.
+        """Starts a new training, and removes the checkpoints of an earlier one.
 
         Raises:
             OutputError: If the folder cannot be written.
@@ -57,48 +55,49 @@ class Checkpoints:
         write_json(self.folder / "settings.json", described)
 
     def save_stage(self, state: Mapping[str, Any]) -> None:
-        """Writes where a stage begins; the epochs of the one before are done with."""
+        """Writes the state before a stage, and removes the last epoch of the stage before."""
         self._is_behind = not self._save("stage.pt", state)
         if not self._is_behind:
             (self.folder / "epoch.pt").unlink(missing_ok=True)
 
     def save_epoch(self, state: Mapping[str, Any]) -> None:
-        """Writes what a stage has changed, after an epoch.
+        """Writes the state after an epoch.
 
-        Where the beginning of the stage could not be written, the epochs of the one before stay.
+        If the state before the stage could not be written, the last epoch of the stage before is
+        kept.
         """
         if not self._is_behind:
             self._save("epoch.pt", state)
 
     def load(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """Returns what `save_stage` and `save_epoch` wrote last.
+        """Returns the last states from `save_stage` and `save_epoch`.
 
-        The second is None where no epoch of the stage is done.
+        The second is None if no epoch of the stage is complete.
 
         Args:
-            settings: Those of the training that shall go on.
+            settings: The settings of the training to resume.
 
         Raises:
-            CheckpointError: If there is no checkpoint, it is damaged, or its settings are others;
-                all of those are named.
+            CheckpointError: If there is no checkpoint, it is damaged, or its settings differ; all
+                differences are listed.
         """
         self._check_settings(settings)
-        for leftover in self.folder.glob(".*.pt"):  # cut off while it was written
+        for leftover in self.folder.glob(".*.pt"):  # of an interrupted write
             leftover.unlink(missing_ok=True)
         stage = self._load("stage.pt")
         if stage is None:
             raise CheckpointError(
-                f"There is no checkpoint in '{self.folder}': the training was cut off before its "
-                "first stage. Train anew.",
+                f"There is no checkpoint in '{self.folder}': the training was interrupted before "
+                "its first stage. Start a new training.",
                 path=str(self.folder),
             )
         epoch = self._load("epoch.pt")
         if epoch is not None and epoch["stage"] != stage["stage"]:
-            epoch = None  # cut off between the two files: the stage begins
+            epoch = None  # interrupted between the two files, at the start of the stage
         return stage, epoch
 
     def describe(self) -> str:
-        """Returns what a message says of the last checkpoint."""
+        """Returns a sentence about the last checkpoint, for messages."""
         epoch = self._load("epoch.pt") or self._load("stage.pt")
         if epoch is None:
             return f"There is no checkpoint in '{self.folder}' yet."
@@ -109,8 +108,8 @@ class Checkpoints:
             write_atomically(self.folder / name, lambda file: _write(file, state))
         except (OutputError, RuntimeError) as error:  # torch's writer raises the second
             warnings.warn(
-                f"A checkpoint could not be written: {error} The training goes on, and the one "
-                "before is still there.",
+                f"A checkpoint could not be written: {error} The training continues, and the "
+                "previous checkpoint is kept.",
                 TrainingWarning,
                 stacklevel=2,
             )
@@ -123,10 +122,10 @@ class Checkpoints:
             return None
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        # torch raises many kinds on damaged files, and advises to read them unsafely.
+        # torch raises many types for damaged files, and advises to read them unsafely.
         except Exception as cause:
             raise CheckpointError(
-                f"The checkpoint '{path}' is damaged. Train anew.", path=str(path)
+                f"The checkpoint '{path}' is damaged. Start a new training.", path=str(path)
             ) from cause
         return state
 
@@ -138,18 +137,18 @@ class Checkpoints:
             version, versions = saved["format"], dict(saved["versions"])
         except FileNotFoundError as cause:
             raise CheckpointError(
-                f"There is no checkpoint in '{self.folder}'. Name the folder of a training that "
-                "was cut off.",
+                f"There is no checkpoint in '{self.folder}'. Name the folder of an interrupted "
+                "training.",
                 path=str(self.folder),
             ) from cause
         except (OSError, ValueError, KeyError, TypeError) as cause:
             raise CheckpointError(
-                f"'{path}' is damaged ({cause}). Train anew.", path=str(path)
+                f"'{path}' is damaged ({cause}). Start a new training.", path=str(path)
             ) from cause
         if version != _FORMAT:
             raise CheckpointError(
                 f"The checkpoint '{self.folder}' has the format {version}, and this version reads "
-                f"{_FORMAT}. Go on with planetvision {versions.get('planetvision', '(unknown)')}.",
+                f"{_FORMAT}. Use planetvision {versions.get('planetvision', '(unknown)')}.",
                 path=str(self.folder),
             )
         # JSON has lists for tuples.
@@ -158,8 +157,8 @@ class Checkpoints:
         if differences:
             raise CheckpointError(
                 itemize(
-                    f"The checkpoint '{self.folder}' is of another training. Go on with its "
-                    "settings, or train anew. What differs:",
+                    f"The checkpoint '{self.folder}' belongs to another training. Resume with its "
+                    "settings, or start a new training. Differences:",
                     differences,
                     limit=20,
                 ),
@@ -169,8 +168,8 @@ class Checkpoints:
         changed = list(_compare(versions, dict(list_versions())))
         if changed:
             logger.warning(
-                "the checkpoint '%s' was written by other versions, so the result may differ in "
-                "the last bits (%s)",
+                "the checkpoint '%s' was written by other versions, so the last bits of the result "
+                "may differ (%s)",
                 self.folder,
                 "; ".join(changed),
             )
@@ -184,14 +183,14 @@ def describe_training(
     val: TrainingData | None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Returns what must be the same for a training to go on from a checkpoint.
+    """Returns the settings that must be equal to resume from a checkpoint.
 
     Args:
-        network: What is trained.
-        recipe: The stages.
+        network: The network.
+        recipe: The recipe.
         train: The training images.
         val: The validation images.
-        settings: What else the result depends on, as JSON can hold it.
+        settings: Other settings that the result depends on, as JSON values.
     """
     shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
     described: dict[str, Any] = {"parameters": shapes}
@@ -211,13 +210,13 @@ def describe_training(
 def _write(path: Path, state: Mapping[str, Any]) -> None:
     with path.open("wb") as file:
         torch.save(dict(state), file)
-        # Else a machine that loses power may have the name and not the content.
+        # Without this, a power failure can leave a file without its content.
         file.flush()
         os.fsync(file.fileno())
 
 
 def _compare(earlier: Any, present: Any, name: str = "") -> Iterator[str]:
-    """Yields how two settings differ, with dotted names."""
+    """Yields the differences of two settings, with dotted names."""
     if isinstance(earlier, dict) and isinstance(present, dict):
         for key in dict.fromkeys([*earlier, *present]):
             inner = f"{name}.{key}" if name else key

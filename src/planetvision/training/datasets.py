@@ -1,4 +1,4 @@
-"""What a trainer is given: images of the library, another data set, or a loader of the caller's."""
+"""Training data: an `ImageDataset`, another PyTorch data set, or a loader."""
 
 from __future__ import annotations
 
@@ -13,19 +13,11 @@ from planetvision.core.settings import Recipe
 from planetvision.data.loading import NO_CLASS, ImageDataset
 from planetvision.data.manifest import hash_sources
 
-__all__ = [
-    "TrainingData",
-    "count_classes",
-    "describe_data",
-    "leave_out_uncounted",
-    "prepare_data",
-]
-
 TrainingData: TypeAlias = "Dataset[Any] | DataLoader[Any]"
 
 
 class _ByIndex(Dataset[Any]):
-    """A data set that is asked by `(index, epoch)` and looks at the index alone."""
+    """Data set with the keys `(index, epoch)` that ignores the epoch."""
 
     def __init__(self, data: Any) -> None:
         self.data = data
@@ -50,10 +42,10 @@ def prepare_data(data: TrainingData, augmentation: str) -> TrainingData:
 
 
 def leave_out_uncounted(data: TrainingData, recipe: Recipe) -> TrainingData:
-    """Returns the data without images of none of the classes, where these count nothing.
+    """Returns the data without negatives if their loss weight is 0.
 
-    Else they would take their time, and BatchNorm would learn from them. Data that are not images
-    of the library stay as they are.
+    They would cost time and change BatchNorm statistics. Data other than an `ImageDataset` are
+    returned unchanged.
     """
     if recipe.others_weight or not isinstance(data, ImageDataset) or NO_CLASS not in data.targets:
         return data
@@ -61,10 +53,10 @@ def leave_out_uncounted(data: TrainingData, recipe: Recipe) -> TrainingData:
 
 
 def count_classes(data: TrainingData, recipe: Recipe) -> torch.Tensor | None:
-    """Returns how many images each class has, (K,); None where the data do not say.
+    """Returns the number of images of each class, (K,); None if the data have no targets.
 
     Raises:
-        SettingsError: If the recipe needs to know.
+        SettingsError: If the recipe needs these numbers.
     """
     source = data.dataset if isinstance(data, DataLoader) else data
     targets = getattr(source, "targets", None)
@@ -81,14 +73,14 @@ def count_classes(data: TrainingData, recipe: Recipe) -> torch.Tensor | None:
     if needs:
         raise SettingsError(
             f"The classes of the training images must be known, since {' and '.join(needs)}, and "
-            f"the {type(source).__name__} has no `targets`. Give it that attribute, the class "
+            f"the {type(source).__name__} has no `targets`. Add this attribute with the class "
             "index of each image, or change the recipe."
         )
     return None
 
 
 def describe_data(data: TrainingData) -> dict[str, Any]:
-    """Returns what tells these data from others, for a checkpoint."""
+    """Returns what identifies the data, for checkpoints."""
     if not isinstance(data, ImageDataset):
         source: Any = data.dataset if isinstance(data, DataLoader) else data
         return {"kind": type(source).__name__, "images": len(source)}

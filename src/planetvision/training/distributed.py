@@ -1,4 +1,4 @@
-"""What the processes of a launcher do together: agree, share batches out."""
+"""Communication between the processes of a launcher."""
 
 from __future__ import annotations
 
@@ -15,18 +15,11 @@ from planetvision.training.stages import learns_batch_statistics
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = [
-    "agree_on_any",
-    "check_shareable",
-    "find_present",
-    "warn_of_batch_statistics",
-]
-
 
 def find_present(accelerator: Accelerator, targets: torch.Tensor) -> torch.Tensor:
-    """Returns 1 for each image of this process's part of a batch, and 0 for what fills it up.
+    """Returns 1 for each image of this process's share of a batch, and 0 for padding.
 
-    Several processes share a batch in equal parts, for which Accelerate repeats images.
+    Accelerate repeats images so that all processes get shares of equal size.
     """
     present = torch.ones(len(targets), device=targets.device)
     state = accelerator.gradient_state
@@ -37,7 +30,7 @@ def find_present(accelerator: Accelerator, targets: torch.Tensor) -> torch.Tenso
 
 
 def agree_on_any(accelerator: Accelerator, here: bool) -> bool:
-    """Returns whether it is so in any process: what one does alone, the others wait for forever."""
+    """Returns whether the condition holds in any process, so that all take the same branch."""
     if accelerator.num_processes == 1:
         return here
     flag = torch.tensor(float(here), device=accelerator.device)
@@ -45,10 +38,10 @@ def agree_on_any(accelerator: Accelerator, here: bool) -> bool:
 
 
 def check_shareable(loader: DataLoader[Any], accelerator: Accelerator) -> None:
-    """Checks that a loader's last batch can be shared out.
+    """Checks that the batches of a loader can be shared between processes.
 
     Raises:
-        SettingsError: If its sampler leaves images out, by which Accelerate does not count.
+        SettingsError: If its sampler leaves images out, which Accelerate does not support.
     """
     sampler: Any = loader.sampler
     if accelerator.num_processes == 1 or not hasattr(sampler, "__len__"):
@@ -56,18 +49,18 @@ def check_shareable(loader: DataLoader[Any], accelerator: Accelerator) -> None:
     data: Any = loader.dataset
     if len(sampler) != len(data):
         raise SettingsError(
-            f"A loader's sampler gives {len(sampler)} of {len(data)} images, which several "
-            "processes cannot share out. Pass a loader of torch.utils.data.Subset(data, rows)."
+            f"The sampler of a loader yields {len(sampler)} of {len(data)} images, which several "
+            "processes cannot share. Pass a loader of torch.utils.data.Subset(data, rows)."
         )
 
 
 def warn_of_batch_statistics(module: nn.Module, accelerator: Accelerator) -> None:
-    """Warns where several processes would give other results than one."""
+    """Warns if the results of several processes differ from those of one."""
     if accelerator.num_processes > 1 and learns_batch_statistics(module):
         warnings.warn(
-            "BatchNorm learns its statistics from each process's part of a batch, so the result "
-            "differs from that of one process. Pass freeze_batch_norm=True, or convert the network "
-            "by torch.nn.SyncBatchNorm.convert_sync_batchnorm on GPUs.",
+            "BatchNorm learns its statistics from each process's share of a batch, so the result "
+            "differs from that of one process. Pass freeze_batch_norm=True, or on GPUs convert the "
+            "network with torch.nn.SyncBatchNorm.convert_sync_batchnorm.",
             TrainingWarning,
             stacklevel=2,
         )

@@ -27,22 +27,21 @@ from planetvision.training.state import TrainingState
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["EpochLoop"]
 
 logger = logging.getLogger(__name__)
 
 
 class EpochLoop:
-    """The part of `Trainer` that runs the epochs of a stage.
+    """Base class of `Trainer` that runs the epochs of a stage.
 
     Attributes:
-        network: The network that is trained.
-        recipe: The stages.
-        device: Where it runs.
+        network: The network.
+        recipe: The recipe.
+        device: The device.
         seed: The seed of the training.
-        checkpoints: Where its state is stored, or None.
-        callbacks: The hooks.
-        state: What the training has reached.
+        checkpoints: The checkpoints, or None.
+        callbacks: The callbacks.
+        state: The state of the training.
     """
 
     network: nn.Module
@@ -55,13 +54,13 @@ class EpochLoop:
 
     @property
     def accelerator(self) -> Accelerator:
-        """The Accelerate engine; there is one only while `fit` runs."""
+        """The Accelerate engine, which exists only while `fit` runs."""
         return self.state.accelerator
 
     def run_epoch(self, run: StageRun) -> EpochRecord:
-        """Goes through the training images once, validates, and returns the record.
+        """Trains for one epoch, validates, and returns the record.
 
-        The record is in the history by then, and the weights are kept if they are the best.
+        It also appends the record to the history, and keeps the weights if they are the best.
         """
         started = time.perf_counter()
         epoch = len(self.state.history) + 1
@@ -74,7 +73,7 @@ class EpochLoop:
         rate = step_rate = run.optimizer.param_groups[0]["lr"]
         step = 0
         total = torch.zeros(3, dtype=torch.float64)
-        # One seed per epoch: a resumed training draws what it would have drawn.
+        # One seed per epoch, so that a resumed training draws the same random numbers.
         with seeded(derive_seed(self.seed, "epoch", epoch), device=self.device):
             for step, (*inputs, targets) in enumerate(run.train_loader, start=1):
                 step_rate = run.optimizer.param_groups[0]["lr"]
@@ -85,13 +84,13 @@ class EpochLoop:
                 if self.state.is_over():
                     break
         if not step:
-            raise DataError("The loader of training images gave no batch. Pass drop_last=False.")
+            raise DataError("The training loader yielded no batch. Pass drop_last=False.")
         if not total[2] and not self.state.is_over():
             raise DataError(
-                "No training image has a class: the targets are all -1. Pass the class index of "
-                "each image; -1 is for what shows none of the classes."
+                "No training image has a class: all targets are -1. Pass the class index of each "
+                "image; -1 is for negatives."
             )
-        # The loss is that before the step, which may have ruined what it went through.
+        # The loss is that before the step, which may have made weights non-finite.
         for weight in self.network.parameters():
             if weight.requires_grad and not bool(torch.isfinite(weight).all()):
                 self._check_finite("A weight", math.nan, run, epoch, step, step_rate)
@@ -119,13 +118,13 @@ class EpochLoop:
         """Takes one optimizer step.
 
         Args:
-            run: What the stage works with.
-            inputs: What `run.module` is called with: the images, or what was stored of them.
-            targets: The class of each.
+            run: The objects of the stage.
+            inputs: The arguments of `run.module`: images, or their cached features.
+            targets: The class index of each image.
 
         Returns:
-            The mean loss of the images that have a class, or of all where none has; the number of
-            right answers, and that of images that have a class; over all processes.
+            The mean loss of the images with a class, or of all images if none has one; the number
+            of correct predictions, and the number of images with a class; over all processes.
         """
         loss, correct, count = compute_gradients(self.accelerator, run, inputs, targets)
         if self.recipe.max_gradient_norm is not None:
@@ -143,7 +142,7 @@ class EpochLoop:
 
     @torch.no_grad()
     def validate(self, run: StageRun) -> Validation | None:
-        """Returns how good the network is on the validation images, if there are any."""
+        """Returns the scores on the validation images; None if there are none."""
         if run.val_loader is None:
             return None
         run.module.eval()
@@ -156,13 +155,15 @@ class EpochLoop:
         return Validation.from_logits(logits, targets)
 
     def has_next_epoch(self, run: StageRun) -> bool:
-        """Returns whether another epoch of the stage follows."""
+        """Returns whether the stage has another epoch."""
         if run.best.should_stop:
-            logger.info("stage %s: no better since %d epochs", run.stage.name, run.stage.patience)
+            logger.info(
+                "stage %s: no improvement for %d epochs", run.stage.name, run.stage.patience
+            )
             return False
         if self.state.is_over():
             logger.warning(
-                "stage %s ends after %d of %d epochs: the time is over",
+                "stage %s ends after %d of %d epochs: the time limit is reached",
                 run.stage.name,
                 run.num_epochs,
                 run.stage.epochs,
@@ -171,7 +172,7 @@ class EpochLoop:
         return run.num_epochs < run.stage.epochs
 
     def _validate_average(self, run: StageRun) -> Validation | None:
-        """Validates the averaged weights if the stage has them, and keeps the best weights."""
+        """Validates the averaged weights, if any, else the current ones, and keeps the best."""
         with contextlib.nullcontext() if run.average is None else run.average.applied():
             validation = self.validate(run)
             if validation is None:

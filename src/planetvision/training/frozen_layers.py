@@ -1,4 +1,4 @@
-"""TrainableLayers: what learns in a network runs on what the frozen part below it gave before."""
+"""Splitting a network into frozen layers and the trainable layers that use their outputs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from planetvision.inference.features import Extract
 from planetvision.models.backbones.shapes import pool_features
 from planetvision.models.network import PlanetNet
 
-__all__ = ["FrozenLayers", "TrainableLayers", "find_frozen_layers", "split_network"]
-
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class _Call:
-    """A call of a frozen module in the forward pass, and the shape that it gives one image."""
+    """A call of a frozen module in the forward pass, and the shape of its output per image."""
 
     module: nn.Module
     shape: torch.Size
@@ -33,15 +31,15 @@ class _AllRecorded(Exception):
 
 
 class FrozenLayers:
-    """The modules of a backbone that stay as they are and lie below those that learn.
+    """Frozen modules of a backbone before the trainable ones.
 
-    All that the others need of them is the output of some of their calls: the last one of a chain
-    of blocks; several, where ways through the network join.
+    The trainable layers need the outputs of some of their calls: the last one of a chain of
+    blocks, or several where branches join.
 
     Args:
         network: The network.
         calls: The calls of frozen modules in a forward pass, in order.
-        needed: The positions of those whose output is needed.
+        needed: The positions of the calls whose outputs are needed.
     """
 
     def __init__(self, network: PlanetNet, calls: Sequence[_Call], needed: Sequence[int]) -> None:
@@ -50,9 +48,9 @@ class FrozenLayers:
         self.needed = tuple(needed)
 
     def record(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Returns what is needed of a batch of images; what lies above is not run.
+        """Returns the needed outputs for a batch of images, without running later layers.
 
-        Convention: `images` as for the network; the first axis of each result is the batch.
+        Convention: `images` as for the network; the first axis of each output is the batch.
         """
         outputs: dict[int, torch.Tensor] = {}
 
@@ -66,35 +64,35 @@ class FrozenLayers:
             self.network.backbone(self.network.normalize(images))
         return tuple(outputs[position] for position in self.needed)
 
-    def replay(self, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Returns the pooled features, (N, C), of the images of which these were recorded."""
+    def compute_features(self, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Returns the pooled features, (N, C), from recorded outputs."""
         return _run_above(self.network, self.calls, dict(zip(self.needed, outputs, strict=True)))
 
 
 class TrainableLayers(nn.Module):
-    """A network from what was recorded of its frozen part to the logits.
+    """Module from the recorded outputs of the frozen layers to logits.
 
     Args:
-        frozen: The frozen part.
+        frozen: The frozen layers.
     """
 
     def __init__(self, frozen: FrozenLayers) -> None:
         super().__init__()
         self.network = frozen.network
-        self._replay = frozen.replay
+        self._compute_features = frozen.compute_features
 
     def forward(self, *outputs: torch.Tensor) -> torch.Tensor:
         """Returns the logits, (N, num_classes)."""
-        logits: torch.Tensor = self.network.head(self._replay(outputs))
+        logits: torch.Tensor = self.network.head(self._compute_features(outputs))
         return logits
 
 
 @torch.enable_grad()
 def split_network(network: PlanetNet) -> tuple[Extract, nn.Module] | None:
-    """Returns the frozen part of a network, and the part above it that learns.
+    """Returns the frozen and the trainable part of a network.
 
-    The first is a function from images to tensors, the second a module from those to logits.
-    None if the two cannot be told apart.
+    The first is a function from images to tensors, the second a module from these to logits.
+    Returns None if the network cannot be split.
     """
     if not any(weight.requires_grad for weight in network.backbone.parameters()):
         return lambda images: (network.forward_features(images),), network.head
@@ -103,12 +101,12 @@ def split_network(network: PlanetNet) -> tuple[Extract, nn.Module] | None:
 
 
 def find_frozen_layers(network: PlanetNet) -> FrozenLayers | None:
-    """Returns the part of the backbone below all that learns, or None where it has none.
+    """Returns the frozen layers before all trainable ones, or None if there are none.
 
-    What is needed of it is found by trial: an output is, if the features are not numbers where it
-    is not. Nothing of the backbone's code is assumed but that it calls its modules in the same
-    order for every batch, so any `nn.Module` will do. One that does not keep to that has no frozen
-    part either: a replay must give the features of two noise images to the bit.
+    Needed outputs are found by trial: an output is needed if the features become NaN when it is
+    NaN. The backbone can be any `nn.Module` that calls its modules in the same order for every
+    batch. As a check, the features of two noise images must be equal to the bit when they are
+    computed from recorded outputs.
     """
     size = network.input_spec.image_size
     device = network.mean.device
@@ -127,7 +125,7 @@ def _find_frozen_part(network: PlanetNet, images: torch.Tensor) -> FrozenLayers 
     frozen = list(_list_frozen(network.backbone))
     with _watching(frozen, lambda _, module, output: seen.append((module, output))):
         features = network.forward_features(images)
-    # What lies behind a module that learns has a gradient.
+    # Outputs after a trainable module require a gradient.
     below = [(module, output) for module, output in seen if not _has_gradient(output)]
     modules = {module for module, _ in below}
     recorded = [
@@ -145,7 +143,7 @@ def _find_frozen_part(network: PlanetNet, images: torch.Tensor) -> FrozenLayers 
         _Call(module, output.shape[1:]) for (module, _), output in zip(below, recorded, strict=True)
     ]
     outputs = dict(enumerate(recorded))
-    # The image itself is never given: it must not reach what learns but through the calls.
+    # The image itself is not cached, so it must reach trainable layers only through the calls.
     if not calls or _is_lacking(network, calls, outputs):
         return None
     needed = [
@@ -154,14 +152,16 @@ def _find_frozen_part(network: PlanetNet, images: torch.Tensor) -> FrozenLayers 
         if _is_lacking(network, calls, {**outputs, position: outputs[position] * torch.nan})
     ]
     part = FrozenLayers(network, calls, needed)
-    if not needed or not torch.equal(part.replay([outputs[each] for each in needed]), features):
-        logger.info("the frozen part of %s cannot be replayed", network.spec.name)
+    if not needed or not torch.equal(
+        part.compute_features([outputs[each] for each in needed]), features
+    ):
+        logger.info("outputs of the frozen layers of %s cannot be reused", network.spec.name)
         return None
     return part
 
 
 def _list_frozen(module: nn.Module) -> Iterator[nn.Module]:
-    """Yields the largest modules in which nothing learns."""
+    """Yields the largest modules without trainable weights."""
     for child in module.children():
         if any(weight.requires_grad for weight in child.parameters()):
             yield from _list_frozen(child)
@@ -180,7 +180,7 @@ def _is_batch(output: torch.Tensor, num_images: int) -> bool:
 def _is_lacking(
     network: PlanetNet, calls: Sequence[_Call], outputs: Mapping[int, torch.Tensor]
 ) -> bool:
-    """Returns whether the features need what these outputs do not give."""
+    """Returns whether the features need more than these outputs."""
     return bool(_run_above(network, calls, outputs).isnan().any())
 
 
@@ -189,7 +189,7 @@ def _run_above(
 ) -> torch.Tensor:
     """Returns the pooled features, with these outputs in place of the calls at their positions.
 
-    The other calls, and the images, give what is not a number, at no cost.
+    Other calls, and the images, are replaced by NaN without computation.
     """
     first = next(iter(outputs.values()))
     nothing = torch.full((), torch.nan, dtype=first.dtype, device=first.device)
@@ -209,7 +209,7 @@ def _run_above(
 def _watching(
     modules: Sequence[nn.Module], see: Callable[[int, nn.Module, torch.Tensor], None]
 ) -> Iterator[None]:
-    """Shows the position, the module and the output of each of their calls."""
+    """Calls `see` with the position, the module and the output of each call."""
     position = itertools.count()
 
     def hook(module: nn.Module, _: object, output: torch.Tensor) -> None:
@@ -225,7 +225,7 @@ def _watching(
 def _replacing(
     modules: Sequence[nn.Module], give: Callable[[nn.Module], torch.Tensor]
 ) -> Iterator[None]:
-    """Lets each call of these modules return what `give` gives, and runs none of them."""
+    """Replaces the forward pass of these modules by `give` inside the block."""
     unique = list(dict.fromkeys(modules))
     earlier = [module.__dict__.get("forward") for module in unique]
     for module in unique:

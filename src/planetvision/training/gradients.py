@@ -1,4 +1,4 @@
-"""The gradients of a batch, in as many parts as memory asks for."""
+"""Gradients of a batch, in as many chunks as memory requires."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from planetvision.training.stages import learns_batch_statistics
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["compute_gradients"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,18 +32,18 @@ def compute_gradients(
 ) -> tuple[float, float, int]:
     """Computes the gradients of a batch's mean loss.
 
-    A batch that does not fit into memory goes through the network in halves from then on, with the
-    same gradients where BatchNorm keeps its statistics.
+    If a batch does not fit into memory, the number of chunks per batch is doubled. The gradients
+    stay the same if BatchNorm keeps its statistics.
 
     Args:
         accelerator: The engine.
-        run: What the stage works with.
-        inputs: What `run.module` is called with.
-        targets: The class of each image.
+        run: The objects of the stage.
+        inputs: The arguments of `run.module`.
+        targets: The class index of each image.
 
     Returns:
-        The mean loss of the images that have a class, or of all where none has; the number of right
-        answers, and that of images that have a class; over all processes.
+        The mean loss of the images with a class, or of all images if none has one; the number of
+        correct predictions, and the number of images with a class; over all processes.
 
     Raises:
         DataError: If a target is below -1.
@@ -57,11 +56,11 @@ def compute_gradients(
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
-            if accelerator.num_processes > 1:  # the others are at work on the whole batch already
+            if accelerator.num_processes > 1:  # the others already compute the whole batch
                 raise TrainingError(
                     f"A batch does not fit into memory in one of several processes, in stage "
-                    f"'{run.stage.name}' ({error}). Choose a smaller batch_size, and pass "
-                    "accumulation_steps to keep the size of a step.",
+                    f"'{run.stage.name}' ({error}). Choose a smaller batch_size, and set "
+                    "accumulation_steps to keep the images per step.",
                     stage=run.stage.name,
                 ) from error
             _halve(run, len(targets), error)
@@ -79,23 +78,23 @@ def _add_up(
     weights = objective.get_weights(soft) * present
     has_class = targets != NO_CLASS
     totals = torch.stack([weights.sum(), (weights * has_class).sum()])
-    # Of a batch that counts nothing the loss is zero, not the quotient of two zeros.
+    # The loss of a batch without weight is zero, not 0 / 0.
     totals = accelerator.reduce(totals, "sum").clamp(min=torch.finfo(weights.dtype).tiny)
     total, total_known = totals.unbind()
     sums = torch.zeros(5, dtype=torch.float64, device=targets.device)
     chunks = torch.arange(len(targets)).chunk(run.num_chunks)
     for number, rows in enumerate(chunks, start=1):
         here = slice(int(rows[0]), int(rows[-1]) + 1)
-        # Gradients are shared out between processes once, with the last chunk.
+        # Processes exchange gradients once, with the last chunk.
         together = number == len(chunks)
         with contextlib.nullcontext() if together else accelerator.no_sync(run.module):
             with accelerator.autocast():
                 logits = run.module(*(tensor[here] for tensor in mixed))
             losses = objective.get_losses(logits.float(), soft[here])
             loss = (losses * weights[here]).sum() / total
-            # The gradients of processes are averaged, and the total is that of all of them.
+            # Gradients are averaged over processes, and `total` is the sum over processes.
             accelerator.backward(loss * accelerator.num_processes)
-        # Of an image of none of the classes no answer is right.
+        # No prediction is correct for a negative.
         judged = has_class[here] * present[here]
         right = (logits.argmax(dim=1) == targets[here]) * judged
         known = (losses.detach() * weights[here] * has_class[here]).sum() / total_known
@@ -104,16 +103,15 @@ def _add_up(
     whole, known_loss, correct, count, num_wrong = accelerator.reduce(sums, "sum").tolist()
     if num_wrong:
         raise DataError(
-            f"A target must be a class index or {NO_CLASS}, for an image of none of the classes, "
-            f"got a lower one for {int(num_wrong)} of the images of a training batch. Number the "
-            "classes from 0."
+            f"A target must be a class index, or {NO_CLASS} for negatives, got lower values in a "
+            f"training batch (images: {int(num_wrong)}). Number the classes from 0."
         )
-    # What ruins the step must be seen, be it the loss of others alone.
+    # A non-finite loss must be reported, even if only negatives cause it.
     return known_loss if count and math.isfinite(whole) else whole, correct, int(count)
 
 
 def _halve(run: StageRun, num_images: int, cause: RuntimeError) -> None:
-    """Lets batches go through the network in twice as many parts."""
+    """Doubles the number of chunks per batch."""
     if run.num_chunks >= num_images:
         raise TrainingError(
             f"A single image does not fit into memory in stage '{run.stage.name}' ({cause}). "
@@ -124,12 +122,12 @@ def _halve(run: StageRun, num_images: int, cause: RuntimeError) -> None:
     run.num_chunks = min(2 * run.num_chunks, num_images)
     clear_device_cache(garbage_collection=True)
     logger.warning(
-        "stage %s: a batch of %d images does not fit into memory, and goes through the network "
-        "in %d parts, with %s; batch_size=%d would fit",
+        "stage %s: a batch of %d images does not fit into memory and is split into %d chunks, "
+        "with %s; batch_size=%d would fit",
         run.stage.name,
         num_images,
         run.num_chunks,
-        "BatchNorm's statistics of each"
+        "BatchNorm statistics per chunk"
         if learns_batch_statistics(run.module)
         else "the same result",
         max(1, num_images // run.num_chunks),

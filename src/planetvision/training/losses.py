@@ -12,7 +12,6 @@ from planetvision.core.registry import Entry, Registry
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LOSSES", "Loss", "LossSpec", "list_losses", "register_loss"]
 
 Loss: TypeAlias = "Callable[..., torch.Tensor]"
 
@@ -29,7 +28,7 @@ class LossSpec(Entry):
     build: Loss
 
     def create(self, options: Mapping[str, Any]) -> Loss:
-        """Returns the loss, a function of logits and targets.
+        """Returns the loss function with its options.
 
         Raises:
             SettingsError: If the loss does not accept one of the options.

@@ -1,4 +1,4 @@
-"""The objective of a stage: mixing of images, targets, and the loss of each image."""
+"""Training objective: mixing of images, class weights, label smoothing and the loss."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from planetvision.core.settings import Recipe, Stage
 from planetvision.data.loading import NO_CLASS
 from planetvision.training.losses import LOSSES
 
-__all__ = ["Objective", "check_targets"]
-
 
 class Objective:
-    """What a stage makes small.
+    """Training objective of a stage.
 
-    Convention: targets are class indices, (N,), with -1 for images of none of the classes; or,
-    once images are mixed, probabilities, (N, K).
+    Convention: targets are class indices, (N,), with -1 for negatives; for mixed images they are
+    probabilities, (N, K).
 
     Args:
-        recipe: Its loss, label smoothing, class weights and weight of others.
-        stage: Its mixing.
-        class_counts: How many training images each class has, (K,); None where that is not known.
+        recipe: The recipe, with the loss, label smoothing, class weights and weight of negatives.
+        stage: The stage, with MixUp and CutMix.
+        class_counts: The number of training images of each class, (K,); None if unknown.
     """
 
     def __init__(self, recipe: Recipe, stage: Stage, class_counts: torch.Tensor | None) -> None:
@@ -46,18 +44,18 @@ class Objective:
     def mix(
         self, inputs: Sequence[torch.Tensor], targets: torch.Tensor
     ) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
-        """Returns the batch with its images and targets mixed, where the stage asks for it."""
+        """Returns the batch with images and targets mixed, if the stage mixes them."""
         if not self._mixers:
             return inputs, targets
         mixer = self._mixers[int(torch.randint(len(self._mixers), ()))]
         (images,) = inputs
-        if images.dtype == torch.uint8:  # as the network takes them, too
+        if images.dtype == torch.uint8:  # scaled as in `PlanetNet.normalize`
             images = images.float() / 255.0
         images, targets = mixer(images, targets)
         return (images,), targets
 
     def get_weights(self, targets: torch.Tensor) -> torch.Tensor:
-        """Returns what each image counts, (N,)."""
+        """Returns the loss weight of each image, (N,)."""
         weights = torch.ones(len(targets), device=targets.device)
         is_mixed = targets.ndim == 2
         if self.class_weights is not None:
@@ -71,7 +69,7 @@ class Objective:
         """Returns the loss of each image, (N,).
 
         Raises:
-            DataError: If a target is no class of the logits.
+            DataError: If a target is not below the number of logits.
         """
         num_classes = logits.shape[1]
         if targets.ndim == 1:
@@ -80,17 +78,17 @@ class Objective:
             even = torch.full_like(known, 1 / num_classes)
             targets = torch.where((targets == NO_CLASS)[:, None], even, known)
         else:
-            # Classes behind the last one that occurs have no images.
+            # Classes after the last one in the data have no images.
             targets = nn.functional.pad(targets, (0, num_classes - targets.shape[1]))
         smoothing = self.label_smoothing
         return self.loss(logits, targets * (1 - smoothing) + smoothing / num_classes)
 
 
 def check_targets(targets: torch.Tensor, num_classes: int) -> None:
-    """Checks that a network with `num_classes` answers can give those that are asked for.
+    """Checks that all targets are classes of the network.
 
     Raises:
-        DataError: If a target is no class of it.
+        DataError: If a target is too large.
     """
     highest = int(targets.max())
     if highest >= num_classes:

@@ -14,12 +14,6 @@ from planetvision.core.registry import Entry, Registry
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "OPTIMIZERS",
-    "OptimizerSpec",
-    "list_optimizers",
-    "register_optimizer",
-]
 
 ParameterGroups: TypeAlias = list[dict[str, Any]]
 OptimizerBuilder: TypeAlias = Callable[..., "torch.optim.Optimizer"]
@@ -27,7 +21,7 @@ OptimizerBuilder: TypeAlias = Callable[..., "torch.optim.Optimizer"]
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSpec(Entry):
-    """An optimizer.
+    """Registry entry of an optimizer.
 
     `build(groups, lr=..., **options)` returns it. Each parameter group has `params`, `lr` and
     `weight_decay`; `options` are the stage's `optimizer_options`.

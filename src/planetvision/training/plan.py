@@ -1,20 +1,20 @@
-"""The plan of a training: what a classifier's settings come to, or all that is wrong with them."""
+"""Training plan: the settings of a classifier, checked and resolved."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import Any, TypeVar, get_args
 
 from planetvision.core.devices import resolve_device, resolve_precision
 from planetvision.core.errors import SettingsError, WeightsWarning
 from planetvision.core.performance import resolve_tuning
 from planetvision.core.settings import (
     InputSpec,
+    OnError,
     Recipe,
+    SettingsChecker,
 )
 from planetvision.data.cache import check_cache
 from planetvision.data.splits import check_fractions
@@ -31,20 +31,18 @@ from planetvision.training import settings_checks as checks
 from planetvision.training.recipes import RECIPES
 from planetvision.training.settings import ClassifierSettings
 
-__all__ = ["Plan", "create_plan"]
-
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What the settings come to.
+    """Resolved settings of a training.
 
     Args:
-        recipe: The recipe with the settings that replace parts of it.
-        input_spec: What the network is shown.
-        backbone: The backbone's registry entry.
-        weights: The backbone's first weights, as given.
+        recipe: The recipe, with the settings that override it.
+        input_spec: The input of the network.
+        backbone: The registry entry of the backbone.
+        weights: The setting `weights`.
     """
 
     recipe: Recipe
@@ -54,11 +52,11 @@ class Plan:
 
     @property
     def weights_used(self) -> str | dict[str, str]:
-        """Where the first weights come from, by member where the setting is."""
+        """The source of the initial weights, by member if the setting is a mapping."""
         return describe_weights(self.weights, self.backbone)
 
     def warn_of_random_features(self) -> None:
-        """Warns where a backbone without pretrained weights is never trained as a whole."""
+        """Warns if a backbone without pretrained weights is never trained as a whole."""
         used = self.weights_used
         origins = used if isinstance(used, dict) else {self.backbone.name: used}
         random = [name for name, origin in origins.items() if origin == "none"]
@@ -67,18 +65,18 @@ class Plan:
         for name in random:
             warnings.warn(
                 f"The backbone '{name}' starts without pretrained weights, and the "
-                f"recipe '{self.recipe.name}' never trains all of it. Use recipe='scratch', or say "
-                "where its weights come from: register_backbone(weights=...).",
+                f"recipe '{self.recipe.name}' never trains all of it. Pass recipe='scratch', or "
+                "name the source of its weights: register_backbone(weights=...).",
                 WeightsWarning,
                 stacklevel=3,
             )
 
 
 def create_plan(settings: ClassifierSettings) -> Plan:
-    """Returns what the settings come to.
+    """Returns the plan of a training with these settings.
 
     Raises:
-        SettingsError: If any of them is wrong; all that are wrong are named at once.
+        SettingsError: If a setting is wrong; all wrong settings are listed.
     """
     problems: list[str] = []
 
@@ -110,7 +108,7 @@ def create_plan(settings: ClassifierSettings) -> Plan:
         problems += checks.find_recipe_problems(
             recipe, augmentation=settings.augmentation, scheduler=settings.scheduler
         )
-    # Of an unknown backbone too: its size and framing may be wrong as well.
+    # Size and framing are checked even if the backbone is unknown.
     shown = backbone.input if backbone is not None else InputSpec()
     size = settings.image_size
     if size is None:
@@ -138,40 +136,19 @@ def create_plan(settings: ClassifierSettings) -> Plan:
     problems += find_weights_problems(settings.weights, backbone)
     if settings.class_map is not None and not isinstance(settings.class_map, Mapping):
         problems.append(
-            "`class_map` must map names of classes to new ones, or to None to drop them, got "
+            "`class_map` must map class names to new names, or to None to drop them, got "
             f"{settings.class_map!r}. Pass {{'luna': 'moon'}}, for example."
         )
-    problems += _check_options(settings)
+    check = SettingsChecker(settings)
+    check.boolean("group_duplicates", remedy="Pass True.")
+    check.choice("on_error", get_args(OnError))
+    check.problems += checks.find_time_problems(settings.max_minutes)
+    check.boolean("compile", remedy="Pass False.")
+    check.integer(
+        "num_workers", at_least=0, optional=True, remedy="Pass None to choose it automatically."
+    )
+    check.integer("random_state", remedy="Pass 0.")
+    problems += check.problems
     if problems or recipe is None or spec is None or backbone is None:
         raise SettingsError.from_problems(problems)
     return Plan(recipe=recipe, input_spec=spec, backbone=backbone, weights=settings.weights)
-
-
-def _check_options(settings: ClassifierSettings) -> list[str]:
-    problems = []
-    if not isinstance(settings.group_duplicates, bool | np.bool_):
-        problems.append(
-            f"`group_duplicates` must be True or False, got {settings.group_duplicates!r}. "
-            "Pass True."
-        )
-    if settings.on_error not in ("raise", "skip"):
-        problems.append(f"`on_error` must be 'raise' or 'skip', got {settings.on_error!r}.")
-    problems += checks.find_time_problems(settings.max_minutes)
-    if not isinstance(settings.compile, bool | np.bool_):
-        problems.append(f"`compile` must be True or False, got {settings.compile!r}. Pass False.")
-    if settings.num_workers is not None and not (
-        isinstance(settings.num_workers, int | np.integer)
-        and not isinstance(settings.num_workers, bool)
-        and settings.num_workers >= 0
-    ):
-        problems.append(
-            f"`num_workers` must be 0 or more, got {settings.num_workers!r}. Pass None to leave "
-            "it to the machine."
-        )
-    if isinstance(settings.random_state, bool) or not isinstance(
-        settings.random_state, int | np.integer
-    ):
-        problems.append(
-            f"`random_state` must be an integer, got {settings.random_state!r}. Pass 0."
-        )
-    return problems

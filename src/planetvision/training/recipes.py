@@ -9,14 +9,12 @@ from typing import TypeAlias
 from planetvision.core.registry import Entry, Registry
 from planetvision.core.settings import Recipe, Stage
 
-__all__ = ["RECIPES", "RecipeSpec", "list_recipes", "register_recipe"]
-
 RecipeBuilder: TypeAlias = Callable[[], Recipe]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeSpec(Entry):
-    """A recipe; `build()` returns it."""
+    """Registry entry of a recipe; `build()` returns it."""
 
     build: RecipeBuilder
 

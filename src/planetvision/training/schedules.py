@@ -9,14 +9,12 @@ from typing import TypeAlias
 
 from planetvision.core.registry import Entry, Registry
 
-__all__ = ["SCHEDULES", "Schedule", "SchedulerSpec", "list_schedulers", "register_scheduler"]
-
 Schedule: TypeAlias = Callable[[int, int, int], float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulerSpec(Entry):
-    """A learning-rate schedule.
+    """Registry entry of a learning-rate schedule.
 
     `build(step, total_steps, warmup_steps)` is the schedule itself: it returns the learning rate of
     optimizer step `step` (from 0) as a fraction of the peak rate, in [0, 1].

@@ -1,4 +1,4 @@
-"""The settings of a training, checked before it starts."""
+"""Checks of the settings and data of a training before it starts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from planetvision.training.losses import LOSSES
 from planetvision.training.schedules import SCHEDULES
 from planetvision.training.stages import check_optimizer
 
-__all__ = ["attempt", "check_data", "find_recipe_problems", "find_time_problems"]
-
 T = TypeVar("T")
 
 
 def attempt(check: Callable[[], T], problems: list[str]) -> T | None:
-    """Returns what the check gives; what it complains of is added to the problems instead."""
+    """Returns the result of the check; its errors are added to the problems instead."""
     try:
         return check()
     except SettingsError as error:
@@ -38,12 +36,12 @@ def attempt(check: Callable[[], T], problems: list[str]) -> T | None:
 def find_recipe_problems(
     recipe: Recipe, *, augmentation: str | None = None, scheduler: str | None = None
 ) -> list[str]:
-    """Returns what a recipe names that there is not, or that does not take its options.
+    """Returns unknown names in a recipe, and options that are not supported.
 
     Args:
-        recipe: The recipe; of its head nothing is said, which may be somebody's own.
+        recipe: The recipe; its head is not checked, since it may be the user's own module.
         augmentation: The policy; None takes the recipe's.
-        scheduler: The schedule for all stages; None takes each stage's own.
+        scheduler: The schedule of all stages; None takes those of the stages.
     """
     policy = recipe.augmentation if augmentation is None else augmentation
     schedules = sorted({scheduler or stage.scheduler for stage in recipe.stages})
@@ -60,7 +58,7 @@ def find_recipe_problems(
 
 
 def find_time_problems(max_minutes: object) -> list[str]:
-    """Returns what is wrong with a time limit."""
+    """Returns the problems of a time limit."""
     if max_minutes is None or (
         isinstance(max_minutes, int | float | np.integer | np.floating)
         and not isinstance(max_minutes, bool)
@@ -74,10 +72,10 @@ def find_time_problems(max_minutes: object) -> list[str]:
 
 
 def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) -> None:
-    """Checks that there is something to train and to validate on.
+    """Checks that the training and validation data fit the recipe.
 
     Raises:
-        SettingsError: If there is not, or a stage asks for what such data do not give.
+        SettingsError: If data are empty or have no targets, or a stage does not support them.
     """
     problems = []
     for stage in recipe.stages:
@@ -88,25 +86,25 @@ def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) ->
             )
         if stage.accumulation_steps > 1 and isinstance(train, DataLoader):
             problems.append(
-                f"stage '{stage.name}': `accumulation_steps` is {stage.accumulation_steps}, and a "
-                "loader's batches are steps as they are. Pass the data set, or a loader with the "
-                "batch size of a step: what does not fit into memory goes through in parts."
+                f"stage '{stage.name}': `accumulation_steps` is {stage.accumulation_steps}, and "
+                "each batch of a loader is one step. Pass the data set, or a loader with larger "
+                "batches; batches that do not fit into memory are split."
             )
     problems.extend(
-        f"A target must be a class index or {NO_CLASS}, for an image of none of the classes, got "
-        f"{lowest} among the {what} data. Number the classes from 0."
+        f"A target must be a class index, or {NO_CLASS} for negatives, got {lowest} in the {what} "
+        "data. Number the classes from 0."
         for what, data in (("training", train), ("validation", val))
         if (lowest := _get_lowest_target(data)) is not None and lowest < NO_CLASS
     )
     for what, data, remedy in (
         ("training", train, "Pass at least one image."),
-        ("validation", val, "Pass None to train without."),
+        ("validation", val, "Pass None to train without validation."),
     ):
         if data is None:
             continue
         kind = "batch" if isinstance(data, DataLoader) else "image"
         if _get_length(data) == 0:
-            problems.append(f"The {what} data hold no {kind}. {remedy}")
+            problems.append(f"The {what} data have no {kind}. {remedy}")
         elif isinstance(data, ImageDataset) and max(data.targets) <= NO_CLASS:
             problems.append(
                 f"The {what} images have no targets. Pass the class index of each: "
@@ -114,31 +112,28 @@ def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) ->
             )
     if isinstance(val, ImageDataset) and min(val.targets, default=0) < 0 <= max(val.targets):
         problems.append(
-            "Among the validation images are some of none of the classes, which cannot be judged. "
-            "Leave them out."
+            "The validation images include negatives, which have no class. Leave them out."
         )
-    has_others = isinstance(train, ImageDataset) and NO_CLASS in train.targets
-    if has_others and recipe.others_weight:
-        mixing = [stage.name for stage in recipe.stages if stage.mixup or stage.cutmix]
-        if mixing:
-            problems.append(
-                f"Among the training images are some of none of the classes, and the stages "
-                f"{', '.join(mixing)} mix images, which needs the class of each. Leave the others "
-                "out, or choose a recipe without `mixup` and `cutmix`."
-            )
-    if val is not None and not isinstance(val, ImageDataset):
-        named = [stage.name for stage in recipe.stages if stage.views]
-        if named:
-            problems.append(
-                f"The stages with `views` ({', '.join(named)}) need an `ImageDataset` to validate "
-                f"on, got a {type(val).__name__}. Pass one, or views=0."
-            )
+    has_negatives = isinstance(train, ImageDataset) and NO_CLASS in train.targets
+    mixing = [stage.name for stage in recipe.stages if stage.mixup or stage.cutmix]
+    if has_negatives and recipe.others_weight and mixing:
+        problems.append(
+            "The training images include negatives, and mixing images in the stages "
+            f"{', '.join(mixing)} needs the class of each. Leave the negatives out, or choose a "
+            "recipe without `mixup` and `cutmix`."
+        )
+    named = [stage.name for stage in recipe.stages if stage.views]
+    if named and val is not None and not isinstance(val, ImageDataset):
+        problems.append(
+            f"The stages with `views` ({', '.join(named)}) need an `ImageDataset` for validation, "
+            f"got a {type(val).__name__}. Pass one, or views=0."
+        )
     if problems:
         raise SettingsError.from_problems(problems)
 
 
 def _get_lowest_target(data: Any) -> int | None:
-    """Returns the lowest target; None of data that do not tell their targets."""
+    """Returns the lowest target; None for data without `targets`."""
     source = data.dataset if isinstance(data, DataLoader) else data
     targets = getattr(source, "targets", None)
     if targets is None or not len(targets):
@@ -147,7 +142,7 @@ def _get_lowest_target(data: Any) -> int | None:
 
 
 def _get_length(data: Any) -> int | None:
-    """Returns how many items there are; None of what does not say."""
+    """Returns the number of items; None for streams."""
     try:
         return len(data)
     except TypeError:  # a stream

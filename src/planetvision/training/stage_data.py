@@ -1,4 +1,4 @@
-"""Data of a stage: images, stored features, and loaders."""
+"""Data of a stage: images, cached features and loaders."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from planetvision.training.distributed import check_shareable
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Refresh", "StageData", "create_stage_loaders", "store_views"]
 
 Refresh: TypeAlias = "Callable[[int], None]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageData:
-    """The module that the epochs of a stage run, and its data.
+    """Module of a stage and its data.
 
     Args:
-        module: The network, or the part of it that learns if features are stored.
-        train: The training data: images, views of them, or stored features.
+        module: The network, or its trainable layers if features are cached.
+        train: The training data: images, views of them, or cached features.
         val: The same for validation, or None.
-        refresh: Renews the stored views, given the number of the epoch; None if nothing is stored.
+        refresh: Updates the cached features for an epoch number; None without a cache.
         num_workers: Loader processes.
     """
 
@@ -46,12 +45,12 @@ class StageData:
 def store_views(
     views: ViewDataset, compute: Callable[..., FeatureDataset], *, epoch: int
 ) -> tuple[FeatureDataset, Refresh]:
-    """Returns the stored views of an epoch, and a function of the epoch that renews them.
+    """Returns the cached features of an epoch, and a function that updates them.
 
     Args:
         views: The views.
-        compute: Returns what is stored of views, as `compute_features` does.
-        epoch: The number of the epoch that comes next.
+        compute: Returns the features of views, as `compute_features` does.
+        epoch: The number of the next epoch.
     """
     stored = compute(views, epoch=epoch, description="features")
 
@@ -71,17 +70,17 @@ def create_stage_loaders(
     seed: int,
     pin_memory: bool,
 ) -> tuple[DataLoader[Any], DataLoader[Any] | None, EpochSampler | None]:
-    """Returns training batches, validation batches, and the order of the first.
+    """Returns the training loader, the validation loader, and the sampler of the first.
 
-    A loader of the caller's stays as it is, and its order is None.
+    A loader given by the user is returned unchanged, with None as its sampler.
 
     Args:
         stage: The stage.
         data: Its data.
         accelerator: The engine; its processes share each batch.
-        batch_size: Images per batch, of all processes together.
+        batch_size: Images per batch, over all processes.
         seed: The seed of the order.
-        pin_memory: Whether batches go into memory that a GPU reads faster.
+        pin_memory: Whether to use pinned memory, for faster copies to a GPU.
 
     Raises:
         SettingsError: If a batch cannot be shared equally.
@@ -95,7 +94,7 @@ def create_stage_loaders(
         step_size = batch_size * stage.accumulation_steps
         if step_size % num_processes:
             raise SettingsError(
-                f"stage '{stage.name}': the batch size {step_size} cannot be shared out equally "
+                f"stage '{stage.name}': the batch size {step_size} cannot be shared equally "
                 f"between {num_processes} processes. Pass a multiple of {num_processes}."
             )
         sampler = EpochSampler(len(data.train), shuffle=True, seed=seed)
@@ -103,7 +102,7 @@ def create_stage_loaders(
     if isinstance(data.val, DataLoader):
         val_loader = data.val
     elif data.val is not None:
-        # The size of a validation batch changes no result.
+        # The validation batch size does not change the result.
         size = batch_size + -batch_size % num_processes
         val_loader = create(data.val, EpochSampler(len(data.val), shuffle=False), batch_size=size)
     for loader in (train_loader, val_loader):

@@ -1,4 +1,4 @@
-"""A stage that runs: what its epochs work with, and how good its network is."""
+"""The objects that the epochs of a stage use, and validation scores."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ from planetvision.inference.temperature import fit_temperature, get_cross_entrop
 from planetvision.training.averaging import BestWeights, MovingAverage
 from planetvision.training.objective import Objective, check_targets
 
-__all__ = ["StageRun", "Validation"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """How good the network is on the validation images.
+    """Scores on the validation images.
 
     Args:
         loss: The mean cross-entropy.
-        accuracy: The share of right answers, in [0, 1].
-        calibrated_loss: The mean cross-entropy at the temperature that makes it lowest.
+        accuracy: The accuracy, in [0, 1].
+        calibrated_loss: The mean cross-entropy at the optimal temperature.
     """
 
     loss: float
@@ -53,23 +51,22 @@ class Validation:
 
 @dataclass(kw_only=True)
 class StageRun:
-    """What the epochs of one stage work with.
+    """The objects that the epochs of one stage use.
 
     Args:
         stage: The stage.
-        module: What is run: the network, or what learns of it on what was stored of the rest.
-        objective: What is made small.
-        optimizer: Its optimizer.
-        scheduler: Its schedule, which steps with the optimizer.
-        train_loader: Batches: one input tensor, or those that were stored, then the targets.
+        module: The network, or its trainable layers if features are cached.
+        objective: The training objective.
+        optimizer: The optimizer.
+        scheduler: The learning-rate schedule, which steps with the optimizer.
+        train_loader: Training batches: images or cached features, then the targets.
         val_loader: The same for validation, or None.
-        sampler: The order of the training batches; None where the loader is the caller's.
+        sampler: The sampler of the training batches; None for a loader given by the user.
         best: The best weights so far.
-        average: The moving average of the weights, if the stage has one.
-        refresh: Draws the stored views anew, if it is time, given the number of the epoch; None
-            where nothing is stored.
-        num_chunks: In how many parts a batch goes through the module, their gradients added up.
-        num_epochs: How many epochs are done.
+        average: The moving average of the weights, or None.
+        refresh: Updates the cached features for an epoch number; None without a cache.
+        num_chunks: The number of chunks per batch, whose gradients are added.
+        num_epochs: The number of completed epochs.
     """
 
     stage: Stage
@@ -87,7 +84,7 @@ class StageRun:
     num_epochs: int = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what `load_state_dict` takes, but for the weights."""
+        """Returns the state for `load_state_dict`, without the weights."""
         parts = {"optimizer": self.optimizer, "scheduler": self.scheduler, "best": self.best}
         if self.average is not None:
             parts["average"] = self.average
@@ -95,7 +92,7 @@ class StageRun:
         return {**states, "num_epochs": self.num_epochs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what `state_dict` gave."""
+        """Restores the state from `state_dict`."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.best.load_state_dict(state["best"])

@@ -1,4 +1,4 @@
-"""What a stage means for a network: what learns, in which parameter groups, by which optimizer."""
+"""Freezing, parameter groups, optimizer and schedule of a stage."""
 
 from __future__ import annotations
 
@@ -16,21 +16,13 @@ from planetvision.models.network import PlanetNet
 from planetvision.training.optimizers import OPTIMIZERS
 from planetvision.training.schedules import SCHEDULES
 
-__all__ = [
-    "apply_stage",
-    "check_optimizer",
-    "create_optimizer",
-    "create_scheduler",
-    "learns_batch_statistics",
-]
-
 
 def apply_stage(network: nn.Module, stage: Stage) -> None:
-    """Freezes and frees the parts of the network as the stage says.
+    """Freezes the layers of the network that the stage does not train.
 
     Raises:
-        SettingsError: If it is no `PlanetNet`, which knows its parts, and the stage freezes any or
-            gives them rates of their own.
+        SettingsError: If the stage freezes blocks or sets their rates, and the network is not a
+            `PlanetNet`.
     """
     if isinstance(network, PlanetNet):
         network.set_trainable(stage.trainable_blocks, freeze_batch_norm=stage.freeze_batch_norm)
@@ -38,30 +30,29 @@ def apply_stage(network: nn.Module, stage: Stage) -> None:
     rates = [name for name in ("backbone_rate", "layer_decay") if getattr(stage, name) != 1]
     if rates:
         raise SettingsError(
-            f"stage '{stage.name}': {' and '.join(f'`{name}`' for name in rates)} give the blocks "
-            f"of a `PlanetNet` other rates, and a {type(network).__name__} has none that are "
-            "known. Wrap it in a `PlanetNet`, or pass 1."
+            f"stage '{stage.name}': {' and '.join(f'`{name}`' for name in rates)} need the blocks "
+            f"of a `PlanetNet`, got a {type(network).__name__}. Wrap it in a `PlanetNet`, or "
+            "pass 1."
         )
-    if stage.trainable_blocks is None:
-        network.requires_grad_(True)
-    else:
+    if stage.trainable_blocks is not None:
         raise SettingsError(
-            f"stage '{stage.name}': `trainable_blocks` is {stage.trainable_blocks}, and a "
-            f"{type(network).__name__} has no head and blocks that are known. Wrap it in a "
-            "`PlanetNet`, or pass trainable_blocks=None to train all of it."
+            f"stage '{stage.name}': `trainable_blocks` is {stage.trainable_blocks}, which needs a "
+            f"`PlanetNet`, got a {type(network).__name__}. Wrap it in a `PlanetNet`, or pass "
+            "trainable_blocks=None to train all of it."
         )
+    network.requires_grad_(True)
 
 
 def learns_batch_statistics(module: nn.Module) -> bool:
-    """Returns whether a BatchNorm layer's statistics move with the batches that go through."""
+    """Returns whether a BatchNorm layer updates its statistics."""
     return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
 
 
 def check_optimizer(stage: Stage) -> None:
-    """Checks that there is the stage's optimizer, and that it takes the stage's options.
+    """Checks the optimizer of a stage and its options.
 
     Raises:
-        UnknownNameError: If there is none of that name.
+        UnknownNameError: If the optimizer is unknown.
         SettingsError: If it does not take the options.
     """
     weights = [nn.Parameter(torch.zeros(1, 1)), nn.Parameter(torch.zeros(1))]
@@ -73,13 +64,13 @@ def check_optimizer(stage: Stage) -> None:
 
 
 def create_optimizer(network: nn.Module, stage: Stage) -> torch.optim.Optimizer:
-    """Returns the stage's optimizer over what learns: the head at the full rate comes first.
+    """Returns the stage's optimizer of the trainable weights.
 
-    The blocks follow from the last to the first. What lies outside of them, such as a class token,
-    is taken for a block before the first.
+    The parameter groups start with the head, followed by the blocks from the last to the first.
+    Weights outside the blocks, such as a class token, count as a block before the first.
 
     Raises:
-        UnknownNameError: If there is no such optimizer.
+        UnknownNameError: If the optimizer is unknown.
         SettingsError: If it does not take the stage's options.
     """
     members: dict[float, list[nn.Parameter]] = {}
@@ -113,7 +104,7 @@ def _get_rates(network: nn.Module, stage: Stage) -> dict[nn.Parameter, float]:
 def _decay_groups(
     weights: Sequence[nn.Parameter], learning_rate: float, weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Matrices and kernels decay; biases and norms, which have one axis, do not."""
+    """Returns parameter groups with weight decay for matrices and kernels only."""
     wide = [weight for weight in weights if weight.ndim > 1]
     thin = [weight for weight in weights if weight.ndim <= 1]
     groups = [(wide, weight_decay), (thin, 0.0)]
@@ -127,7 +118,7 @@ def _decay_groups(
 def create_scheduler(
     optimizer: torch.optim.Optimizer, stage: Stage, *, name: str, steps_per_epoch: int
 ) -> LambdaLR:
-    """Returns the schedule `name` over all steps of the stage."""
+    """Returns the schedule of that name over all steps of the stage."""
     schedule = SCHEDULES.get(name).build
     total = stage.epochs * steps_per_epoch
     warmup = stage.warmup_epochs * steps_per_epoch

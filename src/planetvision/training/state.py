@@ -1,4 +1,4 @@
-"""`TrainingState`: what a training has reached; callbacks read it, and checkpoints store it."""
+"""`TrainingState`: the state of a training, for callbacks and checkpoints."""
 
 from __future__ import annotations
 
@@ -22,23 +22,21 @@ from planetvision.training.stage_run import Validation
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["TrainingState"]
-
 
 @dataclass(kw_only=True, eq=False)
 class TrainingState:
-    """The state of a training.
+    """State of a training.
 
     Args:
-        network: The network that is trained.
-        recipe: The stages.
+        network: The network.
+        recipe: The recipe.
         seed: The seed of the training.
         history: One record per epoch.
-        val_loss: The validation loss of the weights that were kept.
+        val_loss: The validation loss of the kept weights.
         val_accuracy: Their validation accuracy, in [0, 1].
         is_resumed: Whether the training continues from a checkpoint.
         deadline: The time of `time.monotonic` at which the training ends, in seconds.
-        class_counts: The number of training images of each class, (C,), for losses that need it.
+        class_counts: The number of training images of each class, (C,), if the recipe needs it.
     """
 
     network: nn.Module
@@ -65,27 +63,27 @@ class TrainingState:
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this process is the one that writes and shows things."""
+        """Whether this is the main process, which writes files and output."""
         if self._accelerator is None:
             return is_main_process()
         return bool(self._accelerator.is_main_process)
 
     def is_over(self) -> bool:
-        """Returns whether the time is over in any process: all must stop at the same step."""
+        """Returns whether the time limit is reached in any process; all stop at the same step."""
         if math.isinf(self.deadline):
             return False
         return agree_on_any(self.accelerator, time.monotonic() > self.deadline)
 
     def keep_scores(self, validation: Validation | None) -> None:
-        """Keeps the scores of the present weights."""
+        """Stores the scores of the current weights."""
         if validation is not None:
             self.val_loss, self.val_accuracy = validation.loss, validation.accuracy
 
     def to_dict(self, stage: int) -> dict[str, Any]:
-        """Returns what a checkpoint stores beside the weights.
+        """Returns the state for a checkpoint, without the weights.
 
         Args:
-            stage: The position of the present stage in the recipe.
+            stage: The position of the current stage in the recipe.
         """
         scaler = self.accelerator.scaler
         return {
@@ -93,16 +91,16 @@ class TrainingState:
             "history": [dataclasses.asdict(record) for record in self.history],
             "val_loss": self.val_loss,
             "val_accuracy": self.val_accuracy,
-            # A stage begins with the scale of the one before: another may overflow, and skip steps.
+            # A stage starts with the gradient scale of the one before; another could overflow.
             "scaler": None if scaler is None else scaler.state_dict(),
         }
 
     def load_dict(self, stored: Mapping[str, Any]) -> None:
-        """Restores history and scores from what `to_dict` returned."""
+        """Restores history and scores from the result of `to_dict`."""
         self.history.records[:] = [EpochRecord(**record) for record in stored["history"]]
         self.val_loss, self.val_accuracy = stored["val_loss"], stored["val_accuracy"]
 
     def load_scaler(self, stored: Mapping[str, Any]) -> None:
-        """Restores the gradient scale from what `to_dict` returned."""
+        """Restores the gradient scale from the result of `to_dict`."""
         if self.accelerator.scaler is not None and (scaler := stored.get("scaler")):
             self.accelerator.scaler.load_state_dict(scaler)

@@ -1,4 +1,4 @@
-"""`Trainer`: runs a recipe's stages on a network, by Accelerate."""
+"""`Trainer`: runs the stages of a recipe on a network, with Accelerate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 from torch.utils.data import DataLoader
@@ -60,44 +60,37 @@ from planetvision.training.stage_run import StageRun
 from planetvision.training.stages import apply_stage, create_optimizer, create_scheduler
 from planetvision.training.state import TrainingState
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Trainer"]
-
 logger = logging.getLogger(__name__)
 
 
 class Trainer(EpochLoop):
-    """Trains a network by a recipe.
+    """Trains a network with a recipe.
 
-    Each step is a small method, so that a subclass can change one: `fit`, `run_stage`,
-    `prepare_stage`, `split_network`, `has_next_epoch`, `run_epoch`, `train_step`, `validate`.
+    Subclasses can override single steps: `fit`, `run_stage`, `prepare_stage`, `split_network`,
+    `has_next_epoch`, `run_epoch`, `train_step`, `validate`.
 
-    Under `accelerate launch` or `torchrun` every process runs the same script, and the batches are
-    shared out between them.
+    Under `accelerate launch` or `torchrun`, every process runs the same script and they share the
+    batches.
 
-    `state` holds what `fit` has reached so far: the history, the scores of the weights that were
-    kept, the engine. Callbacks read it.
+    `state` holds the history, the scores of the kept weights, and the engine; callbacks read it.
 
     Attributes:
-        store_features: Whether a stage with `views` runs its frozen part once per view. If it is
-            false, each step runs the whole network, with the same results.
+        store_features: Whether a stage with `views` caches the outputs of frozen layers. If false,
+            each step runs the whole network, with the same results.
 
     Args:
-        network: The network; it is trained in place. Any other module from images to logits will
-            do for recipes whose stages train all of it.
-        recipe: The stages.
+        network: The network, which is trained in place. Recipes that train the whole network also
+            accept any other module from images to logits.
+        recipe: The recipe.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: `auto`, `fp32`, `fp16` (with gradient scaling) or `bf16`.
-        seed: One seed makes two runs on CPU identical to the bit.
-        num_workers: Loader processes; None lets the machine decide. The result does not depend
-            on it.
+        seed: The seed; runs with the same seed on CPU are identical to the bit.
+        num_workers: Loader processes; None chooses automatically. The result does not depend on it.
         compile: Whether steps that run the whole network are compiled by `torch.compile`.
-        tuning: The levers of the machine that are on: see `planetvision.core.performance`.
-        max_minutes: When this time is over, the stage ends after the step, and no other begins.
-        checkpoints: The folder for what `fit(resume=...)` goes on from; None keeps nothing.
-        callbacks: Hooks.
+        tuning: Performance options: see `planetvision.core.performance`.
+        max_minutes: The time limit, after which the current stage stops and no other starts.
+        checkpoints: The folder of the checkpoints for `fit(resume=...)`; None writes none.
+        callbacks: The callbacks.
         progress: Whether to show progress bars.
     """
 
@@ -146,27 +139,22 @@ class Trainer(EpochLoop):
         """Trains the network and returns the history; the network ends in evaluation mode.
 
         Args:
-            train: The training images, to which the recipe's augmentation is applied; or another
-                dataset of images and class indices; or a loader of such batches, whose order is
-                its own. A loader must have at least one batch. Images of none of the classes have
-                the target -1; where they count nothing (`Recipe.others_weight`), those of an
-                `ImageDataset` are left out.
-            val: The validation images; without them no stage ends early, and its last weights
+            train: The training images, an `ImageDataset` to which the recipe's augmentation is
+                applied; or another data set of images and class indices, or a loader of such
+                batches. Negatives have the target -1; if their weight (`Recipe.others_weight`) is
+                0, those of an `ImageDataset` are left out.
+            val: The validation images; without them no stage stops early, and the last weights
                 are kept.
-            resume: The folder of checkpoints of the same training, which goes on after the last
-                epoch that was written there. On CPU its result is that of a training that was
-                never cut off, to the bit, unless a loader of the caller's draws its order from a
-                generator of its own.
+            resume: The folder of the checkpoints of the same training, which continues after the
+                last complete epoch. On CPU the result equals that of an uninterrupted training to
+                the bit, unless a loader shuffles with its own generator.
 
         Raises:
-            TrainingError: If the loss is no longer a finite number, or a single image does not fit
-                into memory.
-            CheckpointError: If there is no checkpoint, or it is of another training.
-            DataError: If a target is no class of the network, or below -1 where only the batches
-                tell.
-            SettingsError: If there is no such schedule, optimizer, loss or policy, all that are
-                wrong at once; a stage asks for what the network or the data do not have; or a
-                target is below -1.
+            TrainingError: If the loss is not finite, or a single image does not fit into memory.
+            CheckpointError: If there is no checkpoint, or it belongs to another training.
+            DataError: If a target in a batch is not a class index or -1.
+            SettingsError: If the recipe has unknown names (all are listed), a stage does not
+                support the network or the data, or a target is below -1.
         """
         if problems := find_recipe_problems(self.recipe):
             raise SettingsError.from_problems(problems)
@@ -199,7 +187,7 @@ class Trainer(EpochLoop):
             create_accelerator(self.precision, self.device) as self.state._accelerator,
         ):
             try:
-                # The hooks first: what they refuse must not cost an earlier training its files.
+                # Callbacks first: if one raises, the checkpoints of an earlier training are kept.
                 self._call("on_fit_begin")
                 if self.checkpoints and resume is None and self.state.is_main_process:
                     self.checkpoints.start(settings)
@@ -222,11 +210,11 @@ class Trainer(EpochLoop):
         stage_state: Mapping[str, Any] | None,
         epoch_state: Mapping[str, Any] | None,
     ) -> None:
-        """Runs the stages that remain after a checkpoint; all of them without one."""
+        """Runs all stages, or those that remain after a checkpoint."""
         first = 0 if stage_state is None else stage_state["stage"]
         for index, stage in enumerate(self.recipe.stages[first:], start=first):
             if self.state.is_over():
-                logger.warning("stage %s is left out: the time is over", stage.name)
+                logger.warning("stage %s is skipped: the time limit is reached", stage.name)
                 break
             if epoch_state is None:
                 self._save_stage(index)
@@ -244,8 +232,8 @@ class Trainer(EpochLoop):
     ) -> None:
         """Runs one stage and leaves the network with its best weights.
 
-        The best are those of the lowest validation loss, the state before the first epoch
-        included: a stage that makes nothing better changes nothing, unless its `monitor` is `none`.
+        These have the lowest validation loss, including the weights before the first epoch: a stage
+        without improvement changes nothing, unless its `monitor` is `none`.
         """
         apply_stage(self.network, stage)
         start = copy_learned(self.network)
@@ -278,9 +266,9 @@ class Trainer(EpochLoop):
                 self.state.keep_scores(self.validate(run))
         finally:
             # Removes Accelerate's wrapper of `forward`, which would keep its autocast.
-            learner = self.accelerator.unwrap_model(run.module, keep_fp32_wrapper=False)
-            learner.__dict__.pop("forward", None)
-            learner._compiled_call_impl = None
+            module = self.accelerator.unwrap_model(run.module, keep_fp32_wrapper=False)
+            module.__dict__.pop("forward", None)
+            module._compiled_call_impl = None
             self.accelerator.free_memory()
         self._call("on_stage_end", stage)
 
@@ -292,10 +280,10 @@ class Trainer(EpochLoop):
         *,
         first_epoch: int = 1,
     ) -> StageRun:
-        """Returns what the epochs of a stage work with; computes the stored features, if any.
+        """Returns the objects that the epochs of a stage use, after filling the feature cache.
 
         Args:
-            stage: The stage, which `apply_stage` has applied to the network.
+            stage: The stage, after `apply_stage`.
             train: The training images.
             val: The validation images.
             first_epoch: The number of the stage's first epoch.
@@ -344,7 +332,7 @@ class Trainer(EpochLoop):
         *,
         first_epoch: int,
     ) -> StageData:
-        """Returns what the epochs of a stage run, and on what; stores features where it can."""
+        """Returns the module and the data of a stage, with cached features if possible."""
         workers = 0
         if not isinstance(train, DataLoader):
             workers = get_num_workers(self.num_workers, len(train))  # type: ignore[arg-type]
@@ -367,10 +355,10 @@ class Trainer(EpochLoop):
         return StageData(module=module, train=stored, val=val, refresh=refresh)
 
     def split_network(self, stage: Stage) -> tuple[Extract, nn.Module] | None:
-        """Returns the network in two: what a stage leaves as it is, and what learns above it.
+        """Returns the frozen and the trainable part of the network.
 
-        The first is a function from images to tensors, the second a module from those to logits.
-        None where the two cannot be told apart: then every step runs the whole network.
+        The first is a function from images to tensors, the second a module from these to logits.
+        If the network cannot be split, it returns None, and every step runs the whole network.
         """
         if not isinstance(self.network, PlanetNet):
             raise SettingsError(
@@ -380,8 +368,8 @@ class Trainer(EpochLoop):
         parts = split_network(self.network)
         if parts is None:
             logger.warning(
-                "stage %s: the backbone %s has no frozen part that can be run once, so every step "
-                "runs all of it",
+                "stage %s: the features of the frozen layers of %s cannot be cached, so every step "
+                "runs the whole network",
                 stage.name,
                 self.network.spec.name,
             )
@@ -407,7 +395,7 @@ class Trainer(EpochLoop):
     def _load_checkpoint(
         self, settings: Mapping[str, Any]
     ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """Restores network and history; returns the states of the stage and of its last epoch."""
+        """Restores network and history; returns the states of a stage and of its last epoch."""
         if self.checkpoints is None or not self.state.is_resumed:
             return None, None
         stage_state, epoch_state = self.checkpoints.load(settings)

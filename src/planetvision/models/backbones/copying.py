@@ -1,4 +1,4 @@
-"""`copy_structure`: a network of its own modules on the weights of another."""
+"""`copy_structure`: a copy of a network that shares its weights."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-__all__ = ["copy_structure"]
-
 _ModuleT = TypeVar("_ModuleT", bound=nn.Module)
 
-# What every module has: hooks, parts, modes. The copy has containers of its own for these.
+# Attributes of every module: hooks, submodules, modes. The copy has its own containers for these.
 _OWN = frozenset(vars(nn.Module()))
-# Most attributes are one of these, and hold no module.
+# Types of most attributes, which hold no module.
 _PLAIN = (bool, int, float, str, type(None))
 # Attributes are searched for modules no deeper than this, since a container may hold itself.
 _MAX_DEPTH = 4
 
 
 def copy_structure(network: _ModuleT) -> _ModuleT:
-    """Returns a copy whose modules are new and whose parameters and buffers are those of `network`.
+    """Returns a copy with new modules that share the parameters and buffers of `network`.
 
-    Hooks, modes and attributes that are set on the copy do not reach the network. This makes it
-    safe to record the outputs of layers while other threads run the same network.
+    Hooks, modes and attributes set on the copy do not affect the network. This makes it safe to
+    record the outputs of layers while other threads run the same network.
 
     References to the network's modules are replaced by references to their copies in attributes,
     lists, tuples, dicts, bound methods and closures. All other objects are shared, whether or not
@@ -74,7 +72,7 @@ def _copy_own(value: Any, copies: Mapping[int, nn.Module]) -> Any:
 
 
 def _replace(value: Any, copies: Mapping[int, nn.Module], depth: int = 0) -> Any:
-    """Returns the value with copies in place of modules; the value itself if it holds none."""
+    """Returns the value with modules replaced by their copies; the same value if it holds none."""
     if id(value) in copies:
         return copies[id(value)]
     kind = type(value)
@@ -107,7 +105,7 @@ def _replace(value: Any, copies: Mapping[int, nn.Module], depth: int = 0) -> Any
 
 
 def _rebind(function: FunctionType, copies: Mapping[int, nn.Module]) -> FunctionType:
-    """Returns the function with copies in place of the modules in its closure and defaults."""
+    """Returns the function with the modules in its closure and defaults replaced by copies."""
     cells = function.__closure__ or ()
     replaced = tuple(_replace_cell(cell, copies) for cell in cells)
     defaults = _replace(function.__defaults__, copies, _MAX_DEPTH - 1)
@@ -124,6 +122,6 @@ def _rebind(function: FunctionType, copies: Mapping[int, nn.Module]) -> Function
 def _replace_cell(cell: CellType, copies: Mapping[int, nn.Module]) -> CellType:
     try:
         content = cell.cell_contents
-    except ValueError:  # a name that is not bound yet
+    except ValueError:  # an unbound name
         return cell
     return CellType(copies[id(content)]) if id(content) in copies else cell

@@ -1,4 +1,4 @@
-"""`ensemble:A+B`: the pooled features of several backbones side by side."""
+"""Ensemble backbones (`ensemble:A+B`), which concatenate the pooled features of their members."""
 
 from __future__ import annotations
 
@@ -16,20 +16,16 @@ from planetvision.core.settings import InputSpec
 from planetvision.models.backbones.shapes import pool_features
 from planetvision.models.backbones.spec import BackboneSpec
 
-__all__ = ["EnsembleBackbone", "build_ensemble", "resolve_ensemble"]
-
-_IDENTITY_MEAN = (0.0, 0.0, 0.0)
-_IDENTITY_STD = (1.0, 1.0, 1.0)
-
 
 class EnsembleBackbone(nn.Module):
-    """Runs each member on the image as that member wants it, and joins their pooled features.
+    """Concatenation of the pooled features of several backbones.
 
-    Convention: images (N, 3, H, W) in [0, 1] in, features (N, C_1 + C_2 + ...) out.
+    Convention: images (N, 3, H, W) in [0, 1] in, features (N, C_1 + C_2 + ...) out. Each member
+    gets the images in its own size and normalisation.
 
     Args:
         members: The backbones.
-        inputs: What each of them is shown.
+        inputs: The input of each.
     """
 
     def __init__(self, members: Sequence[nn.Module], inputs: Sequence[InputSpec]) -> None:
@@ -42,7 +38,7 @@ class EnsembleBackbone(nn.Module):
                 self.register_buffer(f"{field}_{index}", values, persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Returns the joined features."""
+        """Returns the concatenated features."""
         features = []
         for index, (member, spec) in enumerate(zip(self.members, self.inputs, strict=True)):
             size = (spec.image_size, spec.image_size)
@@ -62,7 +58,8 @@ def build_ensemble(
 
     Args:
         members: The backbones.
-        pretrained: Whether they have their pretrained weights, or the names of those that do.
+        pretrained: Whether to load pretrained weights, or the names of the members to load them
+            for.
     """
     if isinstance(pretrained, bool):
         pretrained = [member.name for member in members] if pretrained else []
@@ -70,7 +67,7 @@ def build_ensemble(
         if member.name in pretrained and not member.weights:
             warnings.warn(
                 f"The member '{member.name}' of the ensemble has no pretrained weights and starts "
-                "from random ones.",
+                "from random weights.",
                 WeightsWarning,
                 stacklevel=2,
             )
@@ -85,7 +82,7 @@ def build_ensemble(
 
 
 def _find_ensemble_weights(members: Sequence[BackboneSpec]) -> tuple[Path, ...] | None:
-    """Returns where the weights of each member lie; None if those of one are not there."""
+    """Returns the weights files of all members; None if one is missing."""
     places: list[Path] = []
     for member in members:
         found = member.find_weights() if member.find_weights is not None else None
@@ -96,11 +93,11 @@ def _find_ensemble_weights(members: Sequence[BackboneSpec]) -> tuple[Path, ...] 
 
 
 def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> BackboneSpec:
-    """Returns the spec of the ensemble of the backbones named in `rest`, joined by `+`.
+    """Returns the spec of the ensemble of the backbones in `rest`.
 
     Args:
-        rest: Such as `efficientnet_lite0+resnet50`.
-        get: Looks a backbone up.
+        rest: Names joined by `+`, such as `efficientnet_lite0+resnet50`.
+        get: Returns a backbone by name.
 
     Raises:
         SettingsError: If there are fewer than two members.
@@ -109,22 +106,21 @@ def resolve_ensemble(rest: str, *, get: Callable[[str], BackboneSpec]) -> Backbo
     names = [name.strip() for name in rest.split("+")]
     if len(names) < 2 or not all(names):
         raise SettingsError(
-            f"An ensemble needs two backbones or more, joined by '+', got 'ensemble:{rest}'. "
-            "Write 'ensemble:efficientnet_lite0+resnet50', for example."
+            f"An ensemble needs at least two backbones joined by '+', got 'ensemble:{rest}'. "
+            "Pass 'ensemble:efficientnet_lite0+resnet50', for example."
         )
     members = [get(name) for name in names]
-
     sizes = [member.feature_size for member in members]
     weighted = [member for member in members if member.weights]
     can_find = all(member.find_weights is not None for member in weighted)
     return BackboneSpec(
         name=f"ensemble:{'+'.join(names)}",
         build=functools.partial(build_ensemble, tuple(members)),
-        summary="pooled features side by side: " + ", ".join(names),
+        summary="concatenated pooled features of " + ", ".join(names),
         input=InputSpec(
             image_size=max(member.input.image_size for member in members),
-            mean=_IDENTITY_MEAN,
-            std=_IDENTITY_STD,
+            mean=(0.0, 0.0, 0.0),  # each member normalises its own input
+            std=(1.0, 1.0, 1.0),
             interpolation="bicubic",
         ),
         weights="those of its members" if weighted else "",

@@ -1,4 +1,4 @@
-"""The setting `weights`: one source for a backbone, or one for each member of an ensemble."""
+"""The setting `weights`: the source of a backbone's weights, or one per member of an ensemble."""
 
 from __future__ import annotations
 
@@ -10,43 +10,32 @@ from typing import Any, TypeAlias
 from planetvision.core.errors import UnknownNameError
 from planetvision.models.backbones.spec import BackboneSpec
 
-__all__ = [
-    "WeightsSetting",
-    "WeightsSource",
-    "describe_weights",
-    "find_weights_problems",
-    "format_weights",
-    "is_weights_file",
-    "list_sources",
-    "make_weights_absolute",
-]
-
 WeightsSource: TypeAlias = str | os.PathLike[str]
-"""`pretrained`, `none` for random weights, or a file."""
+"""`pretrained`, `none` (random weights), or a file."""
 WeightsSetting: TypeAlias = WeightsSource | Mapping[str, WeightsSource]
-"""A source, or of an ensemble one for each member by its name."""
+"""A source, or a mapping with the source of each member of an ensemble."""
 
 _WORDS = ("pretrained", "none")
 
 
 def is_weights_file(source: WeightsSource) -> bool:
-    """Returns whether a source is a file, and not a word."""
+    """Returns whether a source is a file."""
     return source not in _WORDS
 
 
 def list_sources(weights: WeightsSetting, backbone: BackboneSpec) -> dict[str, WeightsSource]:
-    """Returns the source of each member that the setting names, or that of the whole backbone."""
+    """Returns the source of each member in the setting, or the source of the whole backbone."""
     return dict(weights) if isinstance(weights, Mapping) else {backbone.name: weights}
 
 
 def find_weights_problems(
     weights: Any, backbone: BackboneSpec | None, *, with_files: bool = True
 ) -> list[str]:
-    """Returns what is wrong with the setting.
+    """Returns the problems of the setting.
 
     Args:
-        weights: The setting, whatever was given.
-        backbone: The backbone; None if it is unknown, and then its members are too.
+        weights: The setting as given.
+        backbone: The backbone; None if it is unknown.
         with_files: Whether files must exist.
     """
     if not isinstance(weights, Mapping):
@@ -93,7 +82,7 @@ def _find_source_problems(what: str, source: Any, *, with_files: bool) -> list[s
 
 
 def describe_weights(weights: WeightsSetting, backbone: BackboneSpec) -> str | dict[str, str]:
-    """Returns where the first weights come from; of a file its name, as paths are local."""
+    """Returns the source of the initial weights; for a file its name without the path."""
     if not isinstance(weights, Mapping):
         return _describe_source(weights, backbone)
     return {
@@ -108,14 +97,14 @@ def _describe_source(source: WeightsSource, backbone: BackboneSpec) -> str:
 
 
 def format_weights(described: str | Mapping[str, str]) -> str:
-    """Returns what `describe_weights` gave, on one line."""
+    """Returns the result of `describe_weights` on one line."""
     if isinstance(described, str):
         return described
     return "; ".join(f"{name}: {source}" for name, source in described.items())
 
 
 def make_weights_absolute(weights: Any) -> Any:
-    """Returns the setting with paths that another folder finds; what is wrong stays as it is."""
+    """Returns the setting with absolute paths; wrong values are kept."""
     if isinstance(weights, Mapping):
         return {name: make_weights_absolute(source) for name, source in weights.items()}
     if isinstance(weights, str | os.PathLike) and is_weights_file(weights):

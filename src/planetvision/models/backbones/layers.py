@@ -1,4 +1,4 @@
-"""What can be found out about a module: its feature size, its blocks, its last spatial layer."""
+"""Analysis of modules: feature size, blocks and spatial layers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,13 @@ from planetvision.models.backbones.copying import copy_structure
 from planetvision.models.backbones.ensemble import EnsembleBackbone
 from planetvision.models.backbones.shapes import pool_features, to_feature_map
 
-__all__ = [
-    "evaluating",
-    "find_blocks",
-    "find_feature_layers",
-    "list_feature_layers",
-    "list_members",
-    "measure_feature_size",
-]
-
-# What timm and torchvision call the norm before the attention of a transformer's block.
+# Names in timm and torchvision of the norm before the attention of a transformer block.
 _FIRST_NORMS = ("norm1", "ln_1")
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Puts every part in evaluation mode, and each back in its own: some may be frozen in it."""
+    """Sets evaluation mode in the block, and restores the mode of each submodule afterwards."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -44,16 +35,16 @@ def _black_image(backbone: nn.Module, image_size: int) -> torch.Tensor:
 
 @torch.no_grad()
 def measure_feature_size(backbone: nn.Module, image_size: int) -> int:
-    """Returns the length of the pooled features, by a forward pass of one black image."""
+    """Returns the length of the pooled features, from a forward pass of one black image."""
     with evaluating(backbone):
         features = pool_features(backbone(_black_image(backbone, image_size)))
     return features.shape[1]
 
 
 def list_members(backbone: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Returns the parts of an ensemble with their dotted prefixes.
+    """Returns the members of an ensemble with their dotted prefixes.
 
-    Any other backbone is its own part.
+    Any other backbone is its own only member.
     """
     if isinstance(backbone, EnsembleBackbone):
         return [(f"members.{index}.", member) for index, member in enumerate(backbone.members)]
@@ -66,13 +57,13 @@ def find_blocks(
     """Returns the blocks of a backbone from input to output, each as a list of modules.
 
     A block is an item of a container (`nn.Sequential`, `nn.ModuleList`) among the backbone's
-    children; what lies between containers (a stem, a last convolution) is one block. Without a
-    container each child is a block, and the blocks of the largest are those inside it. The blocks
-    of an ensemble are those of its members at the same depth, counted from the output.
+    children; layers between containers, such as a stem, are one block. Without a container each
+    child is a block, and a child with most of the weights is searched for blocks. A block of an
+    ensemble holds the blocks of its members at the same depth, counted from the output.
 
     Args:
         backbone: The module.
-        block_layers: Dotted names of the blocks, where they are known.
+        block_layers: Dotted names of the blocks, if known.
     """
     if block_layers is not None:
         return [[backbone.get_submodule(name)] for name in block_layers]
@@ -94,7 +85,7 @@ def _is_container(module: nn.Module) -> bool:
 
 def _find_part_blocks(module: nn.Module) -> list[list[nn.Module]]:
     children = _learned_children(module)
-    while len(children) == 1:  # a wrapper: its only child has the blocks
+    while len(children) == 1:  # a wrapper, whose only child has the blocks
         module, children = children[0], _learned_children(children[0])
     if not children:
         return [[module]]
@@ -116,7 +107,7 @@ def _find_part_blocks(module: nn.Module) -> list[list[nn.Module]]:
 
 
 def _find_nested_blocks(module: nn.Module, children: Sequence[nn.Module]) -> list[list[nn.Module]]:
-    """Without containers each child is a block; one with most of the weights has blocks inside."""
+    """Returns each child as a block, but the blocks inside a child with most of the weights."""
     half = sum(weight.numel() for weight in module.parameters()) / 2
     blocks: list[list[nn.Module]] = []
     for child in children:
@@ -134,7 +125,7 @@ def _is_spatial(output: object) -> bool:
 
 
 def _attention_parts(backbone: nn.Module) -> set[nn.Module]:
-    """What lies inside attention: queries and weights have four axes, and none is an image's."""
+    """Modules inside attention, whose outputs have four axes but are no feature maps."""
     return {
         part
         for module in backbone.modules()
@@ -146,10 +137,10 @@ def _attention_parts(backbone: nn.Module) -> set[nn.Module]:
 
 @torch.no_grad()
 def list_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]:
-    """Returns the dotted names of the layers with a spatial output, in the order they finish.
+    """Returns the dotted names of the layers with a spatial output, in the order of their calls.
 
-    Among tokens these are the first norms of the blocks: behind the attention of the last block
-    the class token alone decides, and the others have no gradient.
+    For tokens these are the first norms of the blocks. After the attention of the last block only
+    the class token affects the result, and the other tokens have no gradient.
 
     Args:
         backbone: The module.
@@ -172,12 +163,12 @@ def list_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]
         if name and module not in left_out:
             module.register_forward_hook(record(name))
     watched(_black_image(watched, image_size))
-    # A layer that is used twice counts where it finishes last.
+    # A layer that is called twice counts at its last call.
     return tuple(reversed(dict.fromkeys(reversed(finished))))
 
 
 def find_feature_layers(backbone: nn.Module, image_size: int) -> tuple[str, ...]:
-    """Returns the dotted name of the last layer with a spatial output, one for each member.
+    """Returns the dotted name of the last layer with a spatial output, one per member.
 
     Args:
         backbone: The module.

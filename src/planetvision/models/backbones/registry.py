@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["BACKBONES", "list_backbones", "register_backbone"]
 
 BACKBONES: Registry[BackboneSpec, BackboneBuilder] = Registry("backbones", BackboneSpec)
 register_backbone = BACKBONES.register
@@ -88,7 +87,7 @@ def _resolve_ensemble(rest: str) -> BackboneSpec:
 _LITE0 = BackboneSpec(
     name="efficientnet_lite0",
     build=_build_efficientnet_lite0,
-    summary="EfficientNet-Lite0, 4.7 M parameters, 224 px; fast, weights need no network",
+    summary="EfficientNet-Lite0, 4.7 M parameters, 224 px; fast, weights without a download",
     source="Liu 2020, Higher accuracy on vision models with EfficientNet-Lite, TensorFlow blog",
     input=InputSpec(
         image_size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
@@ -130,7 +129,7 @@ _BUILT_IN = (
         _LITE0,
         name="released",
         build=_build_released,
-        summary="EfficientNet-Lite0 as the released model has learned it; comes with the package",
+        summary="EfficientNet-Lite0 with the weights of the released model, from the package",
         source="docs/concepts/generalisation.md",
         weights="package planetvision",
         find_weights=_find_released_weights,

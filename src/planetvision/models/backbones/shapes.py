@@ -1,4 +1,4 @@
-"""What backbones return: vectors, feature maps or tokens, and how one becomes another."""
+"""Conversions between the outputs of backbones: vectors, feature maps and tokens."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import torch
 from planetvision.core.errors import SettingsError
 from planetvision.models.backbones.spec import FeatureLayout
 
-__all__ = ["pool_features", "summarize_channels", "to_feature_map"]
-
 
 def pool_features(output: torch.Tensor) -> torch.Tensor:
-    """Returns one vector an image: the mean over positions or tokens, where there are any.
+    """Returns one vector per image: the mean over positions or tokens, if there are any.
 
     Convention: (N, C), (N, C, h, w) or (N, L, C) in, (N, C) out.
 
@@ -34,13 +32,12 @@ def pool_features(output: torch.Tensor) -> torch.Tensor:
 
 
 def to_feature_map(output: torch.Tensor, layout: FeatureLayout | None) -> torch.Tensor | None:
-    """Returns a layer's output as (N, C, h, w), or None where it has no two spatial axes.
+    """Returns a layer's output as (N, C, h, w), or None if it has no two spatial axes.
 
     Args:
-        output: What the layer returned.
-        layout: How it is laid out; None goes by the shape: of four axes, the two that are equal
-            are spatial (inputs are square); three are tokens of a square grid behind any class
-            tokens.
+        output: The output.
+        layout: Its layout; None infers it. Of four axes, the two of equal size are spatial, since
+            inputs are square. Three axes are class tokens, if any, and the tokens of a square grid.
     """
     if output.ndim == 4:
         _, second, third, fourth = output.shape
@@ -59,11 +56,11 @@ def summarize_channels(output: object, layout: FeatureLayout | None) -> torch.Te
     """Returns the mean and the standard deviation of each channel over the positions, (N, 2 C).
 
     Args:
-        output: What a layer returned.
+        output: The output of a layer.
         layout: As for `to_feature_map`.
 
     Returns:
-        Vectors, (N, C), as they are; None for what is no tensor with a channel axis.
+        Vectors, (N, C), unchanged; None for objects that are not tensors with a channel axis.
     """
     if not isinstance(output, torch.Tensor):
         return None

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["BackboneBuilder", "BackboneSpec", "FeatureLayout", "WeightsFinder"]
 
 FeatureLayout = Literal["NCHW", "NHWC", "NLC"]
 BackboneBuilder: TypeAlias = "Callable[..., nn.Module]"
@@ -24,7 +23,7 @@ WeightsFinder: TypeAlias = "Callable[[], Path | tuple[Path, ...] | None]"
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec(Entry):
-    """A backbone.
+    """Registry entry of a backbone.
 
     `build` takes any of the keyword arguments `pretrained` (bool) and `image_size` (pixels), and
     returns a module from normalised images (N, 3, H, W) to (N, C), (N, C, h, w) or tokens
@@ -71,7 +70,7 @@ class BackboneSpec(Entry):
         return super().from_function(build, summary=summary, **given)
 
     def create(self, *, pretrained: bool, image_size: int) -> nn.Module:
-        """Returns the module; `build` gets those of the arguments that it takes."""
+        """Returns the module; `build` gets the arguments that it takes."""
         offered: dict[str, Any] = {"pretrained": pretrained, "image_size": image_size}
         parameters = inspect.signature(self.build).parameters
         return self.build(**{name: offered[name] for name in offered if name in parameters})

