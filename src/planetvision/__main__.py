@@ -16,8 +16,6 @@ import threading
 
 from planetvision.cli.main import main
 
-__all__ = ["run"]
-
 _YOUNG_OBJECTS = 50_000
 
 

@@ -12,9 +12,8 @@ import pytest
 from tests.calling import TrainedRun, call
 
 from planetvision.classifiers.classifier import PlanetClassifier
-from planetvision.core.settings import Recipe
+from planetvision.core.settings import ClassMap, Recipe
 from planetvision.core.text import format_share
-from planetvision.data import ClassMap
 
 
 def test_evaluate_writes_a_report_of_the_folder(

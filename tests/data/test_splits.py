@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planetvision.core.errors import DataError, SettingsError, SplitWarning
-from planetvision.data import Catalog, Label, split_catalog, split_folds
+from planetvision.core.settings import Label
+from planetvision.data import Catalog, split_catalog, split_folds
 from planetvision.data.catalog import SPLIT_NAMES, SplitName
 from planetvision.data.splits import can_split, check_classes
 

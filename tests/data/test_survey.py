@@ -17,8 +17,9 @@ from planetvision.core.errors import ConversionWarning, DataError, DataWarning, 
 from planetvision.core.settings import InputSpec
 from planetvision.data.cache import MemoryCache, create_cache_key
 from planetvision.data.catalog import Catalog
+from planetvision.data.decoders.registry import DecodedImage
 from planetvision.data.duplicates import DuplicatePair
-from planetvision.data.images import DecodedImage, _DecoderWarning, decode_image, read_image
+from planetvision.data.images import _DecoderWarning, decode_image, read_image
 from planetvision.data.preparation import group_copies, prepare_catalog
 from planetvision.data.splits import split_catalog
 from planetvision.data.survey import drop_unreadable, survey_catalog

@@ -13,7 +13,7 @@ from PIL import Image
 
 from planetvision.classifiers.classifier import PlanetClassifier
 from planetvision.core.errors import DataError, ModelFormatError, SettingsError
-from planetvision.data import ClassMap
+from planetvision.core.settings import ClassMap
 from planetvision.workflows.compare import compare
 
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from planetvision.core.devices import list_versions
 from planetvision.core.errors import DataError, SettingsError, count, itemize
-from planetvision.core.settings import InputSpec, Tta
-from planetvision.data import Catalog, Label, read_inputs, read_labelled
-from planetvision.data.catalog import ClassMap, map_labels
+from planetvision.core.settings import ClassMap, InputSpec, Label, Tta
+from planetvision.data import Catalog, read_inputs, read_labelled
+from planetvision.data.catalog import map_labels
 from planetvision.explain import EXPLAINERS
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from planetvision.classifiers.arguments import (
 from planetvision.classifiers.base import NO_TRUST, AnsweringModel, ExplainOptions
 from planetvision.core.devices import resolve_device, resolve_precision
 from planetvision.core.errors import NotFittedError, SettingsError
-from planetvision.core.settings import InputSpec, Precision, Recipe, Tta
-from planetvision.data import Catalog, Label
+from planetvision.core.settings import InputSpec, Label, Precision, Recipe, Tta
+from planetvision.data import Catalog
 from planetvision.inference.ood_scores import check_rejection_rate
 from planetvision.training.plan import Plan, create_plan
 from planetvision.training.settings import ClassifierSettings

@@ -13,7 +13,8 @@ import numpy as np
 from planetvision.classifiers.initialization import WarmStart
 from planetvision.classifiers.records import describe_data, describe_others
 from planetvision.core.devices import is_main_process, resolve_device
-from planetvision.data import Catalog, Label, read_inputs, read_labelled, split_catalog
+from planetvision.core.settings import Label
+from planetvision.data import Catalog, read_inputs, read_labelled, split_catalog
 from planetvision.data.cache import DecodedCache, create_cache
 from planetvision.data.loading import ImageDataset, create_datasets
 from planetvision.data.preparation import Prepared, prepare_catalog

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from planetvision.core.errors import SettingsError, count
-from planetvision.data.catalog import Label
+from planetvision.core.settings import Label
 from planetvision.models.network import PlanetNet
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from planetvision.data.catalog import SPLIT_NAMES, Label, SplitName, name_origin
+from planetvision.core.settings import Label
+from planetvision.data.catalog import SPLIT_NAMES, SplitName, name_origin
 from planetvision.data.manifest import fingerprint_hashes, hash_sources
 from planetvision.data.sources import list_input_places
 from planetvision.models.backbones.first_weights import format_weights

@@ -26,8 +26,7 @@ from planetvision.core.files import (
     write_json,
     write_text,
 )
-from planetvision.core.settings import InputSpec, Recipe
-from planetvision.data.catalog import Label
+from planetvision.core.settings import InputSpec, Label, Recipe
 from planetvision.inference.trust import Trust
 from planetvision.models.backbones.weights import find_mismatches
 from planetvision.models.network import PlanetNet, create_network

@@ -20,8 +20,8 @@ from planetvision.classifiers.classifier import PlanetClassifier
 from planetvision.classifiers.storage import CONFIG_FILE, MODEL_FILES, VOTING_FILE
 from planetvision.core.errors import ModelFormatError, NotFittedError, SettingsError, itemize
 from planetvision.core.files import create_output_folder, write_json
-from planetvision.core.settings import InputSpec, Precision, Tta
-from planetvision.data import Catalog, Label
+from planetvision.core.settings import InputSpec, Label, Precision, Tta
+from planetvision.data import Catalog
 from planetvision.explain import EXPLAINERS
 from planetvision.results import (
     Evaluation,

@@ -21,8 +21,6 @@ from planetvision.cli.options import (
 from planetvision.cli.output import show_audit, show_evaluation
 from planetvision.cli.use import load
 
-__all__ = ["augment", "check_data", "make_blind", "render_data", "score_blind"]
-
 
 def augment(
     image: Annotated[Path, typer.Argument(help="An image.", show_default=False)],

@@ -9,8 +9,6 @@ import typer
 from planetvision.core.errors import UnknownNameError
 from planetvision.core.registry import Registry
 
-__all__ = ["doctor", "list_entries"]
-
 
 def list_entries(
     family: Annotated[

@@ -13,8 +13,6 @@ from planetvision.cli import data, listing, train, use
 from planetvision.cli.messages import show_warnings
 from planetvision.core.errors import PlanetVisionError
 
-__all__ = ["app", "main"]
-
 
 def _create_group(help: str, commands: dict[str, Callable[..., None]]) -> typer.Typer:
     group = typer.Typer(

@@ -12,8 +12,6 @@ import typer
 
 from planetvision.core.errors import DataWarning, PlanetVisionWarning
 
-__all__ = ["finish", "show_warnings"]
-
 # The categories of our warnings in this call: images that were left out decide the exit code.
 _shown: list[type[Warning]] = []
 

@@ -15,23 +15,6 @@ import typer
 from planetvision.core.errors import SettingsError
 from planetvision.training.settings import ClassifierSettings
 
-__all__ = [
-    "RUNNING",
-    "Columns",
-    "Data",
-    "Model",
-    "ModelAndData",
-    "ModelAndInputs",
-    "Out",
-    "Overwrite",
-    "RejectionRate",
-    "Settings",
-    "join_inputs",
-    "parse_pairs",
-    "parse_weights",
-    "with_settings",
-]
-
 Command: TypeAlias = Callable[..., None]
 Settings: TypeAlias = Mapping[str, Any]
 """Settings of `PlanetClassifier` by name, as given on the command line."""

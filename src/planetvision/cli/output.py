@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from planetvision.results import Audit, Evaluation, Explanations, Predictions
     from planetvision.workflows.run import Run
 
-__all__ = [
-    "list_explanations",
-    "list_predictions",
-    "show_audit",
-    "show_evaluation",
-    "show_rows",
-    "show_run",
-    "show_table",
-]
 
 _SHOWN_ROWS = 20
 _SHOWN_NAMES = 4

@@ -28,7 +28,6 @@ from planetvision.core.errors import SettingsError
 if TYPE_CHECKING:
     from planetvision.classifiers import PlanetClassifier
 
-__all__ = ["crossval", "demo", "train"]
 
 RunData = Annotated[
     Path | None,

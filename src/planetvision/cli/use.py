@@ -37,8 +37,6 @@ from planetvision.core.errors import SettingsError
 if TYPE_CHECKING:
     from planetvision.classifiers import PlanetClassifier, VotingPlanetClassifier
 
-__all__ = ["compare", "evaluate", "explain", "load", "predict", "verify", "vote"]
-
 
 @with_settings("tta", "class_map", *RUNNING)
 def evaluate(

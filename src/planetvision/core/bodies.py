@@ -9,8 +9,6 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal, cast
 
-__all__ = ["BODY_FACTS", "BodyFacts", "BodyKind"]
-
 BodyKind = Literal["star", "planet", "dwarf planet", "moon", "asteroid"]
 
 

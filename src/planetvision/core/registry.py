@@ -19,9 +19,6 @@ from planetvision.core.errors import (
     UnknownNameError,
 )
 
-__all__ = ["Entry", "Registry", "SpecT", "summarize"]
-
-
 SpecT = TypeVar("SpecT", bound="Entry")
 BuildT = TypeVar("BuildT", bound=Callable[..., Any])
 

@@ -1,6 +1,4 @@
 from .catalog import Catalog as Catalog
-from .catalog import ClassMap as ClassMap
-from .catalog import Label as Label
 from .decoders.registry import DECODERS as DECODERS
 from .decoders.registry import DecodedImage as DecodedImage
 from .decoders.registry import DecoderSpec as DecoderSpec

@@ -22,19 +22,6 @@ from planetvision.core.errors import OutputError, SettingsError, UnknownNameErro
 from planetvision.core.files import create_output_folder, write_atomically
 from planetvision.data.images import ImageArray
 
-__all__ = [
-    "CACHES",
-    "DEFAULT_CACHE_GIGABYTES",
-    "DecodedCache",
-    "DiskCache",
-    "MemoryCache",
-    "check_cache",
-    "create_cache",
-    "create_cache_key",
-    "get_cache_folder",
-    "read_through",
-]
-
 logger = logging.getLogger(__name__)
 
 CACHES = ("memory", "disk", "off")

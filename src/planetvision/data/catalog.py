@@ -18,19 +18,6 @@ from planetvision.data.images import ImageSource, describe_source
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "SPLIT_NAMES",
-    "SPLIT_SPELLINGS",
-    "Catalog",
-    "ClassMap",
-    "Label",
-    "SplitName",
-    "check_label_kinds",
-    "make_plain",
-    "map_labels",
-    "name_origin",
-    "sort_labels",
-]
 
 T = TypeVar("T")
 _COLUMNS = ("path", "label", "split", "group", "sha256")

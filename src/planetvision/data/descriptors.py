@@ -12,8 +12,6 @@ import numpy.typing as npt
 from planetvision.imaging.disc.finder import find_body
 from planetvision.imaging.disc.region import BodyRegion
 
-__all__ = ["VIEW_SIZE", "ImageDescriptor", "describe_body", "describe_image"]
-
 Floats = npt.NDArray[np.float32]
 
 VIEW_SIZE = 64

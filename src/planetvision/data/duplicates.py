@@ -13,16 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from planetvision.core.errors import DataError, SettingsError
-from planetvision.data.catalog import Catalog, Label
+from planetvision.core.settings import Label
+from planetvision.data.catalog import Catalog
 from planetvision.data.descriptors import VIEW_SIZE, ImageDescriptor
-
-__all__ = [
-    "DUPLICATE_THRESHOLD",
-    "DuplicatePair",
-    "find_duplicates",
-    "group_catalog",
-    "group_duplicates",
-]
 
 Floats = npt.NDArray[np.float32]
 

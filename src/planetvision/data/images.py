@@ -18,9 +18,7 @@ from planetvision.core.errors import ConversionWarning, ImageError, MissingExtra
 from planetvision.core.settings import Stretch
 from planetvision.data.decoders import (
     DECODERS,
-    MAX_PIXELS,
     DecodedImage,
-    ImageFacts,
     ImageFile,
     find_decoder,
 )
@@ -30,17 +28,6 @@ from planetvision.data.stretch import check_stretch, stretch_image
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = [
-    "MAX_PIXELS",
-    "DecodedImage",
-    "ImageArray",
-    "ImageFacts",
-    "ImageSource",
-    "decode_image",
-    "describe_source",
-    "read_image",
-    "read_values",
-]
 
 ImageArray: TypeAlias = npt.NDArray[np.uint8]
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | npt.NDArray[Any] | Image.Image"

@@ -15,14 +15,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from planetvision.core.devices import derive_seed, seeded
 from planetvision.core.errors import SettingsError
-from planetvision.core.settings import InputSpec
+from planetvision.core.settings import InputSpec, Label
 from planetvision.data.cache import DecodedCache, create_cache_key, read_through
-from planetvision.data.catalog import Catalog, Label
+from planetvision.data.catalog import Catalog
 from planetvision.data.decoders import DECODERS
 from planetvision.data.images import ImageSource, read_image
 from planetvision.imaging.policies import ImageTransform, create_transform
-
-__all__ = ["NO_CLASS", "EpochSampler", "ImageDataset", "create_datasets", "create_loader"]
 
 Key = int | tuple[int, int]
 # The target of a negative, or of an image whose class is not known.

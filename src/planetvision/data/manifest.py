@@ -27,8 +27,6 @@ from planetvision.data.decoders.registry import HEAD_BYTES, find_companions
 from planetvision.data.images import ImageSource, read_values
 from planetvision.data.tables import is_whole_number
 
-__all__ = ["fingerprint_hashes", "hash_source", "hash_sources", "save_manifest"]
-
 _BLOCK_BYTES = 1 << 20
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from planetvision.core.errors import ImageError, SplitWarning, count, itemize
-from planetvision.core.settings import InputSpec
+from planetvision.core.settings import InputSpec, Label
 from planetvision.data.cache import DecodedCache
-from planetvision.data.catalog import Catalog, Label, SplitName
+from planetvision.data.catalog import Catalog, SplitName
 from planetvision.data.duplicates import DuplicatePair, find_duplicates, group_catalog
 from planetvision.data.splits import can_split
 from planetvision.data.survey import Survey, drop_unreadable, survey_catalog
-
-__all__ = ["Prepared", "group_copies", "prepare_catalog", "prepare_surveyed"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 import numpy as np
 
 from planetvision.core.errors import DataError, DataWarning, count
-from planetvision.data.catalog import (
-    SPLIT_SPELLINGS,
-    Catalog,
-    ClassMap,
-    Label,
-    SplitName,
-    map_labels,
-)
+from planetvision.core.settings import ClassMap, Label
+from planetvision.data.catalog import SPLIT_SPELLINGS, Catalog, SplitName, map_labels
 from planetvision.data.images import ImageSource, describe_source
 from planetvision.data.manifest import hash_sources
 from planetvision.data.tables import (
@@ -33,7 +27,6 @@ from planetvision.data.tables import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["plain_groups", "read_labelled_table", "read_path_column"]
 
 T = TypeVar("T")
 

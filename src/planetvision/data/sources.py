@@ -16,12 +16,11 @@ import numpy.typing as npt
 
 from planetvision.core.errors import DataError, DataWarning, SourceNotFoundError, count, itemize
 from planetvision.core.files import RENDERS_FILE
+from planetvision.core.settings import ClassMap, Label
 from planetvision.data.catalog import (
     SPLIT_NAMES,
     SPLIT_SPELLINGS,
     Catalog,
-    ClassMap,
-    Label,
     SplitName,
     check_label_kinds,
 )
@@ -40,7 +39,6 @@ from planetvision.data.tables import ColumnMap, get_frame, is_table_path
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ImageInput", "list_input_places", "read_inputs", "read_labelled"]
 
 ImageInput: TypeAlias = (
     "ImageSource | Iterable[ImageSource] | npt.NDArray[Any] | Catalog | pd.DataFrame"

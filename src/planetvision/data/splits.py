@@ -14,17 +14,8 @@ import numpy.typing as npt
 
 from planetvision.core.devices import derive_seed
 from planetvision.core.errors import DataError, SettingsError, SplitWarning, count, itemize
-from planetvision.data.catalog import SPLIT_NAMES, Catalog, Label, SplitName
-
-__all__ = [
-    "can_split",
-    "check_classes",
-    "check_fractions",
-    "check_groups",
-    "check_parts",
-    "split_catalog",
-    "split_folds",
-]
+from planetvision.core.settings import Label
+from planetvision.data.catalog import SPLIT_NAMES, Catalog, SplitName
 
 
 def check_classes(catalog: Catalog, *, min_images: int, where: str = "") -> None:

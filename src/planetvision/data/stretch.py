@@ -11,8 +11,6 @@ import numpy.typing as npt
 from planetvision.core.errors import SettingsError
 from planetvision.core.settings import STRETCHES, Stretch
 
-__all__ = ["check_stretch", "stretch_image"]
-
 Values = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 

@@ -32,14 +32,6 @@ from planetvision.data.manifest import hash_source
 from planetvision.imaging.disc.finder import find_body
 from planetvision.imaging.disc.region import BodyRegion
 
-__all__ = [
-    "Survey",
-    "SurveyedImage",
-    "drop_unreadable",
-    "survey_catalog",
-    "warn_of_conversion",
-]
-
 THUMBNAIL_SIZE = 32
 _PICTURE_SIZE = 224
 _BODY_MIN_CONFIDENCE = 0.5

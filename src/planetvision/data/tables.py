@@ -25,18 +25,6 @@ from planetvision.core.errors import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "COLUMN_NAMES",
-    "TABLE_SUFFIXES",
-    "ColumnMap",
-    "Problem",
-    "Table",
-    "get_frame",
-    "is_table_path",
-    "is_whole_number",
-    "read_table",
-    "select_columns",
-]
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".parquet", ".pq"})
 ColumnMap: TypeAlias = "Mapping[str, str | None]"

@@ -8,8 +8,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NUM_SAMPLES", "bootstrap_intervals", "number_groups"]
-
 NUM_SAMPLES = 1000
 _SEED = 0
 # Of fewer samples in which a measure is defined nothing is said.

@@ -19,16 +19,6 @@ from planetvision.core.errors import SettingsError
 from planetvision.core.files import create_table
 from planetvision.evaluation.metrics import find_bins, wilson_interval
 
-__all__ = [
-    "compute_areas",
-    "compute_classwise_calibration_error",
-    "compute_precision_recall_curves",
-    "compute_reliability",
-    "compute_risk_area",
-    "compute_risk_coverage",
-    "compute_roc_curves",
-]
-
 
 def compute_roc_curves(
     targets: npt.NDArray[np.integer[Any]],

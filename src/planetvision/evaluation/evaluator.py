@@ -13,7 +13,8 @@ import numpy.typing as npt
 from scipy.special import softmax
 
 from planetvision.core.errors import ConversionWarning, DataError, DataWarning, ExplanationError
-from planetvision.data.catalog import Catalog, Label
+from planetvision.core.settings import Label
+from planetvision.data.catalog import Catalog
 from planetvision.data.survey import Survey
 from planetvision.evaluation.curves import (
     compute_areas,
@@ -39,7 +40,6 @@ from planetvision.results.sampling import sample_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Explain", "Predict", "evaluate_catalog", "judge_predictions"]
 
 Predict: TypeAlias = "Callable[[Catalog], Predictions]"
 

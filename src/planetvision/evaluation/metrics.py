@@ -14,16 +14,6 @@ from planetvision.core.errors import DataError
 from planetvision.evaluation.bootstrap import NUM_SAMPLES, bootstrap_intervals, number_groups
 from planetvision.inference.temperature import get_cross_entropy
 
-__all__ = [
-    "compute_calibration_error",
-    "compute_cross_entropy",
-    "compute_metrics",
-    "compute_rejection",
-    "find_bins",
-    "wilson_interval",
-]
-
-
 _NUM_BINS = 15
 
 

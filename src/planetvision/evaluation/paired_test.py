@@ -12,12 +12,11 @@ import numpy as np
 from scipy import stats
 
 from planetvision.core.errors import DataError, DataWarning, count, itemize
-from planetvision.data.catalog import Label, sort_labels
+from planetvision.core.settings import Label
+from planetvision.data.catalog import sort_labels
 from planetvision.evaluation.metrics import wilson_interval
 from planetvision.results.comparison import Comparison
 from planetvision.results.predictions import Predictions
-
-__all__ = ["compare_predictions", "compute_paired_interval"]
 
 
 def compare_predictions(

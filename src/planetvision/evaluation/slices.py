@@ -18,7 +18,6 @@ from planetvision.evaluation.metrics import wilson_interval
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DISC_SIZE", "LIT_SHARE", "compute_slices", "list_traits"]
 
 DISC_SIZE = "size of the disc"
 LIT_SHARE = "lit share of the disc"

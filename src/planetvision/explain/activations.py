@@ -16,8 +16,6 @@ from planetvision.models.backbones.layers import list_feature_layers
 from planetvision.models.backbones.shapes import to_feature_map
 from planetvision.models.network import PlanetNet
 
-__all__ = ["LayerRecord", "average_maps", "record_activations", "record_slopes"]
-
 _Hook: TypeAlias = "Callable[[nn.Module, object, object], torch.Tensor | None]"
 
 _NAMED_LAYERS = 8

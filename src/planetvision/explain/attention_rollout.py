@@ -15,8 +15,6 @@ from planetvision.models.backbones.copying import copy_structure
 from planetvision.models.backbones.layers import list_members
 from planetvision.models.network import PlanetNet
 
-__all__ = ["compute_attention_rollout"]
-
 _Keep: TypeAlias = "Callable[[torch.Tensor], None]"
 
 

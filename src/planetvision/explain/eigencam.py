@@ -7,8 +7,6 @@ import torch
 from planetvision.explain.activations import average_maps, record_activations
 from planetvision.models.network import PlanetNet
 
-__all__ = ["compute_eigencam"]
-
 
 @torch.no_grad()
 def compute_eigencam(

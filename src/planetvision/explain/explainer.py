@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from planetvision.core.errors import SettingsError
-from planetvision.core.settings import Tta
-from planetvision.data.catalog import Catalog, Label
+from planetvision.core.settings import Label, Tta
+from planetvision.data.catalog import Catalog
 from planetvision.data.survey import warn_of_conversion
 from planetvision.explain.checks import judge_explanations
 from planetvision.explain.measuring import measure_items
@@ -25,8 +25,6 @@ from planetvision.inference.trust import calibrate_outputs
 from planetvision.models.backbones.copying import copy_structure
 from planetvision.models.network import PlanetNet
 from planetvision.results import UNKNOWN, Explanation, Explanations
-
-__all__ = ["MapSettings", "explain_catalog"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,6 @@ import torch
 from planetvision.explain.activations import LayerRecord, average_maps, record_slopes
 from planetvision.models.network import PlanetNet
 
-__all__ = ["compute_gradcam", "compute_gradcam_plus_plus", "compute_layercam"]
-
 
 def compute_gradcam(
     network: PlanetNet, images: torch.Tensor, targets: torch.Tensor

@@ -9,8 +9,6 @@ from torchvision.transforms.functional import gaussian_blur
 
 from planetvision.models.network import PlanetNet
 
-__all__ = ["compute_integrated_gradients", "integrate_gradients"]
-
 _STEPS = 32
 
 

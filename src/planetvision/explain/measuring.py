@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import torch
 
-from planetvision.data.catalog import Label
+from planetvision.core.settings import Label
 from planetvision.explain.checks import (
     check_explanations,
     create_body_masks,
@@ -19,8 +19,6 @@ from planetvision.explain.registry import ExplainerSpec
 from planetvision.explain.variants import contrast_classes
 from planetvision.models.network import PlanetNet
 from planetvision.results import Explanation, ExplanationChecks
-
-__all__ = ["measure_items"]
 
 # Images whose maps are measured together.
 _PART = 64

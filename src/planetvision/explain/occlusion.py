@@ -6,8 +6,6 @@ import torch
 
 from planetvision.models.network import PlanetNet
 
-__all__ = ["compute_occlusion"]
-
 _GRID = 8
 
 

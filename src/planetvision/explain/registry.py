@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from planetvision.models.network import PlanetNet
 
-__all__ = ["EXPLAINERS", "Explainer", "ExplainerSpec", "list_explainers", "register_explainer"]
 
 Explainer: TypeAlias = "Callable[[PlanetNet, torch.Tensor, torch.Tensor], torch.Tensor]"
 

@@ -8,8 +8,6 @@ from torch.nn import functional
 from planetvision.explain.activations import average_maps, record_activations
 from planetvision.models.network import PlanetNet
 
-__all__ = ["compute_scorecam"]
-
 _MAX_CHANNELS = 64
 
 

@@ -10,8 +10,6 @@ from torch import nn
 
 from planetvision.models.network import PlanetNet
 
-__all__ = ["contrast_classes", "look_at_layers"]
-
 
 class _Contrast(nn.Module):
     """A head of two logits: how much more is said for one class than for another, and 0."""

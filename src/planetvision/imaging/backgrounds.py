@@ -10,8 +10,6 @@ import numpy as np
 
 from planetvision.imaging.light import Floats, srgb_to_linear
 
-__all__ = ["BACKGROUNDS", "draw_background", "is_in_front"]
-
 
 def draw_background(kind: str, image_size: int, rng: np.random.Generator) -> Floats:
     """Returns a background in linear light, as (row, column, 3).

@@ -14,8 +14,6 @@ from planetvision.imaging.disc.finder import find_body
 from planetvision.imaging.instrument import draw_instrument, find_gain, take_picture
 from planetvision.imaging.light import Floats, Image, decode_srgb
 
-__all__ = ["MIN_KEPT", "create_celestial"]
-
 # The least share of the body that stays in the frame.
 MIN_KEPT = 0.5
 _MIN_CONFIDENCE = 0.5

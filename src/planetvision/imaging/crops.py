@@ -9,8 +9,6 @@ from torchvision.transforms import RandomResizedCrop
 from planetvision.core.errors import SettingsError
 from planetvision.imaging.disc.finder import find_body
 
-__all__ = ["MIN_BODY_FRACTION", "random_crop_keeping_body"]
-
 MIN_BODY_FRACTION = 0.5
 _MIN_CONFIDENCE = 0.5
 _MAX_TRIES = 20

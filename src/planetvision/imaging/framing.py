@@ -11,8 +11,6 @@ from torchvision.transforms.v2 import functional as pixels
 from planetvision.core.settings import InputSpec, parse_tta
 from planetvision.imaging.disc.finder import find_body
 
-__all__ = ["BODY_MARGIN", "crop_to_body", "frame_image", "frame_views"]
-
 # On each side, as a share of the body's longer side.
 BODY_MARGIN = 0.15
 _BODY_MIN_CONFIDENCE = 0.5

@@ -12,8 +12,6 @@ import numpy as np
 from planetvision.imaging import operations
 from planetvision.imaging.light import LUMINANCE, Floats, Image, encode_srgb
 
-__all__ = ["Instrument", "draw_instrument", "find_gain", "take_picture"]
-
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 _IDENTITY: Matrix = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 _BRIGHTEST_SHARE = 0.03

@@ -8,16 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "LUMINANCE",
-    "AnyFloats",
-    "Floats",
-    "Image",
-    "decode_srgb",
-    "encode_srgb",
-    "srgb_to_linear",
-]
-
 Floats = npt.NDArray[np.float32]
 AnyFloats = npt.NDArray[np.floating[Any]]
 Image = npt.NDArray[np.uint8]

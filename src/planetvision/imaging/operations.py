@@ -15,21 +15,6 @@ import numpy.typing as npt
 
 from planetvision.imaging.light import LUMINANCE, Floats, Image
 
-__all__ = [
-    "add_noise",
-    "blur_disc",
-    "blur_gaussian",
-    "change_saturation",
-    "compress_jpeg",
-    "draw_border",
-    "draw_caption",
-    "drop_lines",
-    "mix_channels",
-    "resample",
-    "sharpen",
-    "wobble",
-]
-
 
 def blur_gaussian(picture: Floats, sigma_pixels: float) -> Floats:
     """Returns the picture behind a point spread function of that standard deviation."""

@@ -14,14 +14,6 @@ from planetvision.core.settings import InputSpec
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "POLICIES",
-    "AugmentationSpec",
-    "ImageTransform",
-    "create_transform",
-    "list_augmentations",
-    "register_augmentation",
-]
 
 ImageTransform: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 PolicyBuilder: TypeAlias = Callable[[InputSpec], ImageTransform]

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 
 from planetvision.core.errors import ImageError
 from planetvision.core.performance import tune_machine
-from planetvision.core.settings import InputSpec, Precision, Tta
-from planetvision.data.catalog import Catalog, Label
+from planetvision.core.settings import InputSpec, Label, Precision, Tta
+from planetvision.data.catalog import Catalog
 from planetvision.data.images import ImageSource, decode_image
 from planetvision.data.survey import warn_of_conversion
 from planetvision.imaging.framing import frame_views

@@ -12,8 +12,6 @@ from planetvision.core.bodies import BODY_FACTS
 from planetvision.render.arguments import check_name
 from planetvision.render.body import Body, Haze, Ring
 
-__all__ = ["BODIES", "OTHER_BODIES", "get_body", "read_data"]
-
 
 def read_data(name: str) -> dict[str, Any]:
     """Returns the content of a JSON file of this package, with tuples for lists.

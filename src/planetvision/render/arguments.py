@@ -9,14 +9,6 @@ from collections.abc import Collection
 from planetvision.core.errors import SettingsError, UnknownNameError
 from planetvision.core.settings import MIN_IMAGE_SIZE
 
-__all__ = [
-    "check_image_size",
-    "check_integer",
-    "check_name",
-    "check_phase_angle",
-    "refuse_single_name",
-]
-
 
 def check_integer(name: str, value: object, *, at_least: int | None, remedy: str) -> int:
     """Returns `value` as an int.

@@ -8,8 +8,6 @@ from typing import Literal
 
 from planetvision.imaging.light import Floats, srgb_to_linear
 
-__all__ = ["Body", "Haze", "Rgb", "Ring"]
-
 Rgb = tuple[int, int, int]
 
 

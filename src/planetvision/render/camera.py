@@ -12,8 +12,6 @@ from planetvision.core.errors import SettingsError
 from planetvision.render.body import Body
 from planetvision.render.geometry import View
 
-__all__ = ["Camera"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:

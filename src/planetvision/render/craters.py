@@ -7,8 +7,6 @@ import numpy as np
 from planetvision.imaging.light import Floats
 from planetvision.render.sphere import Sphere, mix
 
-__all__ = ["Craters"]
-
 
 class Craters:
     """Craters stamped into an elevation and an albedo, each within its own window of the grid."""

@@ -19,8 +19,6 @@ from planetvision.render.arguments import check_image_size, check_integer, refus
 from planetvision.render.image import RenderedImage, check_look, render_body
 from planetvision.render.maps import get_maps
 
-__all__ = ["check_dataset", "render_dataset", "write_dataset"]
-
 
 def check_dataset(
     *,

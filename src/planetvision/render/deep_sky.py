@@ -11,8 +11,6 @@ from planetvision.imaging.backgrounds import draw_background
 from planetvision.imaging.light import Floats, encode_srgb
 from planetvision.render.patterns import draw_cloud, pick_colour
 
-__all__ = ["draw_cluster", "draw_galaxy", "draw_nebula", "draw_stars"]
-
 Light = npt.NDArray[np.float64]
 
 

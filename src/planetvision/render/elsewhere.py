@@ -11,8 +11,6 @@ from planetvision.imaging.backgrounds import draw_background
 from planetvision.imaging.light import Floats, encode_srgb
 from planetvision.render.patterns import blend, draw_cloud, draw_ramp
 
-__all__ = ["draw_asteroid", "draw_ground"]
-
 
 def draw_asteroid(size: int, rng: np.random.Generator) -> Floats:
     """Draws an irregular body with craters, lit from one side, before a black or starry sky."""

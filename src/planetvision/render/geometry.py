@@ -11,8 +11,6 @@ import numpy.typing as npt
 from planetvision.imaging.light import Floats
 from planetvision.render.photometry import smoothstep
 
-__all__ = ["Globe", "RingPlane", "View", "find_sun"]
-
 
 def find_sun(
     phase_angle_degrees: float,

@@ -12,8 +12,6 @@ from planetvision.render.paint import Paint
 from planetvision.render.photometry import smoothstep
 from planetvision.render.sphere import Sphere, mix
 
-__all__ = ["paint_jupiter", "paint_neptune", "paint_saturn", "paint_uranus"]
-
 
 def _draw_bands(
     latitude: Floats, profile: Sequence[tuple[float, str, float]], colour: Mapping[str, Floats]

@@ -28,8 +28,6 @@ from planetvision.render.lighting import estimate_lit_share, paint_scene
 from planetvision.render.maps import get_maps
 from planetvision.render.scene import FILTERS, LOOKS, Scene, draw_scene
 
-__all__ = ["RenderedImage", "check_look", "render_body"]
-
 
 @dataclass(frozen=True, eq=False)
 class RenderedImage:

@@ -24,8 +24,6 @@ from planetvision.render.surfaces import (
     get_surface,
 )
 
-__all__ = ["Painted", "estimate_lit_share", "paint_scene"]
-
 # Where a metered picture puts its brightest parts, and what it brings faint ones up by at most.
 _METERED_LEVEL, _MAX_GAIN = 0.62, 40.0
 # The grid on which the day side is measured, and the cosine of incidence where it begins.

@@ -18,8 +18,6 @@ from planetvision.data.images import read_values
 from planetvision.imaging.light import Floats, decode_srgb
 from planetvision.render.appearance import BODIES, OTHER_BODIES
 
-__all__ = ["MAP_ENDINGS", "get_maps", "load_map"]
-
 MAP_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 
 

@@ -28,8 +28,6 @@ from planetvision.render.deep_sky import draw_cluster, draw_galaxy, draw_nebula,
 from planetvision.render.elsewhere import draw_asteroid, draw_ground
 from planetvision.render.patterns import blend, draw_cloud, draw_ramp, pick_colour
 
-__all__ = ["NON_PLANETS", "render_non_planet", "render_non_planets", "write_non_planets"]
-
 Draw: TypeAlias = "Callable[[int, np.random.Generator], Floats]"
 
 

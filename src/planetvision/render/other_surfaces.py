@@ -11,15 +11,6 @@ from planetvision.render.paint import Paint
 from planetvision.render.photometry import smoothstep
 from planetvision.render.sphere import Sphere, mix, pick_place
 
-__all__ = [
-    "paint_clouds",
-    "paint_craters",
-    "paint_europa",
-    "paint_frost",
-    "paint_io",
-    "paint_sun",
-]
-
 
 def paint_craters(sphere: Sphere, body: Body) -> Paint:
     """Paints ground that is craters all over, in two tones, with rays of the youngest."""

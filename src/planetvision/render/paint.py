@@ -9,8 +9,6 @@ from planetvision.imaging.light import Floats
 from planetvision.render.body import Body
 from planetvision.render.sphere import Sphere
 
-__all__ = ["Paint", "Painter"]
-
 
 @dataclass(frozen=True)
 class Paint:

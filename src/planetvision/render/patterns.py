@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from planetvision.imaging.light import Floats
 
-__all__ = ["blend", "draw_cloud", "draw_ramp", "pick_colour"]
-
 
 def pick_colour(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Returns a random, rather light colour: three values from 0 to 1."""

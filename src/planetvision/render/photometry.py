@@ -6,8 +6,6 @@ import numpy as np
 
 from planetvision.imaging.light import AnyFloats, Floats
 
-__all__ = ["lommel_seeliger", "minnaert", "smoothstep"]
-
 
 def smoothstep(low: float, high: float, value: AnyFloats) -> Floats:
     """Returns 0 below `low`, 1 above `high`, and a cubic without kinks between them."""

@@ -12,8 +12,6 @@ from planetvision.imaging.light import Floats
 from planetvision.render.appearance import get_body
 from planetvision.render.body import Body
 
-__all__ = ["RingProfile", "get_ring_profile"]
-
 _SAMPLES = 2048
 
 

@@ -18,8 +18,6 @@ from planetvision.render.camera import Camera
 from planetvision.render.geometry import View, find_sun
 from planetvision.render.surfaces import NUM_VARIANTS
 
-__all__ = ["FILTERS", "LOOKS", "Eclipse", "Moon", "Scene", "draw_scene"]
-
 FILTERS = ("red", "green", "blue", "ultraviolet", "infrared", "methane")
 """What a channel of a picture may show: those of the eye, then those of `Body.bands`."""
 

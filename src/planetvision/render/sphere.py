@@ -8,8 +8,6 @@ from planetvision.core.devices import derive_seed
 from planetvision.imaging.light import AnyFloats, Floats
 from planetvision.render.photometry import smoothstep
 
-__all__ = ["Sphere", "mix", "pick_place"]
-
 _LATTICE = 32
 
 

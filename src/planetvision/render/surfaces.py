@@ -25,16 +25,6 @@ from planetvision.render.paint import Paint, Painter
 from planetvision.render.photometry import smoothstep
 from planetvision.render.sphere import Sphere
 
-__all__ = [
-    "MIN_TEXELS_A_RADIUS",
-    "NUM_VARIANTS",
-    "PAINTERS",
-    "Spectrum",
-    "Surface",
-    "choose_height",
-    "get_surface",
-]
-
 # Each takes half a second to paint, and up to 5 MB, at the size that 224-pixel images need.
 NUM_VARIANTS = 4
 

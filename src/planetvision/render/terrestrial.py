@@ -16,8 +16,6 @@ from planetvision.render.paint import Paint
 from planetvision.render.photometry import smoothstep
 from planetvision.render.sphere import Sphere, mix
 
-__all__ = ["cover_earth", "paint_earth", "paint_mars", "paint_moon"]
-
 # Each table says what its rows are.
 _PLACES = {name: table["rows"] for name, table in read_data("places.json").items()}
 

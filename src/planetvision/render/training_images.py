@@ -15,8 +15,6 @@ from planetvision.render import render_body
 from planetvision.render.dataset import check_dataset
 from planetvision.render.maps import get_maps
 
-__all__ = ["RenderedImages"]
-
 
 class RenderedImages(ImageDataset):
     """A dataset of bodies that are rendered on the fly, without files.

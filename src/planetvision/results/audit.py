@@ -27,7 +27,6 @@ from planetvision.results.sampling import take_in_turn
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Audit", "Baseline", "Finding", "Severity"]
 
 Severity = Literal["error", "warning", "note"]
 _MAX_TILES = 24

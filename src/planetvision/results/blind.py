@@ -15,7 +15,6 @@ from planetvision.results.predictions import check_not_replaced
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BlindResult"]
 
 _MAX_TILES = 48
 

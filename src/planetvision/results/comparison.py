@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from planetvision.core.errors import ImageError, count
 from planetvision.core.files import create_output_folder, create_table, write_json, write_table
+from planetvision.core.settings import Label
 from planetvision.core.text import format_accuracy, format_share
-from planetvision.data.catalog import Label
 from planetvision.data.images import read_image
 from planetvision.results.html.blocks import Gallery, Section, Table
 from planetvision.results.html.page import save_page
@@ -23,7 +23,6 @@ from planetvision.results.sampling import take_in_turn
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Comparison"]
 
 _MAX_TILES = 48
 _READ_SIZE = 448

@@ -24,7 +24,6 @@ from planetvision.results.plots.style import save_figure
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RESULT_FILES", "CrossValidation", "FoldScore"]
 
 RESULT_FILES = (
     "metrics.json",

@@ -9,15 +9,13 @@ from pathlib import Path
 
 from planetvision.core.errors import ImageError, count
 from planetvision.core.files import create_output_folder, write_json, write_table
-from planetvision.data.catalog import Label
+from planetvision.core.settings import Label
 from planetvision.data.images import read_image
 from planetvision.results.evaluation_data import EvaluationData
 from planetvision.results.plots.gallery import Tile, draw_collage, save_image
 from planetvision.results.plots.style import Tone
 from planetvision.results.predictions import Prediction
 from planetvision.results.sampling import sample_rows
-
-__all__ = ["Evaluation"]
 
 _MAX_GRID_TILES = 24
 _MAX_MISSES = 48

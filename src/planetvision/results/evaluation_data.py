@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from planetvision.core.errors import count
 from planetvision.core.files import create_table
+from planetvision.core.settings import Label
 from planetvision.core.text import format_accuracy, format_interval, format_share
-from planetvision.data.catalog import Label
 from planetvision.results.explanations import Explanations
 from planetvision.results.predictions import Prediction, Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["EvaluationData"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

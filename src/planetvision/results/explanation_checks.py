@@ -15,7 +15,6 @@ from planetvision.core.text import format_share
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FIGURES", "ROUNDING", "ExplanationChecks", "ExplanationVerdict", "SignTest"]
 
 # A uniform map has its body's share of the energy, but for rounding.
 ROUNDING = 1e-6

@@ -19,8 +19,8 @@ from planetvision.core.files import (
     write_table,
     write_text,
 )
+from planetvision.core.settings import Label
 from planetvision.core.text import format_share
-from planetvision.data.catalog import Label
 from planetvision.data.images import ImageArray
 from planetvision.results.explanation_checks import ROUNDING, ExplanationChecks, ExplanationVerdict
 from planetvision.results.plots.gallery import save_image
@@ -29,8 +29,6 @@ from planetvision.results.predictions import check_not_replaced, name_pictures, 
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["Explanation", "Explanations"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,8 +14,6 @@ from planetvision.core.files import create_output_folder, write_table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EpochRecord", "TrainingHistory"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:

@@ -14,21 +14,14 @@ import numpy.typing as npt
 
 from planetvision.core.errors import ImageError, OutputError
 from planetvision.core.files import create_output_folder, create_table, write_table
+from planetvision.core.settings import Label
 from planetvision.core.text import format_share
-from planetvision.data.catalog import Label
 from planetvision.data.images import ImageSource, read_image
 from planetvision.results.plots.gallery import Tile, annotate_image, draw_collage, save_image
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "UNKNOWN",
-    "Prediction",
-    "Predictions",
-    "join_predictions",
-    "name_pictures",
-]
 
 UNKNOWN = "unknown"
 """The label of an image that appears to show none of the classes."""

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from planetvision.data.catalog import Label
+from planetvision.core.settings import Label
 from planetvision.results.predictions import Predictions
-
-__all__ = ["sample_rows", "take_in_turn"]
 
 
 def take_in_turn(labels: Sequence[Label], limit: int) -> list[int]:

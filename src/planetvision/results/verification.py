@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from planetvision.results.evaluation import Evaluation
 
-__all__ = ["Check", "Verification"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Check:

@@ -20,7 +20,6 @@ from planetvision.training.trainer import Trainer
 if TYPE_CHECKING:
     from planetvision.core.settings import Stage
 
-__all__ = ["find_learning_rate"]
 
 # Steps whose loss exceeds the lowest so far by this factor end the search.
 _DIVERGED = 4.0

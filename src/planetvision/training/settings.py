@@ -17,8 +17,6 @@ from planetvision.core.settings import (
 )
 from planetvision.models.backbones.first_weights import WeightsSetting
 
-__all__ = ["ClassifierSettings", "option"]
-
 T = TypeVar("T")
 
 

@@ -15,7 +15,6 @@ from planetvision.results.plots.validation import check_image
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["draw_policy"]
 
 _COLUMNS = 6
 

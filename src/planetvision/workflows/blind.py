@@ -32,9 +32,8 @@ from planetvision.core.files import (
     write_atomically,
     write_table,
 )
-from planetvision.core.settings import Stretch
-from planetvision.data import Catalog, Label, read_labelled
-from planetvision.data.catalog import ClassMap
+from planetvision.core.settings import ClassMap, Label, Stretch
+from planetvision.data import Catalog, read_labelled
 from planetvision.data.images import decode_image
 from planetvision.data.manifest import hash_source
 from planetvision.data.survey import warn_of_conversion
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 
     from planetvision.classifiers.base import AnsweringModel
 
-__all__ = ["BlindSet", "make_blind_set", "score_blind_set"]
 
 _NAME_BITS = 48
 _NAME = re.compile(rf"[0-9a-f]{{{_NAME_BITS // 4}}}\.png")

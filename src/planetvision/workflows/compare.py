@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 from planetvision.classifiers.base import AnsweringModel
 from planetvision.classifiers.voting import load_classifier
 from planetvision.core.errors import SettingsError, itemize
-from planetvision.core.settings import Precision
-from planetvision.data import Catalog, Label, read_labelled
+from planetvision.core.settings import Label, Precision
+from planetvision.data import Catalog, read_labelled
 
 if TYPE_CHECKING:
-    from planetvision.data.catalog import ClassMap
+    from planetvision.core.settings import ClassMap
     from planetvision.data.tables import ColumnMap
     from planetvision.results import Comparison
 
-__all__ = ["compare"]
 
 _USUAL_NAME = "model"
 _LETTERS = ("A", "B")

@@ -40,12 +40,10 @@ from planetvision.workflows.run import (
 )
 
 if TYPE_CHECKING:
-    from planetvision.core.settings import InputSpec
-    from planetvision.data import Label
+    from planetvision.core.settings import InputSpec, Label
     from planetvision.data.tables import ColumnMap
     from planetvision.results import Evaluation
 
-__all__ = ["can_resume_cross_validation", "cross_validate", "resume_cross_validation"]
 
 _SETTINGS = "crossval.json"
 _FOLDS = "folds.csv"

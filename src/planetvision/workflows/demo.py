@@ -16,8 +16,6 @@ from planetvision.render import NON_PLANETS, write_dataset, write_non_planets
 from planetvision.results import UNKNOWN, Evaluation, Predictions
 from planetvision.workflows.run import train_run
 
-__all__ = ["DemoResult", "run_demo"]
-
 _FRESH_IMAGES = 21
 _OTHERS = len(NON_PLANETS)
 

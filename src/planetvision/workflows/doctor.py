@@ -19,7 +19,6 @@ from planetvision.core.performance import (
 if TYPE_CHECKING:
     from planetvision.models.backbones.spec import BackboneSpec
 
-__all__ = ["examine"]
 
 _PACKAGES = (
     "planetvision",

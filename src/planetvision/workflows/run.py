@@ -20,22 +20,11 @@ from planetvision.training.callbacks import Callback
 from planetvision.training.recipes import RECIPES
 
 if TYPE_CHECKING:
-    from planetvision.data import Label
+    from planetvision.core.settings import Label
     from planetvision.data.tables import ColumnMap
     from planetvision.results import Evaluation
     from planetvision.training.state import TrainingState
 
-__all__ = [
-    "Run",
-    "can_resume",
-    "check_apart_from_others",
-    "check_outside_data",
-    "describe_start",
-    "is_run_folder",
-    "read_start",
-    "resume_run",
-    "train_run",
-]
 
 _CHECKPOINTS = "checkpoint"
 _SETTINGS = "run.json"

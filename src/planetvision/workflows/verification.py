@@ -21,16 +21,14 @@ from planetvision.classifiers.storage import (
 from planetvision.core.devices import list_versions, resolve_device, resolve_precision
 from planetvision.core.errors import ModelFormatError, PlanetVisionError, count
 from planetvision.core.files import hash_file
-from planetvision.core.settings import Precision
+from planetvision.core.settings import ClassMap, Label, Precision
 from planetvision.core.text import format_accuracy
-from planetvision.data.catalog import ClassMap, Label
 from planetvision.results import Check, Verification
 
 if TYPE_CHECKING:
     from planetvision.data.tables import ColumnMap
     from planetvision.results import Evaluation
 
-__all__ = ["verify"]
 
 _COPY = "Copy the folder again, or save the model again."
 

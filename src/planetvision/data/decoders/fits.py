@@ -19,7 +19,6 @@ from planetvision.data.decoders.registry import MAX_BYTES, DecodedImage, ImageFa
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_fits", "decode_fits", "is_fits"]
 
 _MAGIC = b"SIMPLE  ="
 _GZIP = b"\x1f\x8b"

@@ -20,7 +20,6 @@ from planetvision.data.decoders.registry import DecodedImage, ImageFacts, ImageF
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LABEL_SUFFIXES", "decode_pds", "find_pds_companions", "is_pds"]
 
 LABEL_SUFFIXES = (".xml", ".lbl", ".lblx")
 

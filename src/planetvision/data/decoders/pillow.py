@@ -19,8 +19,6 @@ from PIL import ImageFile as PillowFile
 from planetvision.data.decoders.registry import DecodedImage, ImageFacts, ImageFile
 from planetvision.data.decoders.tiff_layout import TiffLayout, check_layout
 
-__all__ = ["decode_opened", "decode_pnm", "decode_with_pillow"]
-
 Values = npt.NDArray[Any]
 
 _ORIENTATION_TAG = 0x0112

@@ -15,22 +15,6 @@ import numpy.typing as npt
 from planetvision.core.errors import ImageError, SettingsError
 from planetvision.core.registry import Entry, Registry
 
-__all__ = [
-    "DECODERS",
-    "HEAD_BYTES",
-    "MAX_BYTES",
-    "MAX_PIXELS",
-    "DecodedImage",
-    "DecoderSpec",
-    "ImageFacts",
-    "ImageFile",
-    "find_companions",
-    "find_decoder",
-    "list_decoders",
-    "list_suffixes",
-    "register_decoder",
-]
-
 # Twice Pillow's MAX_IMAGE_PIXELS: there Pillow itself calls an image a decompression bomb.
 MAX_PIXELS = 2 * (1024**3 // 4 // 3)
 # What the largest image has at three channels of 32 bits, and then some for headers.

@@ -17,8 +17,6 @@ from planetvision.data.decoders.pillow import decode_with_pillow
 from planetvision.data.decoders.registry import DecodedImage, ImageFacts, ImageFile
 from planetvision.data.decoders.tiff_layout import TiffLayout, check_layout
 
-__all__ = ["decode_tiff"]
-
 _LOG_LEVEL = threading.Lock()
 
 

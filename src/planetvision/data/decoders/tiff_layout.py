@@ -12,8 +12,6 @@ from typing import Any
 
 from planetvision.data.decoders.registry import ImageFile
 
-__all__ = ["TiffLayout", "check_layout"]
-
 # Tags of TIFF 6.0, and ImageDepth of libtiff.
 _REDUCED, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _FILL_ORDER, _STRIPS, _SAMPLES, _PLANAR, _PREDICTOR, _TILES = 266, 273, 277, 284, 317, 324

@@ -10,8 +10,6 @@ from planetvision.evaluation.metrics import wilson_interval
 from planetvision.results.audit import Baseline
 from planetvision.results.history import TrainingHistory
 
-__all__ = ["compare_with_network", "score_frozen_stage"]
-
 _A_POINT = 0.01
 
 

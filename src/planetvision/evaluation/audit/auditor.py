@@ -18,9 +18,9 @@ from planetvision.core.errors import (
     WeightsError,
 )
 from planetvision.core.performance import tune_machine
-from planetvision.core.settings import InputSpec, Stretch
+from planetvision.core.settings import ClassMap, InputSpec, Label, Stretch
 from planetvision.data.cache import DecodedCache, create_cache
-from planetvision.data.catalog import Catalog, ClassMap, Label, SplitName
+from planetvision.data.catalog import Catalog, SplitName
 from planetvision.data.duplicates import DuplicatePair, find_duplicates
 from planetvision.data.preparation import prepare_surveyed
 from planetvision.data.sources import read_labelled
@@ -32,8 +32,6 @@ from planetvision.evaluation.audit.findings import find_all
 from planetvision.models.backbones.first_weights import WeightsSetting, find_weights_problems
 from planetvision.models.backbones.registry import BACKBONES
 from planetvision.results.audit import Audit, Baseline, Finding
-
-__all__ = ["audit", "audit_catalog", "audit_images"]
 
 _FEATURES = "linear head on frozen features"
 # Remedies where images evaluate a model and do not train it.

@@ -17,8 +17,6 @@ from planetvision.data.survey import Survey
 from planetvision.evaluation.metrics import wilson_interval
 from planetvision.results.audit import Baseline
 
-__all__ = ["MAJORITY", "score_features", "score_pixels"]
-
 Values = npt.NDArray[np.float32]
 MAJORITY = "largest class"
 

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from planetvision.core.errors import ImageError, count
+from planetvision.core.settings import Label
 from planetvision.core.text import format_share
-from planetvision.data.catalog import Catalog, Label, SplitName
+from planetvision.data.catalog import Catalog, SplitName
 from planetvision.data.duplicates import DuplicatePair, group_duplicates
 from planetvision.data.survey import Survey
 from planetvision.results.audit import Baseline, Finding
-
-__all__ = ["find_all"]
 
 # Beyond these a person should look; below them the numbers are usual.
 _IMBALANCE_RATIO = 3.0

@@ -22,8 +22,6 @@ from planetvision.models.backbones.copying import copy_structure
 from planetvision.models.network import PlanetNet
 from planetvision.results.explanation_checks import ExplanationChecks
 
-__all__ = ["check_explanations", "shuffle_network"]
-
 # A network that has learned nothing often finds nothing that speaks for a class: of EfficientNets
 # with shuffled weights Grad-CAM is 0 everywhere for about three images in ten.
 _NUM_NETWORKS = 2

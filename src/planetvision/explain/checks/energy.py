@@ -9,8 +9,6 @@ import torch
 from planetvision.explain.checks.similarity import resize_maps
 from planetvision.imaging.disc.finder import find_body
 
-__all__ = ["create_body_masks", "measure_body_share", "measure_energy"]
-
 # As for crops: what is less sure is not called a body.
 _MIN_CONFIDENCE = 0.5
 

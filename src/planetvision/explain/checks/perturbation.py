@@ -14,8 +14,6 @@ from planetvision.core.devices import derive_seed
 from planetvision.explain.checks.similarity import has_contrast, resize_maps
 from planetvision.models.network import PlanetNet
 
-__all__ = ["STEPS", "Curves", "measure_area", "measure_curves"]
-
 STEPS = 16
 
 # In parts of the image's side. RISE blurs by 5 of 224 pixels, which leaves a planet its disc: a

@@ -10,8 +10,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from planetvision.core.devices import derive_seed
 from planetvision.models.network import PlanetNet
 
-__all__ = ["MAX_IMAGES", "randomize_network"]
-
 MAX_IMAGES = 32
 
 

@@ -13,15 +13,6 @@ from torch.nn import functional
 from planetvision.explain.registry import Explainer
 from planetvision.models.network import PlanetNet
 
-__all__ = [
-    "average_known",
-    "compare_maps",
-    "create_maps",
-    "has_contrast",
-    "measure_stability",
-    "resize_maps",
-]
-
 # Interpolation turns a constant map into one that differs in its last digits.
 _MIN_CONTRAST = 1e-5
 # Both axes and both directions, in parts of the image's side: 8 of 224 pixels, a quarter of a cell

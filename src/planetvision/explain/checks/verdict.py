@@ -13,8 +13,6 @@ from planetvision.results.explanation_checks import (
     SignTest,
 )
 
-__all__ = ["judge_explanations"]
-
 # A map that is nearly as like that of a random network shows the image and not what was learned.
 _MIN_GAP = 0.2
 # A probability that changes by less hangs on nothing that a map could mark.

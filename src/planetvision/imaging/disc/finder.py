@@ -17,8 +17,6 @@ from planetvision.imaging.disc.parts import find_part
 from planetvision.imaging.disc.region import BodyRegion, draw_body
 from planetvision.imaging.disc.sky import measure_sky, subtract_sky
 
-__all__ = ["clear_found_bodies", "find_body"]
-
 Gray = npt.NDArray[np.uint8]
 
 _WORKING_SIZE = 256

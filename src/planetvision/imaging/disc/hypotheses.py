@@ -13,8 +13,6 @@ from planetvision.imaging.disc.parts import Part, find_contours
 from planetvision.imaging.disc.region import draw_body
 from planetvision.imaging.disc.ring_fit import find_rings, get_globe, get_inner_edge
 
-__all__ = ["Fit", "explain"]
-
 Gray = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

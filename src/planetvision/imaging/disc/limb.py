@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from planetvision.imaging.disc.ellipse import Ellipse
 
-__all__ = ["LimbFit", "find_circle", "fit_edge"]
-
 Floats = npt.NDArray[np.float64]
 
 _NUM_CONTOUR_POINTS = 192

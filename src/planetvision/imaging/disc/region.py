@@ -10,8 +10,6 @@ import numpy.typing as npt
 from planetvision.imaging.disc.ellipse import Ellipse
 from planetvision.imaging.disc.ring_fit import get_inner_edge
 
-__all__ = ["BodyRegion", "draw_body"]
-
 Mask = npt.NDArray[np.bool_]
 
 

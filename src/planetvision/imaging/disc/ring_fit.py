@@ -11,8 +11,6 @@ import numpy.typing as npt
 from planetvision.imaging.disc.ellipse import Ellipse
 from planetvision.imaging.disc.limb import LimbFit, fit_edge
 
-__all__ = ["RING_INNER_SHARE", "find_rings", "get_globe", "get_inner_edge"]
-
 Floats = npt.NDArray[np.float64]
 
 # Outer edge of the A ring: NASA NSSDCA, "Saturnian Rings Fact Sheet",

@@ -8,8 +8,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Sky", "measure_sky", "subtract_sky"]
-
 # A sky that rises by more than this over the frame is taken for part of a scene.
 _MAX_SLOPE_LEVELS = 64.0
 # How far above the dark part of the border a pixel may lie and still be sky.

@@ -13,19 +13,6 @@ from PIL import Image
 from planetvision.core.errors import SettingsError
 from planetvision.results.plots.gallery import Tile
 
-__all__ = [
-    "Block",
-    "Code",
-    "Details",
-    "Facts",
-    "Gallery",
-    "Highlights",
-    "Link",
-    "Plot",
-    "Section",
-    "Table",
-]
-
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _WEB = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
 # What RFC 3986, section 2, lets stand in an address, and the sign of what is encoded already.

@@ -33,8 +33,6 @@ from planetvision.results.plots.canvas import center_on, scale_to_side
 from planetvision.results.plots.gallery import SPACE_COLOR
 from planetvision.results.plots.validation import check_image
 
-__all__ = ["pair_images", "render_page", "save_page"]
-
 _TILE_PIXELS = 224
 _JPEG_QUALITY = 85
 _MARKS = {"good": "✓ ", "bad": "✗ ", "neutral": ""}

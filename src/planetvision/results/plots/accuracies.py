@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_per_class_accuracy", "plot_slices"]
 
 SLICE_COLUMNS = ("heading", "slice", "right", "images", "low", "high")
 LABEL_POINTS = 9.0

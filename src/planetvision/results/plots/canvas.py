@@ -20,19 +20,6 @@ from planetvision.results.plots.style import (
     to_rgb,
 )
 
-__all__ = [
-    "MARKS",
-    "TONE_COLORS",
-    "add_frame",
-    "center_on",
-    "draw_caption",
-    "draw_text",
-    "fill",
-    "fit_text",
-    "scale_to_side",
-    "wrap_text",
-]
-
 ELLIPSIS = "…"
 TONE_COLORS: dict[Tone, str] = {
     "neutral": NEUTRAL_COLOR,

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_precision_recall_curves", "plot_roc_curves"]
 
 ROC_COLUMNS = ("class", "false_positive_rate", "true_positive_rate")
 PRECISION_COLUMNS = ("class", "recall", "precision")

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_confusion_matrix"]
 
 NO_SAMPLES = "–"  # noqa: RUF001 - an en dash, in a cell
 # On the colour of this share, ink and white have the same contrast: 3.9.

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_faithfulness"]
-
 
 def plot_faithfulness(
     deletion: NDArray[np.floating[Any]], insertion: NDArray[np.floating[Any]]

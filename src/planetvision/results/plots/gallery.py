@@ -27,8 +27,6 @@ from planetvision.results.plots.canvas import (
 from planetvision.results.plots.style import TONES, Tone, check_png_path, load_font
 from planetvision.results.plots.validation import check_choice, check_image
 
-__all__ = ["Tile", "annotate_image", "draw_collage", "draw_tile", "save_image"]
-
 SPACE_COLOR = "#000000"
 MIN_TILE_PIXELS = 48
 MIN_PICTURE_PIXELS = 384

@@ -11,25 +11,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = [
-    "DASHES",
-    "LABEL_POINTS",
-    "MAX_LABEL_INCHES",
-    "POINTS_PER_INCH",
-    "TICK_POINTS",
-    "TITLE_POINTS",
-    "WIDTH_INCHES",
-    "add_axes",
-    "add_title",
-    "count_noun",
-    "fit_inches",
-    "measure_inches",
-    "set_unit_square",
-    "wrap_inches",
-    "write_above",
-    "write_area",
-    "write_note",
-]
 
 POINTS_PER_INCH = 72
 # A page shows figures 700 pixels wide; text in wider ones would be too small to read.

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_novelty"]
-
 
 def plot_novelty(
     known: NDArray[np.floating[Any]],

@@ -23,8 +23,6 @@ from planetvision.results.plots.canvas import (
 from planetvision.results.plots.style import HEAT_COLORMAP, MUTED_COLOR, PAPER_COLOR, load_font
 from planetvision.results.plots.validation import check_heatmap, check_image
 
-__all__ = ["draw_explanation", "overlay_heatmap"]
-
 MIN_PANEL_PIXELS = 256
 MAX_PANEL_PIXELS = 512
 # What the numbers of the colour bar need beside a very flat picture.

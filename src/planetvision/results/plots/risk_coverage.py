@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_risk_coverage"]
 
 RISK_COLUMNS = ("coverage", "risk")
 # Lines that can be distinguished in gray: the dashes differ where the lightness does not.

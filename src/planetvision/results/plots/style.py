@@ -22,28 +22,6 @@ from planetvision.core.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "ACCENT_COLOR",
-    "BAD_COLOR",
-    "DOTS_PER_INCH",
-    "FAINT_COLOR",
-    "GOOD_COLOR",
-    "GRID_COLOR",
-    "HEAT_COLORMAP",
-    "INK_COLOR",
-    "MATRIX_COLORMAP",
-    "MUTED_COLOR",
-    "NEUTRAL_COLOR",
-    "PAPER_COLOR",
-    "TONES",
-    "Tone",
-    "create_figure",
-    "encode_figure",
-    "load_font",
-    "save_figure",
-    "to_rgb",
-    "use_style",
-]
 
 Tone = Literal["neutral", "good", "bad"]
 TONES: tuple[str, ...] = get_args(Tone)

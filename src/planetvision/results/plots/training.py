@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["HISTORY_COLUMNS", "plot_history", "plot_rate_search"]
 
 HISTORY_COLUMNS = (
     "stage",

@@ -13,14 +13,6 @@ from planetvision.core.errors import SettingsError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "check_choice",
-    "check_classes",
-    "check_frame",
-    "check_heatmap",
-    "check_image",
-    "describe",
-]
 
 # float32 arithmetic (x - min) / (max - min) may leave [0, 1] by this little.
 RANGE_TOLERANCE = 1e-5

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["ReportFigure", "draw_figures"]
 
 _MAX_SLICES = 12
 _MAX_HEADINGS = 8

@@ -19,8 +19,6 @@ from planetvision.results.plots.gallery import Tile
 from planetvision.results.predictions import Prediction
 from planetvision.results.sampling import take_in_turn
 
-__all__ = ["list_explanations", "list_mistakes"]
-
 _MAX_MISTAKES = 24
 _MAX_EXPLAINED = 14
 _MAX_COLD = 12

@@ -25,8 +25,6 @@ from planetvision.results.html.page import save_page
 from planetvision.results.report.figures import ReportFigure
 from planetvision.results.report.galleries import list_explanations, list_mistakes
 
-__all__ = ["save_report"]
-
 # Slices with fewer images are not called weak.
 _MIN_WEAK = 5
 
