@@ -25,7 +25,7 @@ WeightsFinder: TypeAlias = "Callable[[], Path | tuple[Path, ...] | None]"
 class BackboneSpec(Entry):
     """Registry entry of a backbone.
 
-    `build` takes any of the keyword arguments `pretrained` (bool) and `image_size` (pixels), and
+    `build` takes any of the keyword arguments `pretrained` (bool) and `image_size` (pixels). It
     returns a module that maps normalised images (N, 3, H, W) to (N, C), (N, C, h, w) or tokens
     (N, L, C). Values that are not given here are determined from the module.
 
