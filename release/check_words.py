@@ -62,7 +62,9 @@ HABITS = {
     r"(?:is|are|was|were|be|been) asked": 'write "is queried", "is evaluated" or "must"',
     r"(?:says?|said) so": "name what is written or raised",
     r"judg(?:e|es|ed|ing)": 'write "evaluate"',
-    r"(?:in|of|from) (?:the|its|each|another|one) rooms?(?! (?:for|that|there))": 'write "package" or "module"',
+    r"(?:in|of|from) (?:the|its|each|another|one) rooms?(?! (?:for|that|there))": (
+        'write "package" or "module"'
+    ),
     r"stored (?:features|views)": 'write "cached features"',
     r"replay(?:s|ed|ing)?": 'write "cached features"',
     r"(?:test|training|train|validation|val|given) parts?": 'write "split"',
