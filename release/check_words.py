@@ -1,13 +1,16 @@
 """Finds words and phrases that the style of this project replaces, and prints the replacement.
 
-Without arguments it checks the pages and scripts of the project. It skips names in backticks.
+Without arguments it checks the pages and scripts of the project. It skips names in backticks and,
+in Python files, everything but comments and strings.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import sys
+import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +62,9 @@ HABITS = {
     r"(?:is|are|was|were|be|been) asked": 'write "is queried", "is evaluated" or "must"',
     r"(?:says?|said) so": "name what is written or raised",
     r"judg(?:e|es|ed|ing)": 'write "evaluate"',
-    r"rooms?": 'write "package" or "module"',
+    r"(?:in|of|from) (?:the|its|each|another|one) rooms?(?! (?:for|that|there))": (
+        'write "package" or "module"'
+    ),
     r"stored (?:features|views)": 'write "cached features"',
     r"replay(?:s|ed|ing)?": 'write "cached features"',
     r"(?:test|training|train|validation|val|given) parts?": 'write "split"',
@@ -84,13 +89,31 @@ def find_habits(text: str) -> list[tuple[int, str, str]]:
     return sorted(found)
 
 
+def read_prose(file: Path) -> str:
+    """Returns the text of a file; of a Python file, comments and strings at their places."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix not in {".py", ".pyi"}:
+        return text
+    rows = [[" "] * len(line) for line in text.splitlines()]
+    source = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if tokenize.tok_name[token.type].startswith(("COMMENT", "STRING", "FSTRING")):
+            (first, start), (last, end) = token.start, token.end
+            for row in range(first - 1, last):
+                begin = start if row == first - 1 else 0
+                stop = end if row == last - 1 else len(source[row])
+                rows[row][begin:stop] = source[row][begin:stop]
+    return "\n".join("".join(row) for row in rows)
+
+
 def list_files(paths: list[Path]) -> Iterator[Path]:
     """Yields the files to check, folders searched recursively."""
     for path in paths:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in files:
             is_text = file.suffix in _SUFFIXES or file.name == "Makefile"
-            if is_text and file.is_file() and file.name not in _EXCLUDED:
+            is_excluded = file.name in _EXCLUDED or file.parent.name == "released"  # hashed files
+            if is_text and file.is_file() and not is_excluded:
                 yield file
 
 
@@ -103,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
     counts: Counter[str] = Counter()
     for file in list_files(options.paths or [ROOT / path for path in CHECKED]):
         name = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
-        for line, phrase, remedy in find_habits(file.read_text(encoding="utf-8")):
+        for line, phrase, remedy in find_habits(read_prose(file)):
             counts[str(name.parent)] += 1
             if not options.count:
                 print(f"{name}:{line}: {phrase!r}: {remedy}")

@@ -89,11 +89,22 @@ def test_paths_in_the_pages_exist() -> None:
         (page.relative_to(ROOT), path)
         for page in pages
         for path in re.findall(pattern, page.read_text(encoding="utf-8"))
-        if page.name == "CONTRIBUTING.md" or not path.startswith("docs")
     }
     assert len(named) > 50
     missing = [f"{page}: {path}" for page, path in sorted(named) if not (ROOT / path).exists()]
     assert missing == []
+
+
+def test_contributing_names_what_the_files_contain() -> None:
+    items = re.split(r"\n(?=[-|#\n])", read_page("CONTRIBUTING.md"))
+    checked = 0
+    for item in items:
+        files = re.findall(r"`(src/[\w/]+\.py)`", item)
+        names = re.findall(r"`@?(_\w+|register_\w+|[A-Z]+)(?:\.add\b[^`]*)?`", item)
+        text = "".join(read_page(file) for file in files)
+        checked += len(names) if files else 0
+        assert not files or [name for name in names if name not in text] == [], item
+    assert checked >= 9
 
 
 def test_no_page_is_longer_than_150_lines() -> None:

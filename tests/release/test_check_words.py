@@ -86,6 +86,15 @@ def test_command_prints_place_and_remedy_and_fails(
     assert "page.md:3: 'row an image': " in lines[0].lower()
 
 
+def test_only_comments_and_strings_of_python_are_checked(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    code = 'replay = lever = 1  # clean\nx = """Clean.\n\nA row an image."""\ny = 2  # a lever\n'
+    (tmp_path / "module.py").write_text(code, encoding="utf-8")
+    found = script.find_habits(script.read_prose(tmp_path / "module.py"))
+    assert [(line, phrase) for line, phrase, _ in found] == [(4, "row an image"), (5, "lever")]
+
+
 def test_count_prints_folders_and_does_not_fail(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
