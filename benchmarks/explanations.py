@@ -93,7 +93,7 @@ def main() -> None:
         photos = read_labelled(arguments.photos)
         labels = photos.labels or ()
         lots = {
-            "test": read_labelled(run / "split.csv").part("test"),
+            "test": read_labelled(run / "split.csv").get_split("test"),
             "photos": photos.select(row for row, one in enumerate(labels) if one in classes),
         }
         for name, catalog in lots.items():

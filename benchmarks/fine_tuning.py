@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from planetvision.core.performance import tune_machine
+from planetvision.core.performance import apply_performance
 from planetvision.core.settings import InputSpec, Recipe, Stage
 from planetvision.data import read_labelled, split_catalog
 from planetvision.data.cache import create_cache
@@ -62,7 +62,7 @@ BASE = Stage(
     monitor="none",
 )
 EACH_EPOCH = replace(BASE, views=0, epochs=4)
-AVERAGED = replace(BASE, ema_decay=0.98, interpolation=0.5)
+AVERAGED = replace(BASE, ema_decay=0.98, weight_interpolation=0.5)
 STRONG = {"augmentation": "strong_body"}
 # After the first round, in which the rate was what mattered; those of five blocks at the end came
 # after the second.
@@ -76,12 +76,12 @@ VARIANTS: dict[str, Variant] = {
     "last 3 blocks": (BASE, {}),
     "best epoch by loss": (replace(BASE, monitor="loss"), {}),
     "best epoch by calibrated loss": (replace(BASE, monitor="calibrated_loss"), {}),
-    "half way back": (replace(BASE, interpolation=0.5), {}),
+    "half way back": (replace(BASE, weight_interpolation=0.5), {}),
     "moving average": (replace(BASE, ema_decay=0.98), {}),
     "average, half way": (AVERAGED, {}),
     "strong views, head alone": (None, STRONG),
     "strong views": (BASE, STRONG),
-    "strong, half way": (replace(BASE, interpolation=0.5), STRONG),
+    "strong, half way": (replace(BASE, weight_interpolation=0.5), STRONG),
     "strong, average, half way": (AVERAGED, STRONG),
     "last 5 blocks": (replace(BASE, trainable_blocks=5), {}),
     "last 5, layer decay 0.6": (replace(BASE, trainable_blocks=5, layer_decay=0.6), {}),
@@ -99,8 +99,8 @@ VARIANTS: dict[str, Variant] = {
     "without a head first": (EACH_EPOCH, {"skip_head": True}),
     "thirty times the rate": (FASTER, {}),
     "fast, average": (FAST_AVERAGED, {}),
-    "fast, half way back": (replace(FAST, interpolation=0.5), {}),
-    "fast, average, half way": (replace(FAST_AVERAGED, interpolation=0.5), {}),
+    "fast, half way back": (replace(FAST, weight_interpolation=0.5), {}),
+    "fast, average, half way": (replace(FAST_AVERAGED, weight_interpolation=0.5), {}),
     "fast, strong views": (FAST, STRONG),
     "fast, strong, average": (FAST_AVERAGED, STRONG),
     "fast, last 5 blocks": (replace(FAST, trainable_blocks=5), {}),
@@ -204,9 +204,9 @@ def run_seed(
     cache = create_cache("memory")
     catalog = read_labelled(arguments.folder)
     split = split_catalog(prepare_catalog(catalog, spec, cache=cache).catalog, seed=seed)
-    classes = split.part("train").classes
+    classes = split.get_split("train").classes
     train, val = create_datasets(split, classes=classes, input_spec=spec, seed=seed, cache=cache)
-    rulers = {"test": Yardstick(split.part("test"), classes, spec), **others}
+    rulers = {"test": Yardstick(split.get_split("test"), classes, spec), **others}
 
     def train_by(network: PlanetNet, stages: Sequence[Stage], changes: dict[str, Any]) -> None:
         recipe = Recipe(
@@ -316,7 +316,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, default=Path("fine_tuning.json"))
     arguments = parser.parse_args()
-    tune_machine()
+    apply_performance()
     results: dict[str, Any] = {}
     if arguments.json.exists():
         results = json.loads(arguments.json.read_text())

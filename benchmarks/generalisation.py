@@ -58,14 +58,14 @@ class Row:
         eyes: Whether the simulator's images take part.
         views: Whether their views under `celestial` do.
         renders: Whether the renders do.
-        others: Whether negatives do.
+        negatives: Whether negatives do.
     """
 
     recipe: str
     eyes: bool = True
     views: bool = False
     renders: bool = False
-    others: bool = False
+    negatives: bool = False
 
 
 ROWS = {
@@ -76,7 +76,7 @@ ROWS = {
     "simulator only": Row("robust"),
     "both": Row("robust", renders=True),
     "both, celestial": Row("robust", views=True, renders=True),
-    "both, celestial, others": Row("robust", views=True, renders=True, others=True),
+    "both, celestial, others": Row("robust", views=True, renders=True, negatives=True),
 }
 RELEASED = "released model"
 
@@ -90,17 +90,17 @@ def train(row: Row, work: Path, seed: int, every: int) -> PlanetClassifier:
     chosen &= is_eyes | choose_every(table, every)
     classifier = PlanetClassifier(
         recipe=row.recipe,
-        novelty_score="layered" if row.others else "mahalanobis",
+        ood_score="layered" if row.negatives else "mahalanobis",
         group_duplicates=False,
         test_fraction=0,
         cache_gigabytes=6,
         random_state=seed,
     )
-    others = sorted(str(path) for path in (work / "others").rglob("*.png"))
+    negatives = sorted(str(path) for path in (work / "negatives").rglob("*.png"))
     # At random: kinds of others take turns, and one in six of them would be half of the kinds.
-    count = len(others) // every
-    drawn = np.random.default_rng(0).choice(others, count, replace=False).tolist()
-    return classifier.fit(table[chosen], others=drawn if row.others else None)
+    count = len(negatives) // every
+    drawn = np.random.default_rng(0).choice(negatives, count, replace=False).tolist()
+    return classifier.fit(table[chosen], negatives=drawn if row.negatives else None)
 
 
 def choose_every(table: pd.DataFrame, every: int) -> pd.Series:
@@ -130,7 +130,7 @@ def measure(classifier: PlanetClassifier, lots: dict[str, Catalog], natural: set
     known = np.array([bool(it.known) for it in photos])
     figures["answered"] = [int(known.sum()), len(known)]
     figures["answered right"] = [int((answers == truth)[known].sum()), int(known.sum())]
-    unlike = classifier.predict(list(lots["others"].sources))
+    unlike = classifier.predict(list(lots["negatives"].sources))
     figures["passed"] = [sum(bool(it.known) for it in unlike), len(unlike)]
     near, far = (np.array([it.novelty for it in part]) for part in (photos, unlike))
     marks = np.r_[np.zeros(len(near)), np.ones(len(far))]
@@ -168,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("others", type=Path)
+    parser.add_argument("negatives", type=Path)
     parser.add_argument("--provenance", type=Path)
     names = [*ROWS, RELEASED]
     parser.add_argument("--rows", nargs="+", choices=names, default=names)
@@ -185,7 +185,7 @@ def main() -> None:
     lots = {
         "test": read_labelled(table[table["split"] == "test"]),
         "photos": photos.select(row for row, label in enumerate(labels) if label in classes),
-        "others": read_inputs(arguments.others),
+        "negatives": read_inputs(arguments.negatives),
     }
     natural = read_natural(arguments.provenance)
     measured: dict[str, dict[str, Figures]] = {}

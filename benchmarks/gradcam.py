@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from planetvision.core.performance import tune_machine
+from planetvision.core.performance import apply_performance
 from planetvision.core.settings import InputSpec
 from planetvision.explain.gradcam import compute_gradcam
 from planetvision.models.network import PlanetNet, create_network
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--weights", default="pretrained", help="pretrained, none, or a file")
     arguments = parser.parse_args()
-    tune_machine("auto")
+    apply_performance("auto")
     network = create_network(
         arguments.backbone,
         num_classes=NUM_CLASSES,

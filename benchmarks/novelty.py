@@ -29,10 +29,10 @@ from planetvision.core.devices import resolve_device
 from planetvision.data import read_inputs, read_labelled
 from planetvision.data.loading import ImageDataset, create_datasets
 from planetvision.evaluation.metrics import compute_calibration_error, compute_cross_entropy
-from planetvision.inference.ood_scores import NOVELTY_SCORES, NetworkOutputs, join_outputs
+from planetvision.inference.calibrator import POLICY, Calibrator
+from planetvision.inference.ood_scores import OOD_SCORES, NetworkOutputs, join_outputs
 from planetvision.inference.outputs import ViewedImages, collect_outputs
 from planetvision.inference.temperature import fit_temperature, get_error_after
-from planetvision.inference.trust import POLICY, Trust
 from planetvision.render import BODIES, NON_PLANETS, render_dataset, render_non_planets
 
 Lots: TypeAlias = "dict[str, NetworkOutputs]"
@@ -56,7 +56,7 @@ def collect(classifier: PlanetClassifier, arguments: argparse.Namespace, seed: i
         return gather_views(ViewedImages(images))
 
     train, val = create_datasets(classifier.split_, classes=classes, input_spec=spec, seed=seed)
-    test = classifier.split_.part("test")
+    test = classifier.split_.get_split("test")
     photos = read_labelled(arguments.photos)
     labels = photos.labels or ()
     photos = photos.select(row for row, label in enumerate(labels) if label in classes)
@@ -72,7 +72,7 @@ def collect(classifier: PlanetClassifier, arguments: argparse.Namespace, seed: i
         "augmented": gather_views(ViewedImages(val.with_augmentation(POLICY), augmented=True)),
         "test": gather(test.sources, test.labels),
         "photos": gather(photos.sources, photos.labels),
-        "others": gather(read_inputs(arguments.others).sources),
+        "negatives": gather(read_inputs(arguments.negatives).sources),
         "bodies": gather([one.image for one in drawn], [one.label for one in drawn]),
     }
     each = -(-arguments.count // len(NON_PLANETS))
@@ -90,12 +90,12 @@ def join(lots: Lots, names: Sequence[str]) -> NetworkOutputs:
     return join_outputs([lots[name] for name in names])
 
 
-def fit(score: str, lots: Lots, kinds: Sequence[str]) -> Trust:
-    """What `fit_trust` does, with the pictures of these lots as what is not known."""
-    scorer = NOVELTY_SCORES.get(score).build()
+def fit(score: str, lots: Lots, kinds: Sequence[str]) -> Calibrator:
+    """What `fit_calibrator` does, with the pictures of these lots as what is not known."""
+    scorer = OOD_SCORES.get(score).build()
     state = scorer.fit(lots["train"], join(lots, kinds))
     raw = [scorer.score(state, lots[name]) for name in ("val", "augmented")]
-    return Trust(
+    return Calibrator(
         temperature=1.0,
         score=score,
         state=state,
@@ -104,8 +104,8 @@ def fit(score: str, lots: Lots, kinds: Sequence[str]) -> Trust:
     )
 
 
-def get_auroc(known: Any, others: Any) -> float:
-    both = np.concatenate([known, others])
+def get_auroc(known: Any, negatives: Any) -> float:
+    both = np.concatenate([known, negatives])
     return float(roc_auc_score(np.arange(len(both)) >= len(known), both))
 
 
@@ -113,11 +113,14 @@ def measure(score: str, lots: Lots, rate: float) -> Row:
     """What one score is worth."""
     kinds = list(NON_PLANETS)
     chosen: list[tuple[float, float, float]] = []
-    for fold in range(FOLDS if NOVELTY_SCORES.get(score).needs_others else 1):
-        held = kinds[fold::FOLDS] if NOVELTY_SCORES.get(score).needs_others else kinds
-        trust = fit(score, lots, [kind for kind in kinds if kind not in held] or kinds)
-        limit = trust.get_threshold(rate)
-        bodies, strange = trust.get_novelty(lots["bodies"]), trust.get_novelty(join(lots, held))
+    for fold in range(FOLDS if OOD_SCORES.get(score).needs_negatives else 1):
+        held = kinds[fold::FOLDS] if OOD_SCORES.get(score).needs_negatives else kinds
+        calibrator = fit(score, lots, [kind for kind in kinds if kind not in held] or kinds)
+        limit = calibrator.get_threshold(rate)
+        bodies, strange = (
+            calibrator.get_novelty(lots["bodies"]),
+            calibrator.get_novelty(join(lots, held)),
+        )
         chosen.append(
             (
                 float((bodies > limit).mean()),
@@ -126,20 +129,22 @@ def measure(score: str, lots: Lots, rate: float) -> Row:
             )
         )
     lost, accepted, auroc = (statistics.mean(values) for values in zip(*chosen, strict=True))
-    trust = fit(score, lots, ["learned"])  # what `PlanetClassifier.fit` gives it
-    limit = trust.get_threshold(rate)
-    test, photos, others = (trust.get_novelty(lots[name]) for name in ("test", "photos", "others"))
+    calibrator = fit(score, lots, ["learned"])  # what `PlanetClassifier.fit` gives it
+    limit = calibrator.get_threshold(rate)
+    test, photos, negatives = (
+        calibrator.get_novelty(lots[name]) for name in ("test", "photos", "negatives")
+    )
     return {
         "drawn lost": lost,
         "drawn accepted": accepted,
         "mean": (lost + accepted) / 2,
         "drawn AUROC": auroc,
-        "test AUROC": get_auroc(test, others),
-        "at 95": float((others <= np.quantile(test, 0.95)).mean()),
-        "photos AUROC": get_auroc(photos, others),
+        "test AUROC": get_auroc(test, negatives),
+        "at 95": float((negatives <= np.quantile(test, 0.95)).mean()),
+        "photos AUROC": get_auroc(photos, negatives),
         "test lost": float((test > limit).mean()),
         "photos lost": float((photos > limit).mean()),
-        "others accepted": float((others <= limit).mean()),
+        "others accepted": float((negatives <= limit).mean()),
     }
 
 
@@ -156,7 +161,7 @@ def judge_calibration(lots: Lots) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for name, temperature in temperatures.items():
         row = {"temperature": temperature}
-        trust = Trust(
+        calibrator = Calibrator(
             temperature=temperature,
             score="softmax",
             state={},
@@ -166,7 +171,7 @@ def judge_calibration(lots: Lots) -> dict[str, Row]:
         for lot in ("bodies", "test", "photos"):
             targets = lots[lot].targets
             assert targets is not None
-            probabilities = trust.calibrate(lots[lot].logits)
+            probabilities = calibrator.calibrate(lots[lot].logits)
             row[f"{lot} ECE"] = compute_calibration_error(probabilities, targets)
             row[f"{lot} loss"] = compute_cross_entropy(probabilities, targets)
         rows[name] = row
@@ -185,14 +190,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="one subfolder per class, to train on")
     parser.add_argument("photos", type=Path, help="photographs, one subfolder per class")
-    parser.add_argument("others", type=Path, help="out-of-distribution images")
+    parser.add_argument("negatives", type=Path, help="out-of-distribution images")
     parser.add_argument("--recipe", default="balanced")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--count", type=int, default=400, help="drawn pictures of each lot")
     parser.add_argument("--rejection-rate", type=float, default=0.05)
     parser.add_argument("--json", type=Path, default=Path("novelty.json"))
     arguments = parser.parse_args()
-    scores: dict[str, list[Row]] = {name: [] for name in NOVELTY_SCORES.names()}
+    scores: dict[str, list[Row]] = {name: [] for name in OOD_SCORES.names()}
     temperatures: dict[str, list[Row]] = {}
     for seed in arguments.seeds:
         classifier = PlanetClassifier(recipe=arguments.recipe, random_state=seed)
@@ -204,7 +209,7 @@ def main() -> None:
             rows.append(measure(name, lots, arguments.rejection_rate))
         for name, row in judge_calibration(lots).items():
             temperatures.setdefault(name, []).append(row)
-        sizes = {name: len(lots[name]) for name in ("train", "val", "test", "photos", "others")}
+        sizes = {name: len(lots[name]) for name in ("train", "val", "test", "photos", "negatives")}
         print(f"seed {seed}: {sizes}", flush=True)
     show("novelty, means over the seeds", scores)
     show("calibration, means over the seeds", temperatures)

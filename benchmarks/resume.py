@@ -59,7 +59,7 @@ def train(folder: Path, checkpoints: Path, workers: int, resume: bool) -> str:
             views=2,
             freeze_batch_norm=False,
             optimizer="timm:lamb",
-            interpolation=0.7,
+            weight_interpolation=0.7,
         ),
         Stage(
             name="all",

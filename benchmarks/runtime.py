@@ -30,9 +30,9 @@ def list_changes(cores: int, folder: str, *, compile: bool) -> dict[str, Change]
     """Returns what is measured, by name: the arguments that differ from the defaults."""
     changes: dict[str, Change] = {
         BASE: {},
-        "no option": {"tuning": "none"},
-        "without allocator": {"tuning": "threads+channels_last"},
-        "without channels_last": {"tuning": "allocator+threads"},
+        "no option": {"performance": "none"},
+        "without allocator": {"performance": "threads+channels_last"},
+        "without channels_last": {"performance": "allocator+threads"},
         "precision bf16": {"precision": "bf16"},
         "1 thread": {"threads": 1},
         f"{4 * cores} threads": {"threads": 4 * cores},
@@ -49,10 +49,10 @@ def list_changes(cores: int, folder: str, *, compile: bool) -> dict[str, Change]
 
 def measure(options: dict[str, Any]) -> dict[str, float]:
     """Returns the images per second of each kind of work, in this process."""
-    from planetvision.core.performance import tune_machine
+    from planetvision.core.performance import apply_performance
 
-    tuning = options.get("tuning", "all")
-    tune_machine(tuning)
+    performance = options.get("performance", "all")
+    apply_performance(performance)
     import torch
 
     from planetvision.core.devices import create_autocast, resolve_precision
@@ -62,7 +62,7 @@ def measure(options: dict[str, Any]) -> dict[str, float]:
         torch.set_num_threads(options["threads"])
     device = torch.device("cpu")
     network = create_network(
-        "efficientnet_lite0", num_classes=7, weights="none", seed=0, tuning=tuning
+        "efficientnet_lite0", num_classes=7, weights="none", seed=0, performance=performance
     )
     size = options["image_size"]
     count = options["batch_size"]

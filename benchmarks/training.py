@@ -42,7 +42,7 @@ def measure_apart(name: str, table: Path, options: Sequence[str]) -> Row:
         return {"skipped": "not registered"}
     script, result = Path(__file__).with_name("training_row.py"), table.with_suffix(".json")
     command = [sys.executable, str(script), str(table), name, "--json", str(result), *options]
-    plain = {"PLANETVISION_TUNING": "none"} if name == PLAIN else {}
+    plain = {"PLANETVISION_PERFORMANCE": "none"} if name == PLAIN else {}
     subprocess.run(command, env={**os.environ, **plain}, check=True)
     row: Row = json.loads(result.read_text())
     return row

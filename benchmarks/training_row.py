@@ -155,7 +155,7 @@ def run_recipe(settings: PlanetClassifier, table: Path, *, epochs: int | None) -
     recipe, spec = plan.recipe, plan.input_spec
     cache = create_cache(settings.cache)
     catalog = prepare_catalog(read_labelled(table), spec, cache=cache).catalog
-    classes = catalog.part("train").classes
+    classes = catalog.get_split("train").classes
     network = create_network(
         settings.backbone,
         num_classes=len(classes),
@@ -167,7 +167,7 @@ def run_recipe(settings: PlanetClassifier, table: Path, *, epochs: int | None) -
     )
     train, val = create_datasets(catalog, classes=classes, input_spec=spec, seed=seed, cache=cache)
     with clock.paused():
-        test = catalog.part("test")
+        test = catalog.get_split("test")
         views = [load_views(source, spec).pixels for source in test.sources]
         images = [pixels.to(device) for pixels in views if pixels is not None]
         exam = Exam(clock, torch.tensor([classes.index(label) for label in test.labels or ()]))
@@ -330,7 +330,7 @@ def run_fastai(settings: PlanetClassifier, table: Path, *, epochs: int | None) -
     vision.default_device(device.type == "cuda")
     clock = Clock(device)
     catalog = read_labelled(table)
-    test = catalog.part("test")
+    test = catalog.get_split("test")
     frame = catalog.to_frame()
     frame = frame[frame["split"] != "test"].assign(is_val=lambda rows: rows["split"] == "val")
     loaders = vision.ImageDataLoaders.from_df(

@@ -44,7 +44,7 @@ def main() -> None:
         classifier = PlanetClassifier("small_net", recipe="scratch", random_state=0)
         classifier.fit(folder)
         print(classifier.evaluate())
-        explanations = classifier.explain(classifier.split_.part("test").sources[:1])
+        explanations = classifier.explain(classifier.split_.get_split("test").sources[:1])
         print("Grad-CAM used", ", ".join(explanations[0].layers))
 
 

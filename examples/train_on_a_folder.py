@@ -42,7 +42,7 @@ def run(folder: Path, out: Path, *, recipe: str) -> None:
     classifier.save(out / "model")
     loaded = PlanetClassifier.load(out / "model")
 
-    test_paths = classifier.split_.part("test").sources[:4]
+    test_paths = classifier.split_.get_split("test").sources[:4]
     predictions = loaded.predict(test_paths)
     predictions.save(out / "predictions")
     for prediction in predictions:

@@ -105,7 +105,7 @@ def main() -> None:
     work: Path = arguments.work
     step = partial(run_step, work)
 
-    renders, others, run = work / "renders", work / "others", work / "run"
+    renders, negatives, run = work / "renders", work / "negatives", work / "run"
     code = fingerprint_code()
     drawn = {"seed": SEED, "size": SIZE, "code": code, "maps": fingerprint_folder(arguments.maps)}
     inputs: dict[str, Inputs] = {
@@ -148,7 +148,7 @@ def main() -> None:
         recipe=arguments.recipe,
         # Seen from space nothing has an upside: right more often on the validation images.
         tta="body+rotations",
-        novelty_score="layered",
+        ood_score="layered",
         group_duplicates=False,
         cache_gigabytes=6,
         random_state=SEED,
@@ -156,7 +156,7 @@ def main() -> None:
     )
     inputs["training"] = {
         "table": inputs["table"],
-        "others": [inputs[name] for name in ("other bodies", "non-planets", "pictures")],
+        "negatives": [inputs[name] for name in ("other bodies", "non-planets", "pictures")],
         "settings": classifier.to_settings(),
     }
     # All of them before the first is done: hours of drawing are no place to find out.
@@ -171,15 +171,15 @@ def main() -> None:
                 classifier,
                 work / "table.csv",
                 run,
-                others=[others / name for name in ("bodies", "non_planets", "pictures")],
+                negatives=[negatives / name for name in ("bodies", "non_planets", "pictures")],
                 overwrite=True,
             )
 
     for name, do in (
         ("renders", lambda: draw_renders(renders, arguments.maps)),
-        ("other bodies", lambda: draw_other_bodies(others / "bodies", arguments.maps)),
-        ("non-planets", lambda: draw_non_planets(others / "non_planets")),
-        ("pictures", lambda: take_pictures(arguments.pictures, others / "pictures")),
+        ("other bodies", lambda: draw_other_bodies(negatives / "bodies", arguments.maps)),
+        ("non-planets", lambda: draw_non_planets(negatives / "non_planets")),
+        ("pictures", lambda: take_pictures(arguments.pictures, negatives / "pictures")),
         ("views", lambda: draw_views(arguments.eyes, work)),
         ("table", lambda: write_table(work)),
         ("training", train),

@@ -340,7 +340,7 @@ def test_numbers_of_numpy_train_as_plain_ones_and_are_saved(
         ({"recipe": "balance"}, "Unknown recipe 'balance'. Did you mean 'balanced'"),
         ({"val_fraction": 0.6, "test_fraction": 0.5}, "leave nothing to train on"),
         ({"precision": "fp16"}, "needs a CUDA device"),
-        ({"tuning": "turbo"}, "`tuning` must be 'auto', 'all', 'none' or names"),
+        ({"performance": "turbo"}, "`performance` must be 'auto', 'all', 'none' or names"),
         ({"device": "cuda:7"}, "`device` is 'cuda:7'"),
         ({"framing": "crop"}, "`framing` must be one of"),
         ({"tta": "body+flip"}, "'flip' is not a test-time augmentation. Did you mean 'flips'?"),
@@ -391,8 +391,8 @@ def test_loaded_network_has_the_memory_format_of_the_levers(
     trained: PlanetClassifier, disc_paths: list[str], tmp_path: Path
 ) -> None:
     folder = trained.save(tmp_path / "model")
-    for tuning, expected in (("all", True), ("none", False)):
-        loaded = PlanetClassifier.load(folder, device="cpu", tuning=tuning)
+    for performance, expected in (("all", True), ("none", False)):
+        loaded = PlanetClassifier.load(folder, device="cpu", performance=performance)
         assert loaded.network_.spec.channels_last is expected
         np.testing.assert_allclose(
             loaded.predict_proba(disc_paths), trained.predict_proba(disc_paths), atol=1e-5
@@ -519,7 +519,7 @@ def test_not_fitted_cannot_be_saved_or_evaluated(make: Any, tmp_path: Path) -> N
 
 def test_evaluate_judges_the_kept_test_part(trained: PlanetClassifier) -> None:
     evaluation = trained.evaluate()
-    test = trained.split_.part("test")
+    test = trained.split_.get_split("test")
     assert evaluation.metrics["n"] == len(test) == 3
     assert evaluation.labels == test.labels
     right = [

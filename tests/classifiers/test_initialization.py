@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from planetvision.classifiers.classifier import PlanetClassifier
-from planetvision.classifiers.initialization import read_warm_start
+from planetvision.classifiers.initialization import read_initial_model
 from planetvision.core.errors import ModelFormatError, NotFittedError, SettingsError
 from planetvision.core.settings import Recipe
 from planetvision.models.backbones.registry import BACKBONES, register_backbone
@@ -46,7 +46,7 @@ def test_training_begins_with_the_weights_of_the_model(
     folder = trained.save(tmp_path / "eyes" / "model")
     cold = make(recipe=standstill, random_state=2).fit(disc_folder)
     for source in (trained, folder, str(folder)):
-        warm = make(recipe=standstill, random_state=2).fit(disc_folder, warm_start_from=source)
+        warm = make(recipe=standstill, random_state=2).fit(disc_folder, init_from=source)
         assert are_close(get_weights(warm, "head"), get_weights(trained, "head"))
         weight = next(iter(trained.network_.backbone.state_dict()))
         same = [classifier.network_.backbone.state_dict()[weight] for classifier in (warm, trained)]
@@ -62,7 +62,7 @@ def test_other_classes_keep_the_backbone_and_get_a_head_of_their_own(
     trained = make(random_state=1).fit(disc_folder)
     names = {label: f"new_{label}" for label in trained.classes_.tolist()}
     warm = make(recipe=standstill, random_state=2, class_map=names).fit(
-        disc_folder, warm_start_from=trained
+        disc_folder, init_from=trained
     )
     assert not are_close(get_weights(warm, "head"), get_weights(trained, "head"))
     weight = next(iter(trained.network_.backbone.state_dict()))
@@ -83,7 +83,7 @@ def test_another_backbone_is_refused(make: Any, disc_folder: Path) -> None:
     )
     with pytest.raises(SettingsError, match=message):
         make(backbone="torchvision:mobilenet_v3_small", image_size=32).fit(
-            disc_folder, warm_start_from=trained
+            disc_folder, init_from=trained
         )
 
 
@@ -110,7 +110,7 @@ def test_backbone_of_other_shapes_is_refused_with_the_size_that_fits(
             r"\(4, 192\) here\. Pass image_size=32, as that model has\."
         )
         with pytest.raises(SettingsError, match=message):
-            make(64).fit(disc_folder, warm_start_from=small)
+            make(64).fit(disc_folder, init_from=small)
     finally:
         BACKBONES.remove("sized_for_a_test")
 
@@ -121,30 +121,30 @@ def test_card_tells_of_the_model_it_began_with(
 ) -> None:
     folder = make(recipe=brief).fit(disc_folder).save(tmp_path / "eyes" / "model")
     for names, head in ((None, "including its head"), ({"red": "mars"}, "with a new head")):
-        warm = make(recipe=brief, class_map=names).fit(disc_folder, warm_start_from=folder)
-        assert warm.data_["warm_start"]["has_head"] == (names is None)
+        warm = make(recipe=brief, class_map=names).fit(disc_folder, init_from=folder)
+        assert warm.data_["initial_model"]["has_head"] == (names is None)
         card = (warm.save(tmp_path / f"warm {head}") / "MODEL_CARD.md").read_text()
         assert f"| fine-tuned from | the model 'eyes/model'; {head} |" in card
         assert "| licence of those weights | not recorded |" in card
-        assert '.fit("DATA", warm_start_from="START")' in card
+        assert '.fit("DATA", init_from="START")' in card
     assert "fine-tuned from" not in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_what_is_no_model_is_refused(make: Any, disc_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"must be the folder of a saved model, or a trained"):
-        make().fit(disc_folder, warm_start_from=3)
+        make().fit(disc_folder, init_from=3)
     with pytest.raises(ModelFormatError, match=r"There is no model folder"):
-        make().fit(disc_folder, warm_start_from=tmp_path / "nowhere")
+        make().fit(disc_folder, init_from=tmp_path / "nowhere")
     with pytest.raises(NotFittedError):
-        make().fit(disc_folder, warm_start_from=make())
+        make().fit(disc_folder, init_from=make())
 
 
 @pytest.mark.slow
 def test_run_writes_down_what_it_began_with(make: Any, disc_folder: Path, tmp_path: Path) -> None:
     folder = make().fit(disc_folder).save(tmp_path / "first")
-    train_run(make(), disc_folder, tmp_path / "run", warm_start_from=folder)
+    train_run(make(), disc_folder, tmp_path / "run", init_from=folder)
     written = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
-    assert written["warm_start_from"] == str(folder.absolute())
+    assert written["init_from"] == str(folder.absolute())
     assert written["data"] == str(disc_folder.absolute())
 
 
@@ -186,6 +186,6 @@ def test_weights_too_large_for_half_precision_stay_as_they_are(
 
 def test_start_of_a_classifier_is_its_network(make: Any, disc_folder: Path) -> None:
     trained = make().fit(disc_folder)
-    start = read_warm_start(trained)
+    start = read_initial_model(trained)
     assert start.network is trained.network_
     assert start.classes == tuple(trained.classes_.tolist())

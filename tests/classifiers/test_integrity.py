@@ -65,8 +65,10 @@ def other_folder(trained_once: PlanetClassifier, tmp_path_factory: pytest.TempPa
     other.network_ = create_network(
         "tiny", num_classes=3, weights="none", input_spec=trained_once.network_.input_spec, seed=9
     ).eval()
-    assert trained_once.trust_ is not None
-    other.trust_ = replace(trained_once.trust_, raw_novelties=trained_once.trust_.raw_novelties + 1)
+    assert trained_once.calibrator_ is not None
+    other.calibrator_ = replace(
+        trained_once.calibrator_, raw_novelties=trained_once.calibrator_.raw_novelties + 1
+    )
     return other.save(tmp_path_factory.mktemp("other") / "model")
 
 
@@ -187,10 +189,10 @@ def test_every_tensor_is_covered(folder: Path, name: str, has_sums: bool) -> Non
     if not has_sums:
         (folder / "SHA256SUMS").unlink()
     for changed, values in tensors.items():
-        others = values.clone().flatten()
-        others[-1] += 1
+        negatives = values.clone().flatten()
+        negatives[-1] += 1
         for edited in (
-            {**tensors, changed: others.reshape(values.shape)},
+            {**tensors, changed: negatives.reshape(values.shape)},
             {
                 **tensors,
                 changed: values.double() if values.dtype != torch.float64 else values.float(),

@@ -100,8 +100,8 @@ def test_card_has_findings_and_baselines_of_the_audit(
 
 
 def test_card_says_how_it_calls_images_unknown(config: dict[str, Any]) -> None:
-    trust = {"temperature": 3.3412, "score": "knn", "num_images": 19}
-    card = render(config, trust=trust, threshold=1.2345)
+    calibrator = {"temperature": 3.3412, "score": "knn", "num_images": 19}
+    card = render(config, calibrator=calibrator, threshold=1.2345)
     assert "the temperature 3.34 before the softmax. It was fitted on 19 validation images" in card
     assert read_row(card, "OOD score")[1] == "`knn`"
     assert read_row(card, "rejection rate")[1] == "5 %"
@@ -109,9 +109,9 @@ def test_card_says_how_it_calls_images_unknown(config: dict[str, Any]) -> None:
     assert "The rate bounds the share of similar images" in card
     assert "more than the rate can be rejected" not in card
     # 1 / 0.05 - 1 = 19 images are needed.
-    fewer = render(config, trust={**trust, "num_images": 18}, threshold=1.2345)
+    fewer = render(config, calibrator={**calibrator, "num_images": 18}, threshold=1.2345)
     assert "more than the rate can be rejected" in fewer
-    none = render(config, trust=trust, threshold=math.inf)
+    none = render(config, calibrator=calibrator, threshold=math.inf)
     assert "nothing is called unknown" in read_row(none, "OOD threshold")[1]
 
 
@@ -119,8 +119,8 @@ def test_threshold_of_the_saved_card_is_that_of_prediction(
     model_folder: Path, trained: PlanetClassifier
 ) -> None:
     card = (model_folder / "MODEL_CARD.md").read_text()
-    assert trained.trust_ is not None
-    threshold = trained.trust_.get_threshold(0.05)
+    assert trained.calibrator_ is not None
+    threshold = trained.calibrator_.get_threshold(0.05)
     assert read_row(card, "OOD threshold")[1] == f"{threshold:.3g}"
 
 
@@ -312,7 +312,7 @@ def test_test_scores_are_kept_with_a_fingerprint_of_the_images(
         assert kept[name] == evaluation.metrics[name]
     hashes = sorted(
         hashlib.sha256(Path(str(source)).read_bytes()).hexdigest()
-        for source in own.split_.part("test").sources
+        for source in own.split_.get_split("test").sources
     )
     expected = hashlib.sha256("".join(f"{value}\n" for value in hashes).encode()).hexdigest()
     assert kept["fingerprint"] == expected
@@ -384,7 +384,7 @@ def test_rate_that_prediction_refuses_does_not_keep_a_model_from_being_saved(
         head="linear",
         head_options={},
         recipe=quick_recipe,
-        trust=trained.trust_,
+        calibrator=trained.calibrator_,
         settings={"rejection_rate": 7},
     )
     card = (save_model(model, tmp_path / "model") / "MODEL_CARD.md").read_text()

@@ -410,15 +410,15 @@ def test_saving_follows_no_link_that_stands_for_a_file(folder: Path, tmp_path: P
 def test_trust_of_empty_and_of_spread_arrays_is_saved_and_read(
     trained: PlanetClassifier, tmp_path: Path
 ) -> None:
-    assert trained.trust_ is not None
+    assert trained.calibrator_ is not None
     state: dict[str, Any] = {
         "none": np.zeros(0),
         "no_axes": np.zeros((0, 4), np.float32),
         "spread": np.broadcast_to(np.zeros(1), (1,)),
     }
     model = copy.copy(trained)
-    model.trust_ = replace(trained.trust_, state=state)
-    loaded = PlanetClassifier.load(model.save(tmp_path / "model"), device="cpu").trust_
+    model.calibrator_ = replace(trained.calibrator_, state=state)
+    loaded = PlanetClassifier.load(model.save(tmp_path / "model"), device="cpu").calibrator_
     assert loaded is not None
     assert {name: values.shape for name, values in loaded.state.items()} == {
         name: values.shape for name, values in state.items()

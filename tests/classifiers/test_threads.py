@@ -25,10 +25,10 @@ from planetvision.data import read_inputs
 from planetvision.explain import list_explainers
 from planetvision.explain.explainer import MapSettings, explain_catalog
 from planetvision.explain.gradcam import compute_gradcam
-from planetvision.inference.ood_scores import NOVELTY_SCORES, list_novelty_scores
+from planetvision.inference.calibrator import Calibrator
+from planetvision.inference.ood_scores import OOD_SCORES, list_ood_scores
 from planetvision.inference.outputs import iterate_outputs
 from planetvision.inference.predictor import FramedImages, predict_catalog
-from planetvision.inference.trust import Trust
 from planetvision.models.backbones.spec import BackboneSpec
 from planetvision.models.network import PlanetNet, create_network
 
@@ -85,17 +85,17 @@ def _frequent_switches() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def fit_score(network: PlanetNet, score: str, images: Images) -> Trust:
-    """What `fit_trust` does, without drawing pictures."""
+def fit_score(network: PlanetNet, score: str, images: Images) -> Calibrator:
+    """What `fit_calibrator` does, without drawing pictures."""
     catalog = read_inputs([*images, *(image[::-1, :, ::-1] for image in images)])
     batches = iterate_outputs(
         network, FramedImages(catalog.sources, SPEC), device=CPU, batch_size=24, levels=True
     )
-    known, others = (evidence for _, evidence in batches if evidence is not None)
+    known, negatives = (evidence for _, evidence in batches if evidence is not None)
     known = dataclasses.replace(known, targets=np.arange(24) // 8)
-    scorer = NOVELTY_SCORES.get(score).build()
-    state = scorer.fit(known, others)
-    return Trust(
+    scorer = OOD_SCORES.get(score).build()
+    state = scorer.fit(known, negatives)
+    return Calibrator(
         temperature=1.5,
         score=score,
         state=state,
@@ -105,10 +105,10 @@ def fit_score(network: PlanetNet, score: str, images: Images) -> Trust:
 
 
 def predict(
-    network: PlanetNet, trust: Trust | None, images: Images, tta: Tta | None = None
+    network: PlanetNet, calibrator: Calibrator | None, images: Images, tta: Tta | None = None
 ) -> Arrays:
     found = predict_catalog(
-        network, read_inputs(images), classes=CLASSES, device=CPU, trust=trust, tta=tta
+        network, read_inputs(images), classes=CLASSES, device=CPU, calibrator=calibrator, tta=tta
     )
     assert not found.failed
     return (found.probabilities, np.zeros(0) if found.novelty is None else found.novelty)
@@ -148,11 +148,11 @@ def assert_same_from_threads(*calls: Callable[[], Arrays]) -> None:
             np.testing.assert_array_equal(given, expected)
 
 
-@pytest.mark.parametrize("score", list_novelty_scores())
+@pytest.mark.parametrize("score", list_ood_scores())
 def test_every_score_from_threads_is_that_of_one(
     score: str, network: PlanetNet, images: Images
 ) -> None:
-    trust = fit_score(network, score, images)
+    calibrator = fit_score(network, score, images)
     pixels = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
     targets = torch.arange(8) % 3
 
@@ -161,9 +161,9 @@ def test_every_score_from_threads_is_that_of_one(
         return tuple(one.numpy() for one in maps)
 
     assert_same_from_threads(
-        lambda: predict(network, trust, images[:4]),
+        lambda: predict(network, calibrator, images[:4]),
         draw,
-        lambda: predict(network, trust, images[-3:], "flips"),
+        lambda: predict(network, calibrator, images[-3:], "flips"),
         draw,
     )
 
@@ -175,11 +175,11 @@ def test_every_explainer_from_threads_is_that_of_one(
 ) -> None:
     if kind != "tiny":
         network = create_transformer(kind)
-    trust = fit_score(network, "layered", images)
+    calibrator = fit_score(network, "layered", images)
     assert_same_from_threads(
-        lambda: explain(network, method, images[:2], trust=trust),
-        lambda: explain(network, method, images[-1:], trust=trust),
-        lambda: predict(network, trust, images[8:12]),
+        lambda: explain(network, method, images[:2], calibrator=calibrator),
+        lambda: explain(network, method, images[-1:], calibrator=calibrator),
+        lambda: predict(network, calibrator, images[8:12]),
         lambda: predict(network, None, images[8:12]),
     )
 
@@ -220,7 +220,7 @@ def test_neither_prediction_nor_explanation_changes_a_shared_module(
 ) -> None:
     if kind != "tiny":
         network = create_transformer(kind)
-    trust = fit_score(network, "layered", images)
+    calibrator = fit_score(network, "layered", images)
     assert network.feature_layers
     shared = {id(part) for part in network.modules()}
     changed: list[str] = []
@@ -244,7 +244,7 @@ def test_neither_prediction_nor_explanation_changes_a_shared_module(
         "register_full_backward_hook",
     ):
         guard(name)
-    predict(network, trust, images[:2], "flips")
+    predict(network, calibrator, images[:2], "flips")
     explain(network, method, images[:1])
     assert changed == []
 

@@ -64,10 +64,10 @@ def test_rate_of_0_calls_nothing_unknown_and_a_broken_file_is_a_row(
 def test_evaluation_has_the_numbers_of_the_mean(
     voting: VotingPlanetClassifier, disc_folder: Path, disc_paths: list[str], disc_labels: list[str]
 ) -> None:
-    evaluation = voting.evaluate(disc_folder, others=[np.zeros((40, 40, 3), np.uint8)])
+    evaluation = voting.evaluate(disc_folder, negatives=[np.zeros((40, 40, 3), np.uint8)])
     assert evaluation.accuracy == voting.score(disc_paths, disc_labels)
     assert "uncalibrated" not in evaluation.metrics, "each model has a temperature of its own"
-    assert evaluation.metrics["rejection"]["num_others"] == 1
+    assert evaluation.metrics["rejection"]["num_negatives"] == 1
     assert evaluation.explanations is not None
     assert evaluation.about["model"]["model 2, image_size"] == 48
 

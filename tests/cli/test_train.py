@@ -85,7 +85,7 @@ def test_demo_passes_its_options_on_and_names_what_to_look_at(
             evaluation=trained.evaluate(),
             predictions=trained.predict(disc_paths[:4]),
             fresh_right=3,
-            others_unknown=0,
+            negatives_unknown=0,
             seconds=12.3,
         )
 
@@ -113,7 +113,7 @@ def test_demo_passes_its_options_on_and_names_what_to_look_at(
         (["--weights", "nowhere.pth"], "there is no file 'nowhere.pth'"),
         (["--batch-size", "0"], "`batch_size` must be"),
         (["--precision", "fp8"], "fp8"),
-        (["--tuning", "turbo"], "Known: allocator, threads, channels_last"),
+        (["--performance", "turbo"], "Known: allocator, threads, channels_last"),
         (["--tta", "body+flip"], "'flip' is no test-time augmentation. Did you mean 'flips'?"),
         (["--colour", "red"], "--colour"),
     ],
@@ -256,9 +256,9 @@ def test_crossval_hands_its_options_over(
         "--folds", 3, "--no-keep-models", "--backbone", "tiny", "--recipe", QUICK, "--head", "mlp",
         "--augment", "none", "--scheduler", "cosine", "--image-size", 40, "--framing", "body",
         "--tta", "body", "--stretch", "asinh", "--batch-size", 3, "--weights", "none", "--seed", 5,
-        "--device", "cpu", "--precision", "fp32", "--num-workers", 0, "--tuning", "none",
+        "--device", "cpu", "--precision", "fp32", "--num-workers", 0, "--performance", "none",
         "--on-error", "skip", "--column", "path=file", "--class", "red=rouge",
-        "--no-group-duplicates", "--cache", "off", "--cache-gigabytes", 1, "--novelty-score",
+        "--no-group-duplicates", "--cache", "off", "--cache-gigabytes", 1, "--ood-score",
         "knn", "--rejection-rate", 0.1, "--max-minutes", 9, "--compile", "--overwrite", "--quiet",
     ]  # fmt: skip
     result = call("crossval", disc_folder, "--out", out, *options)
@@ -268,9 +268,9 @@ def test_crossval_hands_its_options_over(
         "num_folds": 3, "keep_models": False, "backbone": "tiny", "recipe": QUICK, "head": "mlp",
         "augmentation": "none", "scheduler": "cosine", "image_size": 40, "framing": "body",
         "tta": "body", "stretch": "asinh", "batch_size": 3, "weights": "none", "random_state": 5,
-        "device": "cpu", "precision": "fp32", "num_workers": 0, "tuning": "none",
+        "device": "cpu", "precision": "fp32", "num_workers": 0, "performance": "none",
         "on_error": "skip", "columns": {"path": "file"}, "class_map": {"red": "rouge"},
-        "group_duplicates": False, "cache": "off", "cache_gigabytes": 1, "novelty_score": "knn",
+        "group_duplicates": False, "cache": "off", "cache_gigabytes": 1, "ood_score": "knn",
         "rejection_rate": 0.1, "max_minutes": 9, "compile": True, "overwrite": True,
         "data": disc_folder, "folder": out, "progress": False, "say": None,
     }  # fmt: skip

@@ -8,15 +8,20 @@ import joblib
 import pytest
 import torch
 
-from planetvision.core import performance as tuning
+from planetvision.core import performance as performance
 from planetvision.core.errors import SettingsError
-from planetvision.core.performance import LEVERS, get_num_workers, resolve_tuning, tune_machine
+from planetvision.core.performance import (
+    PERFORMANCE_OPTIONS,
+    apply_performance,
+    get_num_workers,
+    resolve_performance,
+)
 from planetvision.models.network import create_network
 
 
 @pytest.fixture(autouse=True)
 def without_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PLANETVISION_TUNING", raising=False)
+    monkeypatch.delenv("PLANETVISION_PERFORMANCE", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
@@ -32,30 +37,32 @@ def started_threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("auto", set(LEVERS)),
-        ("all", set(LEVERS)),
+        ("auto", set(PERFORMANCE_OPTIONS)),
+        ("all", set(PERFORMANCE_OPTIONS)),
         ("none", set()),
         ("threads", {"threads"}),
         ("allocator+channels_last", {"allocator", "channels_last"}),
     ],
 )
 def test_resolve_tuning_names_the_levers(given: str, expected: set[str]) -> None:
-    assert resolve_tuning(given) == expected
+    assert resolve_performance(given) == expected
 
 
 def test_auto_is_what_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PLANETVISION_TUNING", "threads")
-    assert resolve_tuning("auto") == {"threads"}
-    assert resolve_tuning("all") == set(LEVERS)
-    monkeypatch.setenv("PLANETVISION_TUNING", "turbo")
-    with pytest.raises(SettingsError, match=r"`PLANETVISION_TUNING` must be .*got 'turbo'"):
-        resolve_tuning("auto")
+    monkeypatch.setenv("PLANETVISION_PERFORMANCE", "threads")
+    assert resolve_performance("auto") == {"threads"}
+    assert resolve_performance("all") == set(PERFORMANCE_OPTIONS)
+    monkeypatch.setenv("PLANETVISION_PERFORMANCE", "turbo")
+    with pytest.raises(SettingsError, match=r"`PLANETVISION_PERFORMANCE` must be .*got 'turbo'"):
+        resolve_performance("auto")
 
 
 @pytest.mark.parametrize("wrong", ["", "turbo", "allocator,threads", True, None])
 def test_unknown_lever_is_told_with_those_that_there_are(wrong: str) -> None:
-    with pytest.raises(SettingsError, match=r"`tuning` must .*Known: allocator, threads, chann"):
-        resolve_tuning(wrong)
+    with pytest.raises(
+        SettingsError, match=r"`performance` must .*Known: allocator, threads, chann"
+    ):
+        resolve_performance(wrong)
 
 
 def test_tune_machine_pulls_no_lever_that_is_off(
@@ -63,11 +70,11 @@ def test_tune_machine_pulls_no_lever_that_is_off(
 ) -> None:
     pulled: list[str] = []
     keep = lambda: pulled.append("allocator") or True  # type: ignore[func-returns-value] # noqa: E731
-    monkeypatch.setattr(tuning, "_keep_freed_memory", keep)
+    monkeypatch.setattr(performance, "_keep_freed_memory", keep)
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
-    assert tune_machine("none") == frozenset()
+    assert apply_performance("none") == frozenset()
     assert (pulled, started_threads) == ([], [])
-    assert tune_machine("all") == {"allocator", "threads"}
+    assert apply_performance("all") == {"allocator", "threads"}
     assert (pulled, started_threads) == (["allocator"], [2])
 
 
@@ -76,7 +83,7 @@ def test_threads_are_lowered_to_the_cores_and_never_raised(
     monkeypatch: pytest.MonkeyPatch, started_threads: list[int], cores: int, expected: list[int]
 ) -> None:
     monkeypatch.setattr(joblib, "cpu_count", lambda: cores)
-    tune_machine("threads")
+    apply_performance("threads")
     assert started_threads == expected
 
 
@@ -85,7 +92,7 @@ def test_threads_that_the_user_chose_stay(
 ) -> None:
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    assert "threads" not in tune_machine("threads")
+    assert "threads" not in apply_performance("threads")
     assert started_threads == []
 
 
@@ -94,7 +101,7 @@ def test_channels_last_is_a_matter_of_memory_and_not_of_results() -> None:
     formats, logits = {}, {}
     for levers in ("all", "none"):
         network = create_network(
-            "efficientnet_lite0", num_classes=3, weights="none", seed=0, tuning=levers
+            "efficientnet_lite0", num_classes=3, weights="none", seed=0, performance=levers
         ).eval()
         convolution = next(
             weight for weight in network.backbone.parameters() if weight.shape[1:] == (3, 3, 3)

@@ -116,7 +116,10 @@ def test_input_spec_cannot_be_changed() -> None:
         ({"mixup": -1}, "`mixup` must be a number from 0, got -1."),
         ({"cutmix": "yes"}, "`cutmix` must be a number from 0, got 'yes'."),
         ({"ema_decay": 1}, "`ema_decay` must be a number from 0 to 0.99999, got 1."),
-        ({"interpolation": 1.5}, "`interpolation` must be a number from 0 to 1, got 1.5."),
+        (
+            {"weight_interpolation": 1.5},
+            "`weight_interpolation` must be a number from 0 to 1, got 1.5.",
+        ),
         ({"monitor": "none", "patience": 2}, "`patience` counts epochs"),
         (
             {"monitor": "accuracy"},

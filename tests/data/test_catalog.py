@@ -54,9 +54,9 @@ def test_select_takes_the_groups_along() -> None:
 
 
 def test_part_takes_the_rows_of_one_split(catalog: Catalog) -> None:
-    assert catalog.part("train").names == ["b.png", "<bytes 1>"]
-    assert catalog.part("val").labels == ("mars",)
-    assert len(Catalog(sources=("a",)).part("train")) == 0
+    assert catalog.get_split("train").names == ["b.png", "<bytes 1>"]
+    assert catalog.get_split("val").labels == ("mars",)
+    assert len(Catalog(sources=("a",)).get_split("train")) == 0
 
 
 def test_select_takes_the_attributes_along() -> None:
@@ -73,7 +73,7 @@ def test_groups_and_hashes_follow_their_rows() -> None:
     )
     assert catalog.select([2, 1]).groups == ("y", 1)
     assert catalog.select([2, 1]).hashes == ("2", "")
-    assert catalog.part("train").groups == ("x", "y")
+    assert catalog.get_split("train").groups == ("x", "y")
     assert catalog.to_frame()["group"].tolist() == ["x", 1, "y"]
     assert catalog.to_frame()["sha256"].tolist() == ["0", "", "2"]
 

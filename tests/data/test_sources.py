@@ -120,7 +120,7 @@ def test_split_folders_give_splits(tmp_path: Path, names: tuple[str, ...]) -> No
     }
     assert found == set(expected.items())
     assert len(catalog) == 3 * len(names)
-    assert catalog.part("train").counts == {"mars": 1, "venus": 2}
+    assert catalog.get_split("train").counts == {"mars": 1, "venus": 2}
 
 
 def test_class_folders_beside_train_are_classes(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def create_catalog(sizes: dict[str, int]) -> Catalog:
 
 
 def get_parts(catalog: Catalog) -> dict[str, list[str]]:
-    return {split: catalog.part(split).names for split in ("train", "val", "test")}
+    return {split: catalog.get_split(split).names for split in ("train", "val", "test")}
 
 
 @given(SIZES, st.floats(0.05, 0.4), st.floats(0.05, 0.4), st.integers(0, 2**31))
@@ -52,15 +52,15 @@ def test_split_is_disjoint_complete_and_has_each_class_in_each_part(
     parts = get_parts(split)
     assert sorted(chain.from_iterable(parts.values())) == sorted(catalog.names)
     for name in ("train", "val", "test"):
-        assert split.part(name).classes == sorted(sizes)
+        assert split.get_split(name).classes == sorted(sizes)
 
 
 @given(SIZES, st.integers(0, 2**31))
 def test_split_is_stratified_to_within_one_image(sizes: dict[str, int], seed: int) -> None:
     split = split_catalog(create_catalog(sizes), seed=seed)
     for label, count in sizes.items():
-        assert abs(split.part("val").counts[label] - 0.15 * count) <= 1
-        assert abs(split.part("test").counts[label] - 0.15 * count) <= 1
+        assert abs(split.get_split("val").counts[label] - 0.15 * count) <= 1
+        assert abs(split.get_split("test").counts[label] - 0.15 * count) <= 1
 
 
 @given(SIZES, st.integers(0, 2**31))
@@ -76,15 +76,15 @@ def test_split_is_stable_and_of_each_class_by_itself(sizes: dict[str, int], seed
 def test_split_of_a_hundred_is_70_15_15_of_each_class() -> None:
     split = split_catalog(create_catalog({"mars": 100, "venus": 20}))
     assert Counter(split.splits) == {"train": 84, "val": 18, "test": 18}
-    assert split.part("train").counts == {"mars": 70, "venus": 14}
-    assert split.part("val").counts == {"mars": 15, "venus": 3}
-    assert split.part("test").counts == {"mars": 15, "venus": 3}
+    assert split.get_split("train").counts == {"mars": 70, "venus": 14}
+    assert split.get_split("val").counts == {"mars": 15, "venus": 3}
+    assert split.get_split("test").counts == {"mars": 15, "venus": 3}
 
 
 def test_split_of_the_smallest_classes_gives_one_of_each() -> None:
     split = split_catalog(create_catalog({"mars": 3, "venus": 3}))
     for name in ("train", "val", "test"):
-        assert split.part(name).counts == {"mars": 1, "venus": 1}
+        assert split.get_split(name).counts == {"mars": 1, "venus": 1}
 
 
 def test_seed_changes_the_split() -> None:
@@ -101,8 +101,8 @@ def test_fractions_change_the_split() -> None:
 def test_split_with_large_shares_leaves_one_image_for_training() -> None:
     catalog = create_catalog({"mars": 10, "venus": 10})
     split = split_catalog(catalog, val_fraction=0.15, test_fraction=0.84)
-    assert split.part("train").counts == {"mars": 1, "venus": 1}
-    assert split.part("val").counts == {"mars": 1, "venus": 1}
+    assert split.get_split("train").counts == {"mars": 1, "venus": 1}
+    assert split.get_split("val").counts == {"mars": 1, "venus": 1}
 
 
 def test_all_wrong_fractions_are_reported_at_once() -> None:
@@ -120,7 +120,7 @@ def test_all_wrong_fractions_are_reported_at_once() -> None:
 def test_each_class_is_shuffled_by_itself() -> None:
     split = split_catalog(create_catalog({"mars": 40, "venus": 40}))
     numbers = [
-        {name.split("_")[1] for name in split.part("test").names if name.startswith(label)}
+        {name.split("_")[1] for name in split.get_split("test").names if name.startswith(label)}
         for label in ("mars", "venus")
     ]
     assert len(numbers[0]) == len(numbers[1]) == 6
@@ -129,8 +129,8 @@ def test_each_class_is_shuffled_by_itself() -> None:
 
 def test_split_without_a_test_part_has_none() -> None:
     split = split_catalog(create_catalog({"mars": 2, "venus": 10}), test_fraction=0)
-    assert split.part("test").names == []
-    assert split.part("val").counts == {"mars": 1, "venus": 2}
+    assert split.get_split("test").names == []
+    assert split.get_split("val").counts == {"mars": 1, "venus": 2}
 
 
 def test_integer_labels_are_split_too() -> None:
@@ -157,8 +157,8 @@ def test_given_splits_without_val_get_one_from_train_only() -> None:
     split = split_catalog(catalog, val_fraction=0.2)
     assert split.splits is not None
     assert split.splits[30:] == ("test",) * 10
-    assert split.part("val").counts == {"mars": 3, "venus": 3}
-    assert split.part("train").counts == {"mars": 12, "venus": 12}
+    assert split.get_split("val").counts == {"mars": 3, "venus": 3}
+    assert split.get_split("train").counts == {"mars": 12, "venus": 12}
 
 
 def test_classes_with_too_few_images_are_all_named() -> None:
@@ -255,7 +255,7 @@ def test_groups_never_cross_and_each_class_is_in_each_part(
     names: tuple[SplitName, ...] = ("train", "val", "test") if test_fraction else ("train", "val")
     assert set(split.splits or ()) == set(names)
     for name in names:
-        assert split.part(name).classes == sorted(sizes)
+        assert split.get_split(name).classes == sorted(sizes)
     assert split_quietly(catalog, seed=seed, test_fraction=test_fraction) == split
 
 
@@ -267,7 +267,7 @@ def test_shares_are_off_by_no_more_than_the_largest_group(
     for label, groups in sizes.items():
         for name in ("val", "test"):
             wanted = 0.15 * sum(groups)
-            assert abs(split.part(name).counts[label] - wanted) <= max(groups) + 1
+            assert abs(split.get_split(name).counts[label] - wanted) <= max(groups) + 1
 
 
 @given(GROUP_SIZES, st.integers(0, 2**31))
@@ -287,10 +287,10 @@ def test_seed_changes_the_grouped_split() -> None:
 
 def test_groups_of_pairs_are_split_70_15_15() -> None:
     split = split_catalog(create_grouped({"mars": [2] * 50, "venus": [1] * 100}))
-    assert split.part("train").counts == {"mars": 70, "venus": 70}
+    assert split.get_split("train").counts == {"mars": 70, "venus": 70}
     # Fifteen is odd.
-    assert sorted(split.part(name).counts["mars"] for name in ("val", "test")) == [14, 16]
-    assert [split.part(name).counts["venus"] for name in ("val", "test")] == [15, 15]
+    assert sorted(split.get_split(name).counts["mars"] for name in ("val", "test")) == [14, 16]
+    assert [split.get_split(name).counts["venus"] for name in ("val", "test")] == [15, 15]
 
 
 def test_groups_of_several_classes_stay_whole() -> None:
@@ -302,7 +302,7 @@ def test_groups_of_several_classes_stay_whole() -> None:
     split = split_catalog(catalog)
     assert all(len(parts) == 1 for parts in get_parts_of_groups(split).values())
     for name in ("train", "val", "test"):
-        assert split.part(name).classes == ["mars", "venus"]
+        assert split.get_split(name).classes == ["mars", "venus"]
 
 
 def test_class_with_fewer_groups_than_parts_is_named() -> None:
@@ -344,7 +344,7 @@ def test_split_of_groups_of_several_classes_is_found_if_there_is_one(
         groups=tuple(group for _, group in rows),
     )
     classes = set(catalog.labels or ())
-    num_parts = 3 if test_fraction else 2
+    num_splits = 3 if test_fraction else 2
     exists = len(classes) > 1 and any(
         all(
             {
@@ -354,19 +354,19 @@ def test_split_of_groups_of_several_classes_is_found_if_there_is_one(
                 for label in labels
             }
             == classes
-            for each in range(num_parts)
+            for each in range(num_splits)
         )
-        for parts in product(range(num_parts), repeat=len(members))
+        for parts in product(range(num_splits), repeat=len(members))
     )
-    assert len(classes) < 2 or can_split(catalog, num_parts=num_parts) == exists
+    assert len(classes) < 2 or can_split(catalog, num_splits=num_splits) == exists
     if not exists:
         with pytest.raises(DataError):
             split_quietly(catalog, seed=seed, test_fraction=test_fraction)
         return
     split = split_quietly(catalog, seed=seed, test_fraction=test_fraction)
     assert all(len(parts) == 1 for parts in get_parts_of_groups(split).values())
-    for name in SPLIT_NAMES[:num_parts]:
-        assert split.part(name).classes == sorted(classes)
+    for name in SPLIT_NAMES[:num_splits]:
+        assert split.get_split(name).classes == sorted(classes)
 
 
 def test_groups_too_large_for_the_shares_warn() -> None:
@@ -375,7 +375,7 @@ def test_groups_too_large_for_the_shares_warn() -> None:
         split = split_catalog(catalog)
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    assert split.part("test").counts == {"mars": 30, "venus": 14}
+    assert split.get_split("test").counts == {"mars": 30, "venus": 14}
 
 
 def test_val_cut_from_given_train_keeps_groups_whole() -> None:
@@ -389,8 +389,8 @@ def test_val_cut_from_given_train_keeps_groups_whole() -> None:
     )
     split = split_catalog(given_splits, val_fraction=0.25)
     assert all(len(parts) == 1 for parts in get_parts_of_groups(split).values())
-    assert split.part("val").counts == {"mars": 6, "venus": 6}
-    assert split.part("test").names == given_splits.part("test").names
+    assert split.get_split("val").counts == {"mars": 6, "venus": 6}
+    assert split.get_split("test").names == given_splits.get_split("test").names
     few = given_splits.select(
         row for row, group in enumerate(catalog.groups or ()) if group in {"mars-0", "mars-5"}
     )

@@ -184,20 +184,20 @@ def test_near_copies_that_leave_too_few_groups_stay_apart_with_a_warning() -> No
         for first, second in ((0, 1), (1, 2), (4, 5))
     ]
     with pytest.warns(SplitWarning, match="'mars' has 4 images that form 2 groups") as caught:
-        grouped = group_copies(catalog, pairs, num_parts=3)
+        grouped = group_copies(catalog, pairs, num_splits=3)
     assert len(caught) == 1
     assert "earth" not in str(caught[0].message)
     groups = grouped.groups or ()
     assert len(set(groups[:4])) == 4
     assert groups[4] == groups[5]
-    assert len(set(group_copies(catalog, pairs, num_parts=2).groups or ())) == 5
+    assert len(set(group_copies(catalog, pairs, num_splits=2).groups or ())) == 5
 
 
 def test_given_groups_are_never_taken_apart() -> None:
     catalog = Catalog(sources=tuple("abcd"), labels=("mars",) * 4, groups=("x", "x", "y", "z"))
     pairs = [DuplicatePair(first=2, second=3, similarity=0.99)]
     with pytest.warns(SplitWarning):
-        grouped = group_copies(catalog, pairs, num_parts=3)
+        grouped = group_copies(catalog, pairs, num_splits=3)
     groups = grouped.groups or ()
     assert groups[0] == groups[1]
     assert len(set(groups)) == 3
@@ -213,10 +213,10 @@ def test_copies_across_given_parts_are_not_joined() -> None:
         labels=("mars", "mars", "mars", "mars"),
         splits=("train", "train", "train", "test"),
     )
-    groups = group_copies(catalog, pairs, num_parts=3).groups or ()
+    groups = group_copies(catalog, pairs, num_splits=3).groups or ()
     assert groups[0] == groups[1] != groups[3]
     whole = replace(catalog, splits=("train", "val", "train", "test"), groups=("x", "y", "z", "w"))
-    assert group_copies(whole, pairs, num_parts=3) == whole
+    assert group_copies(whole, pairs, num_splits=3) == whole
 
 
 def test_copies_in_a_given_training_part_stay_apart_where_val_is_cut_from_it() -> None:
@@ -227,7 +227,7 @@ def test_copies_in_a_given_training_part_stay_apart_where_val_is_cut_from_it() -
     )
     pairs = [DuplicatePair(first=0, second=1, similarity=0.99)]
     with pytest.warns(SplitWarning, match="'mars' has 2 images that form 1 group"):
-        grouped = group_copies(catalog, pairs, num_parts=3)
+        grouped = group_copies(catalog, pairs, num_splits=3)
     assert Counter(split_catalog(grouped).splits) == {"train": 2, "val": 2, "test": 2}
 
 
@@ -238,7 +238,7 @@ def test_copies_of_different_classes_stay_apart_where_they_leave_no_split() -> N
         for first, second in ((0, 2), (1, 4), (3, 5))
     ]
     with pytest.warns(SplitWarning, match="join images of different classes"):
-        grouped = group_copies(catalog, pairs, num_parts=2)
+        grouped = group_copies(catalog, pairs, num_splits=2)
     assert split_catalog(grouped, test_fraction=0).splits is not None
-    joined = group_copies(catalog, pairs[:1], num_parts=2)
+    joined = group_copies(catalog, pairs[:1], num_splits=2)
     assert len(set(joined.groups or ())) == 5

@@ -13,7 +13,7 @@ from planetvision import __version__
 from planetvision.cli.main import app
 from planetvision.explain import EXPLAINERS
 from planetvision.imaging.policies import POLICIES
-from planetvision.inference.ood_scores import NOVELTY_SCORES
+from planetvision.inference.ood_scores import OOD_SCORES
 from planetvision.models.backbones.registry import BACKBONES
 from planetvision.models.heads import HEADS
 from planetvision.training import RECIPES
@@ -59,7 +59,7 @@ def test_command_pages_name_every_command_and_option() -> None:
         ("docs/how-to/backbones.md", BACKBONES),
         ("docs/how-to/recipes.md", RECIPES),
         ("docs/how-to/results.md", EXPLAINERS),
-        ("docs/concepts/unknown.md", NOVELTY_SCORES),
+        ("docs/concepts/unknown.md", OOD_SCORES),
         *[("CHANGELOG.md", one) for one in (BACKBONES, HEADS, POLICIES, SCHEDULES, RECIPES)],
     ],
 )

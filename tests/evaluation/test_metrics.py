@@ -148,8 +148,8 @@ def test_interval_of_a_mean_is_that_of_scipy() -> None:
 
 def test_interval_of_the_auroc_covers_it_and_ties_count_half() -> None:
     generator = np.random.default_rng(0)
-    known, others = generator.integers(0, 6, 60) / 1.0, generator.integers(2, 8, 60) / 1.0
-    found = compute_rejection(np.ones(60, bool), known, others, threshold=9.0)
+    known, negatives = generator.integers(0, 6, 60) / 1.0, generator.integers(2, 8, 60) / 1.0
+    found = compute_rejection(np.ones(60, bool), known, negatives, threshold=9.0)
     low, high = found["auroc_ci95"]
     assert low < found["auroc"] < high
     # Hanley & McNeil (1982), equation 1, for 60 against 60.
@@ -255,7 +255,7 @@ def test_rejection_has_the_values_worked_by_hand() -> None:
     assert (found["num_known"], found["coverage"]) == (4, 0.75)
     assert found["accuracy_of_answered"] == pytest.approx(2 / 3)
     assert found["coverage_ci95"] == wilson_interval(3, 4)
-    assert (found["num_others"], found["others_answered"]) == (3, pytest.approx(1 / 3))
+    assert (found["num_negatives"], found["negatives_answered"]) == (3, pytest.approx(1 / 3))
     # Of the twelve pairs the others are farther in ten: 0.8 is nearer than 0.9 and 1.5.
     assert found["auroc"] == pytest.approx(10 / 12)
     json.dumps(found, allow_nan=False)

@@ -113,9 +113,9 @@ def test_items_and_batches_are_the_same_rows() -> None:
     rows = torch.arange(6.0).reshape(3, 2)
     dataset = FeatureDataset([rows, rows + 10], torch.tensor([5, 6, 7]))
     assert len(dataset) == 3
-    features, others, targets = dataset.__getitems__([(2, 9), (0, 9)])
+    features, negatives, targets = dataset.__getitems__([(2, 9), (0, 9)])
     assert features.tolist() == [[4.0, 5.0], [0.0, 1.0]]
-    assert others.tolist() == [[14.0, 15.0], [10.0, 11.0]]
+    assert negatives.tolist() == [[14.0, 15.0], [10.0, 11.0]]
     assert targets.tolist() == [7, 5]
     one, _, target = dataset[(1, 0)]
     assert (one.tolist(), int(target)) == ([2.0, 3.0], 6)

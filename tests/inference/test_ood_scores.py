@@ -13,12 +13,12 @@ from sklearn.metrics import roc_auc_score
 
 from planetvision.core.errors import SettingsError, UnknownNameError
 from planetvision.inference.ood_scores import (
-    NOVELTY_SCORES,
+    OOD_SCORES,
     NetworkOutputs,
     check_rejection_rate,
     join_outputs,
-    list_novelty_scores,
-    register_novelty_score,
+    list_ood_scores,
+    register_ood_score,
 )
 
 SIZE, CLASSES = 12, 3
@@ -40,10 +40,10 @@ KNOWN = draw(np.arange(90) % CLASSES, seed=0)
 STRANGE = draw(np.full(60, -1), seed=1)
 
 
-@pytest.mark.parametrize("name", NOVELTY_SCORES.names())
+@pytest.mark.parametrize("name", OOD_SCORES.names())
 @pytest.mark.parametrize("num_known", [7, 90])
 def test_each_score_tells_what_is_far_from_what_is_near(name: str, num_known: int) -> None:
-    scorer = NOVELTY_SCORES.get(name).build()
+    scorer = OOD_SCORES.get(name).build()
     known = KNOWN.choose(slice(num_known))
     state = scorer.fit(known, STRANGE)
     near = scorer.score(state, draw(np.arange(60) % CLASSES, seed=2))
@@ -55,7 +55,7 @@ def test_each_score_tells_what_is_far_from_what_is_near(name: str, num_known: in
 
 
 def test_mahalanobis_is_the_distance_by_the_shrunk_covariance() -> None:
-    scorer = NOVELTY_SCORES.get("mahalanobis").build()
+    scorer = OOD_SCORES.get("mahalanobis").build()
     state = scorer.fit(KNOWN, None)
     images = draw(np.arange(9) % CLASSES, seed=5)
     assert KNOWN.targets is not None
@@ -77,7 +77,7 @@ def test_mahalanobis_of_more_features_than_axes_has_one_variance_for_the_rest() 
     targets = np.arange(400) % 2
     features = generator.normal(0, 1, (400, 300)) + 5 * targets[:, None]
     known = NetworkOutputs(features=features, logits=features[:, :2], targets=targets)
-    scorer = NOVELTY_SCORES.get("mahalanobis").build()
+    scorer = OOD_SCORES.get("mahalanobis").build()
     state = scorer.fit(known, None)
     assert state["axes"].shape == (256, 300)
     total = float(state["variances"].sum() + state["rest"][0] * (300 - 256))
@@ -87,7 +87,7 @@ def test_mahalanobis_of_more_features_than_axes_has_one_variance_for_the_rest() 
 
 
 def test_knn_is_the_distance_to_the_fifth_nearest() -> None:
-    scorer = NOVELTY_SCORES.get("knn").build()
+    scorer = OOD_SCORES.get("knn").build()
     state = scorer.fit(KNOWN, None)
     images = draw(np.arange(9) % CLASSES, seed=5)
     expected = np.sort(cdist(images.directions, KNOWN.directions), axis=1)[:, 4]
@@ -100,7 +100,7 @@ def test_scores_stay_finite_where_features_are_all_alike_or_nothing() -> None:
     )
     nothing = NetworkOutputs(features=np.zeros((2, SIZE)), logits=np.zeros((2, 2)))
     for name in ("mahalanobis", "knn", "softmax", "energy"):
-        scorer = NOVELTY_SCORES.get(name).build()
+        scorer = OOD_SCORES.get(name).build()
         state = scorer.fit(alike, None)
         assert np.isfinite(scorer.score(state, nothing)).all(), name
         assert np.isfinite(scorer.score(state, alike)).all(), name
@@ -110,29 +110,29 @@ def test_scores_stay_finite_where_features_are_all_alike_or_nothing() -> None:
 def registered() -> Iterator[str]:
     name = "length_for_a_test"
 
-    @register_novelty_score(name)
+    @register_ood_score(name)
     class Length:
         """How short the features are."""
 
-        def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> dict[str, Any]:
-            assert others is None
+        def fit(self, known: NetworkOutputs, negatives: NetworkOutputs | None) -> dict[str, Any]:
+            assert negatives is None
             return {"mean": known.features.mean(axis=0)}
 
         def score(self, state: Any, images: NetworkOutputs) -> Any:
             return -np.linalg.norm(images.features, axis=1)
 
     yield name
-    NOVELTY_SCORES.remove(name)
+    OOD_SCORES.remove(name)
 
 
 def test_registered_score_is_listed_with_its_summary(registered: str) -> None:
-    assert registered in list_novelty_scores()
-    assert NOVELTY_SCORES.get(registered).summary == "How short the features are."
+    assert registered in list_ood_scores()
+    assert OOD_SCORES.get(registered).summary == "How short the features are."
 
 
 def test_unknown_score_gets_a_suggestion() -> None:
     with pytest.raises(UnknownNameError, match=r"Unknown novelty score 'mahalanobi'.*mahalanobis"):
-        NOVELTY_SCORES.get("mahalanobi")
+        OOD_SCORES.get("mahalanobi")
 
 
 @pytest.mark.parametrize("value", [-0.1, 1, 1.5, float("nan"), "0.05", None, True])
@@ -155,7 +155,7 @@ def add_levels(images: NetworkOutputs, shift: float, seed: int) -> NetworkOutput
 
 
 def test_layered_tells_what_only_an_early_level_shows() -> None:
-    scorer = NOVELTY_SCORES.get("layered").build()
+    scorer = OOD_SCORES.get("layered").build()
     state = scorer.fit(add_levels(KNOWN, 0, seed=4), add_levels(STRANGE, 0, seed=5))
     near, far = (
         add_levels(draw(np.arange(60) % CLASSES, seed=seed), shift, seed)
@@ -163,14 +163,14 @@ def test_layered_tells_what_only_an_early_level_shows() -> None:
     )
     both = np.concatenate([scorer.score(state, near), scorer.score(state, far)])
     assert roc_auc_score(np.arange(120) >= 60, both) > 0.99
-    deep = NOVELTY_SCORES.get("mahalanobis").build()
+    deep = OOD_SCORES.get("mahalanobis").build()
     state = deep.fit(KNOWN, None)
     both = np.concatenate([deep.score(state, near), deep.score(state, far)])
     assert roc_auc_score(np.arange(120) >= 60, both) < 0.7
 
 
 def test_layered_has_its_parts_on_the_scale_of_images_held_out() -> None:
-    scorer = NOVELTY_SCORES.get("layered").build()
+    scorer = OOD_SCORES.get("layered").build()
     state = scorer.fit(KNOWN, STRANGE)
     fresh = scorer.score(state, draw(np.arange(300) % CLASSES, seed=8))
     assert abs(np.median(fresh)) < 0.6
@@ -180,7 +180,7 @@ def test_layered_has_its_parts_on_the_scale_of_images_held_out() -> None:
 @pytest.mark.parametrize("counts", [(5, 1, 1), (5, 4, 4), (4, 4, 4), (1, 1, 1), (9, 2, 2)])
 def test_layered_of_few_images_keeps_both_parts(counts: tuple[int, ...]) -> None:
     targets = np.repeat(np.arange(CLASSES), counts)
-    scorer = NOVELTY_SCORES.get("layered").build()
+    scorer = OOD_SCORES.get("layered").build()
     state = scorer.fit(draw(targets, seed=10), STRANGE)
     near, far = draw(np.arange(60) % CLASSES, seed=11), draw(np.full(60, -1), seed=12)
     both = np.concatenate([scorer.score(state, near), scorer.score(state, far)])

@@ -155,7 +155,7 @@ def test_pictures_are_whole_and_in_part_without_small_broken_and_named_ones(
     start: Callable[..., None], folders: dict[str, Path]
 ) -> None:
     start()
-    taken = sorted((folders["work"] / "others" / "pictures").iterdir())
+    taken = sorted((folders["work"] / "negatives" / "pictures").iterdir())
     assert [path.name for path in taken] == [
         f"{number:05d}_{name}.png" for number in range(3) for name in ("part", "whole")
     ]

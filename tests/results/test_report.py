@@ -33,7 +33,7 @@ def evaluation(trained_once: PlanetClassifier, disc_folder: Path) -> Evaluation:
         }
     )
     return trained_once.evaluate(
-        frame, others=list(render_non_planets(count=6, image_size=40, seed=1))
+        frame, negatives=list(render_non_planets(count=6, image_size=40, seed=1))
     )
 
 
@@ -100,7 +100,7 @@ def test_report_tells_what_the_model_is_and_how_to_repeat_it(folder: Path) -> No
     assert "torch" in text
     assert "The 24 images that the model was trained, validated and tested on (data):" in text
     assert "nearest neighbour on the mean colour" in text
-    command = "planetvision evaluate MODEL DATA --out report --others OTHERS"
+    command = "planetvision evaluate MODEL DATA --out report --negatives OTHERS"
     assert f"{command} # MODEL: the folder that save() wrote # DATA: the DataFrame of" in text
 
 
@@ -108,15 +108,15 @@ def test_command_of_a_loaded_model_is_whole(
     model_folder: Path, disc_folder: Path, tmp_path: Path
 ) -> None:
     model = PlanetClassifier.load(model_folder, device="cpu")
-    others = tmp_path / "other things"
-    others.mkdir()
-    shutil.copy(next(disc_folder.glob("red/*.png")), others)
+    negatives = tmp_path / "other things"
+    negatives.mkdir()
+    shutil.copy(next(disc_folder.glob("red/*.png")), negatives)
     evaluation = model.evaluate(
-        disc_folder, others=others, rejection_rate=0.1, tta="flips", explain=False
+        disc_folder, negatives=negatives, rejection_rate=0.1, tta="flips", explain=False
     )
     assert evaluation.about["repeat"] == [
         f"planetvision evaluate {model_folder} {disc_folder} --out report "
-        f"--others '{others}' --rejection-rate 0.1 --tta flips --no-explain"
+        f"--negatives '{negatives}' --rejection-rate 0.1 --tta flips --no-explain"
     ]
     assert "test" not in model.metrics_.get("elsewhere", ()), "scores of another augmentation"
 

@@ -60,7 +60,7 @@ RECIPE = Recipe(
             views=2,
             freeze_batch_norm=False,
             optimizer="timm:lamb",
-            interpolation=0.5,
+            weight_interpolation=0.5,
         ),
         Stage(
             name="all",

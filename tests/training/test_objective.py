@@ -91,7 +91,7 @@ def test_images_of_no_class_are_taught_to_be_as_likely_of_one_as_of_another() ->
 
 def test_images_of_no_class_count_what_the_recipe_says() -> None:
     targets = torch.tensor([0, -1, 1])
-    plain = make(class_weights="none", others_weight=0.25)
+    plain = make(class_weights="none", negatives_weight=0.25)
     assert plain.get_weights(targets).tolist() == [1.0, 0.25, 1.0]
-    balanced = make(class_weights="balanced", others_weight=0.25)
+    balanced = make(class_weights="balanced", negatives_weight=0.25)
     assert balanced.get_weights(targets).tolist() == [0.75, 0.25, 1.5]

@@ -178,7 +178,7 @@ def test_monitor_says_which_epoch_is_kept(
 
 def test_stage_ends_between_its_start_and_its_best(create: Create, train: ImageDataset) -> None:
     keep = Keep()
-    stage = replace(STAGE, interpolation=0.25, epochs=1)
+    stage = replace(STAGE, weight_interpolation=0.25, epochs=1)
     trainer = fit(create, make_recipe(stage), train, callbacks=[keep])
     start = flatten(create())
     torch.testing.assert_close(get_weights(trainer), start.lerp(keep.weights[0], 0.25))
@@ -188,7 +188,7 @@ def test_stage_ends_between_its_start_and_its_best(create: Create, train: ImageD
 def test_validation_after_interpolation_is_that_of_the_weights_that_stay(
     ema_decay: float | None, create: Create, train: ImageDataset
 ) -> None:
-    stage = replace(STAGE, interpolation=0.5, ema_decay=ema_decay)
+    stage = replace(STAGE, weight_interpolation=0.5, ema_decay=ema_decay)
     trainer = fit(create, make_recipe(stage), train, train)
     images = torch.stack([train[row][0] for row in range(len(train))])
     with torch.no_grad():

@@ -330,7 +330,7 @@ def test_training_loss_is_that_of_images_that_have_a_class(train: ImageDataset) 
         input_spec=SPEC,
     )
     stage = replace(STANDSTILL, batch_size=2)
-    recipe = make_recipe(stage, class_weights="none", others_weight=3.0)
+    recipe = make_recipe(stage, class_weights="none", negatives_weight=3.0)
     _, history = run(recipe, mixed, None)
     logits, targets = direct_logits(mixed.choose(rows))
     expected = -logits.log_softmax(dim=1)[torch.arange(len(rows)), targets].mean()

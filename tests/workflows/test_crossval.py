@@ -75,7 +75,7 @@ class FakeRun:
         self, classifier: PlanetClassifier, part: Catalog, place: Path, **options: Any
     ) -> Run:
         self.count += 1
-        test = part.part("test")
+        test = part.get_split("test")
         labels = test.labels or ()
         predictions = Predictions(
             paths=tuple(test.names),

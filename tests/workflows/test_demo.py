@@ -44,10 +44,10 @@ def test_demo_without_pretrained_weights_says_so_and_writes_everything(tmp_path:
         assert (result.folder / name).is_file(), name
     table = pd.read_csv(result.folder / "predictions" / "predictions.csv")
     folders = [Path(path).parent.name for path in table["path"]]
-    assert (len(table), folders.count("others")) == (35, 14)
-    assert folders[21:] == ["others"] * 14
+    assert (len(table), folders.count("negatives")) == (35, 14)
+    assert folders[21:] == ["negatives"] * 14
     assert result.fresh_right == (table["label"] == folders).sum()
-    assert result.others_unknown == (table["label"][21:] == "unknown").sum()
+    assert result.negatives_unknown == (table["label"][21:] == "unknown").sum()
     bodies = folders[:21]
     explained = pd.read_csv(result.folder / "explanations" / "explanations.csv")
     assert {Path(path).parent.name for path in explained["path"]} == set(bodies)

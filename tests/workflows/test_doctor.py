@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from planetvision.classifiers import pretrained
-from planetvision.core.performance import LEVERS
+from planetvision.core.performance import PERFORMANCE_OPTIONS
 from planetvision.models.backbones.registry import BACKBONES
 from planetvision.models.backbones.spec import BackboneSpec
 from planetvision.workflows.doctor import examine
@@ -131,6 +131,6 @@ def test_levers_tell_whether_the_processor_has_bfloat16(
 
 def test_levers_that_are_off_are_shown_as_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert examine()["levers"]["channels_last"].startswith("on: ")
-    monkeypatch.setenv("PLANETVISION_TUNING", "none")
+    monkeypatch.setenv("PLANETVISION_PERFORMANCE", "none")
     levers = examine()["levers"]
-    assert all(levers[name].startswith("off: ") for name in LEVERS)
+    assert all(levers[name].startswith("off: ") for name in PERFORMANCE_OPTIONS)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from planetvision.core.renamed import SETTINGS, rename
 from planetvision.core.settings import Recipe
 from planetvision.data.cache import CACHES
 from planetvision.data.catalog import make_plain
@@ -20,7 +21,7 @@ _NOT_PORTABLE = frozenset(
         "device",
         "precision",
         "num_workers",
-        "tuning",
+        "performance",
         "progress",
         "weights",
         "cache",
@@ -55,6 +56,7 @@ def arguments_from_json(settings: Mapping[str, Any], known: Collection[str]) -> 
         settings: The stored arguments. Those that no longer exist are ignored.
         known: The names of the constructor's arguments.
     """
+    settings = rename(settings, SETTINGS)
     values = {name: value for name, value in settings.items() if name in known}
     if values.get("class_map"):
         values["class_map"] = dict(values["class_map"])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from planetvision.results import Evaluation, Explanations, Finding, Predictions
 
 
-NO_TRUST = (
+NO_CALIBRATOR = (
     "The model cannot answer 'unknown': it was saved by a version without OOD scores, got "
     "{name}={value}. Train it again, or leave `{name}` out."
 )
@@ -134,7 +134,7 @@ class AnsweringModel(abc.ABC):
         *,
         columns: ColumnMap | None = None,
         class_map: ClassMap | None = None,
-        others: ImageInput | None = None,
+        negatives: ImageInput | None = None,
         rejection_rate: float | None = None,
         tta: Tta | None = None,
         explain: bool = True,
@@ -152,8 +152,8 @@ class AnsweringModel(abc.ABC):
             columns: As for `fit`.
             class_map: Maps class names in these data to the model's. Other classes are mapped by
                 the classifier's own class map.
-            others: Images that show none of the classes (negatives), as for `predict`. The result
-                then has their rejection rate and the AUROC of the OOD score.
+            negatives: Images that show none of the classes, as for `predict`. The result then has
+                their rejection rate and the AUROC of the OOD score.
             rejection_rate: As for `predict`.
             tta: As for `predict`.
             explain: Whether to compute maps, which takes most of the time.
@@ -161,17 +161,17 @@ class AnsweringModel(abc.ABC):
 
         Raises:
             NotFittedError: If the classifier is not trained, or has no test split.
-            SettingsError: As for `predict`; also if `others` is given and there is no OOD score.
+            SettingsError: As for `predict`; also if `negatives` is given and there is no OOD score.
             DataError: If the model knows none of the classes, or no image can be read.
         """
         from planetvision.evaluation.audit.auditor import audit_images
         from planetvision.evaluation.evaluator import evaluate_catalog
 
         can_reject = self._can_reject(rejection_rate)
-        if others is not None and can_reject is None:
-            raise SettingsError(NO_TRUST.format(name="others", value="images"))
+        if negatives is not None and can_reject is None:
+            raise SettingsError(NO_CALIBRATOR.format(name="negatives", value="images"))
         if X is None:
-            catalog = self._test_part()
+            catalog = self._test_split()
         else:
             catalog = self._read_known(X, y, columns, class_map).get_tested()
         rate = None if rejection_rate is None else f"{rejection_rate:g}"
@@ -189,13 +189,13 @@ class AnsweringModel(abc.ABC):
             if explain
             else None,
             survey=survey,
-            others=None if others is None else read_inputs(others),
+            negatives=None if negatives is None else read_inputs(negatives),
             can_reject=bool(can_reject),
             about={
                 **self._describe(catalog, findings, tta=tta),
                 "repeat": self._list_commands(
                     None if X is None else catalog.origin,
-                    others=others,
+                    negatives=negatives,
                     pairs={"--column": columns, "--class": class_map},
                     options={"--rejection-rate": rate, "--tta": tta},
                     flags={"--no-explain": not explain, "--no-audit": not audit},
@@ -274,7 +274,7 @@ class AnsweringModel(abc.ABC):
         """The input of the network; of several models, that of the first."""
 
     @abc.abstractmethod
-    def _test_part(self) -> Catalog:
+    def _test_split(self) -> Catalog:
         """Returns the test split of the training data."""
 
     @abc.abstractmethod
@@ -289,7 +289,7 @@ class AnsweringModel(abc.ABC):
         self,
         origin: str | None,
         *,
-        others: Any,
+        negatives: Any,
         pairs: Mapping[str, Mapping[Any, Any] | None],
         options: Mapping[str, str | None],
         flags: Mapping[str, bool],
@@ -298,7 +298,7 @@ class AnsweringModel(abc.ABC):
 
         Args:
             origin: The name of the data; None for the test split that `fit` kept.
-            others: As for `evaluate`.
+            negatives: As for `evaluate`.
             pairs: The pairs of each option that takes NAME=VALUE.
             options: The value of each other option; None leaves it out.
             flags: Whether to set each flag.
@@ -309,10 +309,10 @@ class AnsweringModel(abc.ABC):
             path = origin[1:-1]
             data = path if origin[:1] == "'" and Path(path).exists() else "DATA"
         words = ["planetvision", "evaluate", model, data, "--out", "report"]
-        if others is not None:
-            listed = others if isinstance(others, list | tuple) else [others]
+        if negatives is not None:
+            listed = negatives if isinstance(negatives, list | tuple) else [negatives]
             for one in listed if all(map(_is_path, listed)) else ["OTHERS"]:
-                words += ["--others", os.fspath(one)]
+                words += ["--negatives", os.fspath(one)]
         for option, values in pairs.items():
             for name, value in (values or {}).items():
                 words += [option, f"{name}={'' if value is None else value}"]

@@ -18,7 +18,7 @@ from planetvision.classifiers.arguments import (
     arguments_to_json,
     select_portable,
 )
-from planetvision.classifiers.base import NO_TRUST, AnsweringModel, ExplainOptions
+from planetvision.classifiers.base import NO_CALIBRATOR, AnsweringModel, ExplainOptions
 from planetvision.core.devices import resolve_device, resolve_precision
 from planetvision.core.errors import NotFittedError, SettingsError
 from planetvision.core.settings import InputSpec, Label, Precision, Recipe, Tta
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from planetvision.classifiers.fitting import FitData
     from planetvision.data.sources import ImageInput
     from planetvision.data.tables import ColumnMap
-    from planetvision.inference import Trust
+    from planetvision.inference import Calibrator
     from planetvision.models.network import PlanetNet
     from planetvision.results import Audit, Evaluation, Explanations, Predictions, TrainingHistory
     from planetvision.training.callbacks import Callback
@@ -83,9 +83,9 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         precision: `auto`, `fp32`, `fp16` or `bf16`, for training and prediction. With `auto`,
             prediction uses `fp32`.
         num_workers: Loader processes; None lets the machine decide.
-        tuning: Performance options that are on: `all`, `none`, or `allocator`, `threads` and
-            `channels_last` joined by `+`; `auto` takes `PLANETVISION_TUNING`, else `all`.
-        novelty_score: The registered OOD score.
+        performance: Performance options that are on: `all`, `none`, or `allocator`, `threads` and
+            `channels_last` joined by `+`; `auto` takes `PLANETVISION_PERFORMANCE`, else `all`.
+        ood_score: The registered OOD score.
         rejection_rate: The share of images of known bodies that may be called `unknown`, in [0, 1);
             0 calls nothing unknown. It can be changed after training, and for each call.
         random_state: The seed of split, weights, order and augmentation.
@@ -98,8 +98,8 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         audit_: The audit of the data; its baselines learn from the training split and are scored
             on the validation split.
         network_: The trained `PlanetNet`.
-        trust_: The `Trust` that calibrates probabilities and OOD scores; None in models saved
-            before there was one.
+        calibrator_: The `Calibrator` of probabilities and OOD scores; None in models saved before
+            there was one.
         recipe_: The recipe as it ran.
         weights_: The source of the backbone's initial weights; a mapping if `weights` is one.
         metrics_: Numbers of images, validation loss and accuracy; after `evaluate()` the scores on
@@ -115,7 +115,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
     split_: Catalog
     audit_: Audit
     network_: PlanetNet
-    trust_: Trust | None
+    calibrator_: Calibrator | None
     recipe_: Recipe
     metrics_: dict[str, Any]
     data_: dict[str, Any] | None
@@ -128,8 +128,8 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         *,
         groups: Iterable[object] | None = None,
         columns: ColumnMap | None = None,
-        others: ImageInput | None = None,
-        warm_start_from: PlanetClassifier | str | os.PathLike[str] | None = None,
+        negatives: ImageInput | None = None,
+        init_from: PlanetClassifier | str | os.PathLike[str] | None = None,
         callbacks: Iterable[Callback] = (),
         checkpoints: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -150,11 +150,11 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
                 of one observation, stay in one split.
             columns: The names of a table's columns, such as `{"path": "file", "label": "body"}`;
                 None guesses them.
-            others: Images that show none of the classes (negatives), as for `predict`. The network
-                learns to give each class the same probability for them (`Recipe.others_weight`),
+            negatives: Images that show none of the classes, as for `predict`. The network
+                learns to give each class the same probability for them (`Recipe.negatives_weight`),
                 and OOD scores that learn from negatives use them. All of them train: keep some
-                back for `evaluate(others=...)`.
-            warm_start_from: A trained `PlanetClassifier` or the folder of a saved model, with this
+                back for `evaluate(negatives=...)`.
+            init_from: A trained `PlanetClassifier` or the folder of a saved model, with this
                 backbone. Its weights are the initial ones instead of `weights`; those of its head
                 only if the classes are the same.
             callbacks: Hooks into the training.
@@ -164,24 +164,24 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
 
         Raises:
             CheckpointError: If there is no checkpoint to resume, or it is of another training.
-            SettingsError: If arguments are wrong (all are listed), or `warm_start_from` has another
+            SettingsError: If arguments are wrong (all are listed), or `init_from` has another
                 backbone.
             DataError: If the data cannot be used, or files in them cannot be read.
             WeightsError: If the pretrained weights cannot be had.
             TrainingError: If the loss is no longer a finite number.
-            ModelFormatError: If `warm_start_from` names a folder without a model.
+            ModelFormatError: If `init_from` names a folder without a model.
         """
         if resume and checkpoints is None:
             raise SettingsError(
                 "`resume` needs the folder of the checkpoints, got None. Pass checkpoints=FOLDER."
             )
         from planetvision.classifiers import fitting
-        from planetvision.classifiers.initialization import read_warm_start
+        from planetvision.classifiers.initialization import read_initial_model
 
         plan = create_plan(self)
-        start = None if warm_start_from is None else read_warm_start(warm_start_from)
+        start = None if init_from is None else read_initial_model(init_from)
         data = fitting.read_fit_data(
-            self, plan, X, y, groups=groups, columns=columns, others=others
+            self, plan, X, y, groups=groups, columns=columns, negatives=negatives
         )
         network, initialization = fitting.prepare_network(self, plan, data.classes, start)
         state = fitting.train_network(
@@ -197,7 +197,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         if start is not None:
             self.weights_ = start.origin
         # Last, so that the training is kept if a user-defined OOD score fails.
-        self.trust_ = fitting.fit_classifier_trust(self, data, network)
+        self.calibrator_ = fitting.fit_calibration(self, data, network)
         self.audit_ = fitting.audit_fit(data, plan, state)
         self.data_ = fitting.describe_fit(self, data, self.audit_, initialization)
         return self
@@ -208,13 +208,13 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         """Sets the fitted attributes after the training."""
         self.network_, self.recipe_, self.split_ = network, plan.recipe, data.catalog
         self.history_ = state.history
-        self.trust_ = self.data_ = self._folder = None
+        self.calibrator_ = self.data_ = self._folder = None
         self.classes_ = np.array(data.classes)
         self.weights_ = plan.weights_used
         self.metrics_ = {
             "num_train": len(data.train),
             "num_val": len(data.val),
-            "num_others": 0 if data.negatives is None else len(data.negatives),
+            "num_negatives": 0 if data.negatives is None else len(data.negatives),
             "val_loss": state.val_loss,
             "val_accuracy": state.val_accuracy,
         }
@@ -245,7 +245,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
             head=self.recipe_.head,
             head_options=self.recipe_.head_options,
             recipe=self.recipe_,
-            trust=self.trust_,
+            calibrator=self.calibrator_,
             settings=select_portable(self.to_settings()),
             weights=self.weights_,
             metrics=self.metrics_,
@@ -260,7 +260,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         *,
         device: str = "auto",
         precision: Precision = "auto",
-        tuning: str = "auto",
+        performance: str = "auto",
     ) -> PlanetClassifier:
         """Returns the saved classifier, without any download.
 
@@ -268,7 +268,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
             path: The model's folder.
             device: As for the constructor.
             precision: As for the constructor; `auto` is `fp32`.
-            tuning: As for the constructor.
+            performance: As for the constructor.
 
         Raises:
             ModelFormatError: If a file is missing or damaged, or a newer version wrote it.
@@ -277,14 +277,14 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         from planetvision.classifiers.storage import load_model
 
         resolve_precision(precision, resolve_device(device))
-        model = load_model(path, tuning=tuning)
+        model = load_model(path, performance=performance)
         settings = {**model.settings, "recipe": model.recipe}
-        settings |= {"device": device, "precision": precision, "tuning": tuning}
+        settings |= {"device": device, "precision": precision, "performance": performance}
         classifier = cls.from_settings(settings)
         classifier._folder = Path(path)
         classifier.network_ = model.network
         classifier.recipe_ = model.recipe
-        classifier.trust_ = model.trust
+        classifier.calibrator_ = model.calibrator
         classifier.classes_ = np.array(model.classes)
         classifier.metrics_ = dict(model.metrics)
         classifier.data_ = None if model.data is None else dict(model.data)
@@ -293,7 +293,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
 
     @classmethod
     def from_pretrained(
-        cls, *, device: str = "auto", precision: Precision = "auto", tuning: str = "auto"
+        cls, *, device: str = "auto", precision: Precision = "auto", performance: str = "auto"
     ) -> PlanetClassifier:
         """Returns the released model, which is part of the package, without any download.
 
@@ -303,14 +303,16 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
         Args:
             device: As for the constructor.
             precision: As for the constructor; `auto` is `fp32`.
-            tuning: As for the constructor.
+            performance: As for the constructor.
 
         Raises:
             ModelFormatError: If the package has no released model.
         """
         from planetvision.classifiers.pretrained import get_pretrained_folder
 
-        return cls.load(get_pretrained_folder(), device=device, precision=precision, tuning=tuning)
+        return cls.load(
+            get_pretrained_folder(), device=device, precision=precision, performance=performance
+        )
 
     def to_settings(self) -> dict[str, Any]:
         """Returns the arguments as JSON values, for `from_settings`."""
@@ -338,18 +340,18 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
 
     def _get_rejection(self, rejection_rate: float | None) -> dict[str, Any]:
         """Returns the calibrator and the rejection rate of a call."""
-        trust = getattr(self, "trust_", None)
-        if trust is None and rejection_rate:
-            raise SettingsError(NO_TRUST.format(name="rejection_rate", value=rejection_rate))
+        calibrator = getattr(self, "calibrator_", None)
+        if calibrator is None and rejection_rate:
+            raise SettingsError(NO_CALIBRATOR.format(name="rejection_rate", value=rejection_rate))
         rate = self.rejection_rate if rejection_rate is None else rejection_rate
-        return {"trust": trust, "rejection_rate": check_rejection_rate(rate)}
+        return {"calibrator": calibrator, "rejection_rate": check_rejection_rate(rate)}
 
     def _can_reject(self, rejection_rate: float | None) -> bool | None:
         rejection = self._get_rejection(rejection_rate)
-        trust: Trust | None = rejection["trust"]
-        if trust is None:
+        calibrator: Calibrator | None = rejection["calibrator"]
+        if calibrator is None:
             return None
-        return trust.get_threshold(rejection["rejection_rate"]) < math.inf
+        return calibrator.get_threshold(rejection["rejection_rate"]) < math.inf
 
     @property
     def input_spec(self) -> InputSpec:
@@ -392,7 +394,7 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
             batch_size=int(self.batch_size or 32),
             num_workers=self.num_workers,
             precision=self.precision,
-            tuning=self.tuning,
+            performance=self.performance,
             progress=self.progress,
             tta=tta,
             **self._get_rejection(rejection_rate),
@@ -414,8 +416,8 @@ class PlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator, Classifie
             **given,
         )
 
-    def _test_part(self) -> Catalog:
-        test = self.split_.part("test") if hasattr(self, "split_") else None
+    def _test_split(self) -> Catalog:
+        test = self.split_.get_split("test") if hasattr(self, "split_") else None
         if not test:
             raise NotFittedError(
                 "There is no test split: the model was loaded, or trained without one. Pass the "

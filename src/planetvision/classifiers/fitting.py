@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planetvision.classifiers.initialization import WarmStart
-from planetvision.classifiers.records import describe_data, describe_others
+from planetvision.classifiers.initialization import InitialModel
+from planetvision.classifiers.records import describe_data, describe_negatives
 from planetvision.core.devices import is_main_process, resolve_device
 from planetvision.core.settings import Label
 from planetvision.data import Catalog, read_inputs, read_labelled, split_catalog
@@ -21,8 +21,8 @@ from planetvision.data.preparation import Prepared, prepare_catalog
 from planetvision.data.survey import drop_unreadable, survey_catalog
 from planetvision.evaluation.audit.added_value import compare_with_network, score_frozen_stage
 from planetvision.evaluation.audit.auditor import audit_catalog
-from planetvision.inference.ood_scores import NOVELTY_SCORES
-from planetvision.inference.trust import Trust, fit_trust
+from planetvision.inference.calibrator import Calibrator, fit_calibrator
+from planetvision.inference.ood_scores import OOD_SCORES
 from planetvision.models.network import PlanetNet, create_network
 from planetvision.render import render_non_planets
 from planetvision.results import UNKNOWN, Audit
@@ -85,7 +85,7 @@ def read_fit_data(
     *,
     groups: Iterable[object] | None,
     columns: ColumnMap | None,
-    others: ImageInput | None,
+    negatives: ImageInput | None,
 ) -> FitData:
     """Reads and splits the data of a fit.
 
@@ -96,7 +96,7 @@ def read_fit_data(
         y: As for `PlanetClassifier.fit`.
         groups: As for `PlanetClassifier.fit`.
         columns: As for `PlanetClassifier.fit`.
-        others: As for `PlanetClassifier.fit`.
+        negatives: As for `PlanetClassifier.fit`.
 
     Raises:
         DataError: If the data cannot be used, or files in them cannot be read.
@@ -111,12 +111,12 @@ def read_fit_data(
         plan.input_spec,
         cache=cache,
         group_duplicates=settings.group_duplicates,
-        num_parts=3 if settings.test_fraction > 0 else 2,
+        num_splits=3 if settings.test_fraction > 0 else 2,
         on_error=settings.on_error,
         progress=settings.progress,
     )
     catalog = _split(prepared.catalog, settings)
-    classes = catalog.part("train").classes
+    classes = catalog.get_split("train").classes
     if UNKNOWN in classes:
         logger.warning(
             "There is a class '%s', which is also the answer for out-of-distribution images: "
@@ -133,10 +133,10 @@ def read_fit_data(
         cache=cache,
     )
     negatives, description = None, None
-    if others is not None:
-        negatives = _read_negatives(others, settings, plan, cache)
-        description = describe_others(
-            others, num_images=len(negatives), weight=plan.recipe.others_weight
+    if negatives is not None:
+        negatives = _read_negatives(negatives, settings, plan, cache)
+        description = describe_negatives(
+            negatives, num_images=len(negatives), weight=plan.recipe.negatives_weight
         )
     return FitData(
         catalog=catalog,
@@ -183,7 +183,7 @@ def _read_negatives(
 
 
 def prepare_network(
-    settings: ClassifierSettings, plan: Plan, classes: list[Label], start: WarmStart | None
+    settings: ClassifierSettings, plan: Plan, classes: list[Label], start: InitialModel | None
 ) -> tuple[PlanetNet, dict[str, Any] | None]:
     """Returns the network with its initial weights, and their description in the model card.
 
@@ -203,7 +203,7 @@ def prepare_network(
         weights=plan.weights if start is None else "none",
         input_spec=plan.input_spec,
         seed=settings.random_state,
-        tuning=settings.tuning,
+        performance=settings.performance,
     )
     if start is None:
         plan.warn_of_random_features()
@@ -245,7 +245,7 @@ def train_network(
         seed=settings.random_state,
         num_workers=settings.num_workers,
         compile=bool(settings.compile),
-        tuning=settings.tuning,
+        performance=settings.performance,
         max_minutes=settings.max_minutes,
         checkpoints=checkpoints,
         callbacks=callbacks,
@@ -255,7 +255,7 @@ def train_network(
     return trainer.state
 
 
-def fit_classifier_trust(settings: ClassifierSettings, data: FitData, network: PlanetNet) -> Trust:
+def fit_calibration(settings: ClassifierSettings, data: FitData, network: PlanetNet) -> Calibrator:
     """Calibrates the network on the validation images, and fits the OOD score.
 
     Args:
@@ -264,14 +264,14 @@ def fit_classifier_trust(settings: ClassifierSettings, data: FitData, network: P
         network: The trained network.
     """
     negatives = None
-    if NOVELTY_SCORES.get(settings.novelty_score).needs_others:
+    if OOD_SCORES.get(settings.ood_score).needs_negatives:
         negatives = _draw_negatives(data.negatives, network, seed=settings.random_state)
-    return fit_trust(
+    return fit_calibrator(
         network,
         data.train,
         data.val,
         negatives=negatives,
-        score=settings.novelty_score,
+        score=settings.ood_score,
         device=resolve_device(settings.device),
         batch_size=int(settings.batch_size or 32),
         num_workers=settings.num_workers,
@@ -324,6 +324,6 @@ def describe_fit(
         settings,
         given_splits=data.prepared.given_splits,
         has_groups=data.has_groups,
-        others=data.description,
-        warm_start=initialization,
+        negatives=data.description,
+        initial_model=initialization,
     )

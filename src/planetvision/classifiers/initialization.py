@@ -1,4 +1,4 @@
-"""`WarmStart`: a trained model to fine-tune from."""
+"""`InitialModel`: a trained model to fine-tune from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from planetvision.models.network import PlanetNet
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class WarmStart:
+class InitialModel:
     """Trained network with its classes.
 
     Args:
@@ -49,7 +49,7 @@ class WarmStart:
         """
         if network.spec.name != self.network.spec.name:
             raise SettingsError(
-                f"`warm_start_from` must be a model with the backbone '{network.spec.name}', got "
+                f"`init_from` must be a model with the backbone '{network.spec.name}', got "
                 f"{self.origin}, which has '{self.network.spec.name}'. Pass "
                 f"backbone='{self.network.spec.name}'."
             )
@@ -75,7 +75,7 @@ class WarmStart:
         if sizes[0] != sizes[1]:
             remedy = f"Pass image_size={sizes[1]}, as that model has."
         raise SettingsError(
-            f"`warm_start_from` must be a model whose backbone '{network.spec.name}' has the "
+            f"`init_from` must be a model whose backbone '{network.spec.name}' has the "
             f"shapes of this one, got {self.origin}, with {count(len(different), 'tensor')} of "
             f"other shapes: '{name}' is {there} there and {here} here. {remedy}"
         )
@@ -85,7 +85,7 @@ def _list_shapes(module: nn.Module) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in module.state_dict().items()}
 
 
-def read_warm_start(source: Any) -> WarmStart:
+def read_initial_model(source: Any) -> InitialModel:
     """Returns the model to fine-tune from.
 
     Args:
@@ -103,17 +103,19 @@ def read_warm_start(source: Any) -> WarmStart:
         model = load_model(source)
         # The folder of a run's model is always "model", so its parent is part of the name.
         name = "/".join(Path(source).absolute().parts[-2:])
-        return WarmStart(network=model.network, classes=model.classes, origin=f"the model '{name}'")
+        return InitialModel(
+            network=model.network, classes=model.classes, origin=f"the model '{name}'"
+        )
     # Checked on the type: the property of an untrained classifier raises a clearer error.
     if hasattr(type(source), "input_spec") and source.input_spec:
         network = getattr(source, "network_", None)
         if isinstance(network, PlanetNet):
-            return WarmStart(
+            return InitialModel(
                 network=network,
                 classes=tuple(source.classes_.tolist()),
                 origin="a trained classifier",
             )
     raise SettingsError(
-        "`warm_start_from` must be the folder of a saved model, or a trained PlanetClassifier, got "
+        "`init_from` must be the folder of a saved model, or a trained PlanetClassifier, got "
         f"{source!r}. Pass 'runs/eyes/model', for example."
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from planetvision.core.errors import count
+from planetvision.core.renamed import rename_config
 from planetvision.core.text import format_interval, format_share
 from planetvision.data.catalog import SPLIT_NAMES
 from planetvision.models.backbones.first_weights import format_weights
@@ -76,21 +77,22 @@ def render_card(config: Mapping[str, Any], *, threshold: float | None = None) ->
 
 def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
     """Returns the variables of the template; None stands for "not recorded"."""
+    config = rename_config(config)
     classes = [str(label) for label in config.get("classes", ())]
-    backbone, trust, data = (config.get(name) or {} for name in ("backbone", "trust", "data"))
+    backbone, calibrator, data = (config.get(name) or {} for name in ("backbone", "trust", "data"))
     metrics, settings, recipe = (
         config.get(name) or {} for name in ("metrics", "settings", "recipe")
     )
     test = metrics.get("test") or {}
     elsewhere = list(metrics.get("elsewhere") or ())
     weights = backbone.get("weights") or None
-    warm_start = data.get("warm_start") or {}
+    initial_model = data.get("initial_model") or {}
     origins = list(weights.values()) if isinstance(weights, Mapping) else [weights or ""]
     is_random = set(origins) == {"none"}
     # The licence is that of the registered weights. It is unknown for a file or another model, and
     # random weights have none.
     is_registered = all(origins) and not any(origin.startswith("file ") for origin in origins)
-    is_registered = is_registered and not is_random and not warm_start
+    is_registered = is_registered and not is_random and not initial_model
     licence = (backbone.get("licence") or None) if is_registered else None
     stages = recipe.get("stages") or ()
     return {
@@ -112,8 +114,8 @@ def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, An
             for name in ("image_size", "framing", "stretch", "tta")
         },
         "data": data,
-        "warm_start": warm_start,
-        "has_others": bool(data.get("others")),
+        "initial_model": initial_model,
+        "has_negatives": bool(data.get("negatives")),
         "others_remark": _tell_others(data),
         "fit_arguments": _list_fit_arguments(data),
         "class_map": settings.get("class_map") or (),
@@ -124,11 +126,11 @@ def _collect(config: Mapping[str, Any], threshold: float | None) -> dict[str, An
         "val_chose": any(stage.get("monitor", "loss") != "none" for stage in stages),
         "test": test,
         "elsewhere": elsewhere,
-        "trust": trust,
-        "temperature": f"{trust['temperature']:.3g}" if trust else None,
+        "trust": calibrator,
+        "temperature": f"{calibrator['temperature']:.3g}" if calibrator else None,
         "rate": settings.get("rejection_rate"),
         "threshold": _tell_threshold(threshold),
-        "is_bounded": _is_bounded(settings.get("rejection_rate"), trust.get("num_images")),
+        "is_bounded": _is_bounded(settings.get("rejection_rate"), calibrator.get("num_images")),
         "unknown": UNKNOWN,
         "limits": list(_list_limits(data, metrics, classes)),
         "versions": config.get("versions") or {},
@@ -181,28 +183,28 @@ def _tell_split(split: Mapping[str, Any]) -> Iterator[str]:
 
 def _tell_others(data: Mapping[str, Any]) -> str | None:
     """Returns sentences on the negatives; None if they are not recorded."""
-    if "others" not in data:
+    if "negatives" not in data:
         return None
-    others = data["others"]
-    if others is None:
+    negatives = data["negatives"]
+    if negatives is None:
         return "It was trained without negatives."
-    origins = ", ".join(others["origins"])
-    given = f"{count(others['num_images'], 'image')} that show none of the classes ({origins})"
-    if not others["weight"]:
+    origins = ", ".join(negatives["origins"])
+    given = f"{count(negatives['num_images'], 'image')} that show none of the classes ({origins})"
+    if not negatives["weight"]:
         return (
             f"Negatives: {given}. The network was not trained with them (weight 0), but the OOD "
             "score may have been fitted with them."
         )
     return (
         f"Negatives: {given}. The network was trained to give each class the same probability for "
-        f"them, with the weight {others['weight']:g} relative to an image of a class."
+        f"them, with the weight {negatives['weight']:g} relative to an image of a class."
     )
 
 
 def _list_fit_arguments(data: Mapping[str, Any]) -> list[str]:
     """Returns the arguments of `fit` besides the data, with placeholders as values."""
-    named = (("others", "OTHERS"), ("warm_start_from", "START"))
-    given = (data.get("others"), data.get("warm_start"))
+    named = (("negatives", "OTHERS"), ("init_from", "START"))
+    given = (data.get("negatives"), data.get("initial_model"))
     return [f'{name}="{value}"' for (name, value), one in zip(named, given, strict=True) if one]
 
 

@@ -27,8 +27,8 @@ def describe_data(
     *,
     given_splits: Sequence[SplitName] | None,
     has_groups: bool,
-    others: Mapping[str, Any] | None = None,
-    warm_start: Mapping[str, Any] | None = None,
+    negatives: Mapping[str, Any] | None = None,
+    initial_model: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Returns the description of the training data, as JSON values.
 
@@ -39,8 +39,8 @@ def describe_data(
         settings: The classifier.
         given_splits: The splits that the data had; None if they had none.
         has_groups: Whether the data have groups.
-        others: The result of `describe_others`; None without negatives.
-        warm_start: The `origin` of the initial weights, and whether they include the head
+        negatives: The result of `describe_negatives`; None without negatives.
+        initial_model: The `origin` of the initial weights, and whether they include the head
             (`has_head`); None if they are those of the backbone.
     """
     catalog = audit.catalog
@@ -75,22 +75,22 @@ def describe_data(
         ],
         "baselines": described["baselines"],
         "remarks": described["remarks"],
-        "others": None if others is None else dict(others),
-        "warm_start": None if warm_start is None else dict(warm_start),
+        "negatives": None if negatives is None else dict(negatives),
+        "initial_model": None if initial_model is None else dict(initial_model),
     }
 
 
-def describe_others(others: Any, *, num_images: int, weight: float) -> dict[str, Any]:
+def describe_negatives(negatives: Any, *, num_images: int, weight: float) -> dict[str, Any]:
     """Returns the description of the negatives of a training.
 
     Args:
-        others: The negatives as passed to `fit`.
+        negatives: The negatives as passed to `fit`.
         num_images: The number of readable images.
         weight: The loss weight of each, relative to an image of a class.
     """
     origins = [
         "images in memory" if place is None else name_origin(f"'{place}'")
-        for place in list_input_places(others)
+        for place in list_input_places(negatives)
     ]
     return {
         "origins": list(dict.fromkeys(origins)),

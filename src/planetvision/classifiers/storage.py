@@ -26,8 +26,9 @@ from planetvision.core.files import (
     write_json,
     write_text,
 )
+from planetvision.core.renamed import rename_config
 from planetvision.core.settings import InputSpec, Label, Recipe
-from planetvision.inference.trust import Trust
+from planetvision.inference.calibrator import Calibrator
 from planetvision.models.backbones.weights import find_mismatches
 from planetvision.models.network import PlanetNet, create_network
 
@@ -62,7 +63,7 @@ class SavedModel:
         head: The registered head.
         head_options: Its keyword arguments.
         recipe: The recipe of its training.
-        trust: The calibrator; None in models of format version 1.
+        calibrator: The calibrator; None in models of format version 1.
         settings: The classifier's arguments.
         weights: The source of the backbone's initial weights, as `weights_` of the classifier.
         metrics: The scores, as `metrics_` of the classifier.
@@ -76,7 +77,7 @@ class SavedModel:
     head: str
     head_options: Mapping[str, Any]
     recipe: Recipe
-    trust: Trust | None = None
+    calibrator: Calibrator | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: str | Mapping[str, str] = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -132,7 +133,7 @@ def save_model(
         "head": {"name": model.head, "options": dict(model.head_options)},
         "preprocessing": network.input_spec.to_dict(),
         "recipe": model.recipe.to_dict(),
-        "trust": model.trust.to_dict() if model.trust else None,
+        "trust": model.calibrator.to_dict() if model.calibrator else None,
         "settings": dict(model.settings),
         "metrics": dict(model.metrics),
         "data": None if model.data is None else dict(model.data),
@@ -142,7 +143,7 @@ def save_model(
         name: _narrow(value.detach().to("cpu").contiguous().clone(), half=half)
         for name, value in network.state_dict().items()
     }
-    trusted = model.trust.to_tensors() if model.trust else {}
+    trusted = model.calibrator.to_tensors() if model.calibrator else {}
     # In all three files, so that files of different models are detected.
     fingerprint = _fingerprint(config, tensors, trusted)
     header = {"format": "pt", "fingerprint": fingerprint}
@@ -202,7 +203,7 @@ def read_sums(folder: str | os.PathLike[str]) -> tuple[dict[str, str], list[int]
     return sums, damaged
 
 
-def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> SavedModel:
+def load_model(folder: str | os.PathLike[str], *, performance: str = "auto") -> SavedModel:
     """Returns the model in a folder, without any download.
 
     Settings and tensors are compared with the fingerprint and the copy of the config. Models that
@@ -210,7 +211,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
 
     Args:
         folder: The folder.
-        tuning: As for `create_network`.
+        performance: As for `create_network`.
 
     Raises:
         ModelFormatError: If a file is missing, damaged or edited, the files belong to different
@@ -223,6 +224,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
     if config.get("trust") is not None:
         parts[TRUST_FILE] = _read_tensors(root, TRUST_FILE)
     _check_integrity(root, config, parts)
+    config = rename_config(config)
     try:
         network = create_network(
             config["backbone"]["name"],
@@ -232,7 +234,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
             weights="none",
             input_spec=InputSpec.from_dict(config["preprocessing"]),
             seed=0,
-            tuning=tuning,
+            performance=performance,
         )
         model = SavedModel(
             network=network,
@@ -240,7 +242,7 @@ def load_model(folder: str | os.PathLike[str], *, tuning: str = "auto") -> Saved
             head=config["head"]["name"],
             head_options=config["head"]["options"],
             recipe=Recipe.from_dict(config["recipe"]),
-            trust=_create_trust(config.get("trust"), parts, root),
+            calibrator=_create_trust(config.get("trust"), parts, root),
             settings=config["settings"],
             weights=config["backbone"]["weights"],
             metrics=config["metrics"],
@@ -281,10 +283,10 @@ def _fingerprint(
 def _get_threshold(model: SavedModel) -> float | None:
     """Returns the OOD threshold at the model's rejection rate; None if unknown."""
     rate = model.settings.get("rejection_rate")
-    if model.trust is None or rate is None:
+    if model.calibrator is None or rate is None:
         return None
     try:
-        return model.trust.get_threshold(rate)
+        return model.calibrator.get_threshold(rate)
     except SettingsError:  # a wrong rate, which prediction will report
         return None
 
@@ -429,11 +431,11 @@ def _read_sums_if_any(root: Path) -> dict[str, str]:
 
 def _create_trust(
     fields: Mapping[str, Any] | None, parts: Mapping[str, _Part], root: Path
-) -> Trust | None:
+) -> Calibrator | None:
     if fields is None:
         return None
     try:
-        return Trust.from_parts(fields, parts[TRUST_FILE].tensors)
+        return Calibrator.from_parts(fields, parts[TRUST_FILE].tensors)
     except (KeyError, ValueError, TypeError) as cause:
         if isinstance(cause, SettingsError):
             raise  # its score is not registered here

@@ -121,7 +121,7 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
         *,
         device: str = "auto",
         precision: Precision = "auto",
-        tuning: str = "auto",
+        performance: str = "auto",
     ) -> VotingPlanetClassifier:
         """Returns the saved classifier.
 
@@ -129,7 +129,7 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
             path: The folder.
             device: As for `PlanetClassifier.load`.
             precision: As for `PlanetClassifier.load`.
-            tuning: As for `PlanetClassifier.load`.
+            performance: As for `PlanetClassifier.load`.
 
         Raises:
             ModelFormatError: If a file is missing or damaged, or a newer version wrote it.
@@ -153,7 +153,9 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
                 path=str(folder),
             )
         members = [
-            PlanetClassifier.load(folder / name, device=device, precision=precision, tuning=tuning)
+            PlanetClassifier.load(
+                folder / name, device=device, precision=precision, performance=performance
+            )
             for name in names
         ]
         voting = cls(members, weights=weights)
@@ -223,7 +225,7 @@ class VotingPlanetClassifier(AnsweringModel, ClassifierMixin, BaseEstimator):  #
         """The input of the first model."""
         return self._members[0].input_spec
 
-    def _test_part(self) -> Catalog:
+    def _test_split(self) -> Catalog:
         raise NotFittedError(
             "A VotingPlanetClassifier has no test split, since test images of one model can be "
             "training images of another. Pass the data to evaluate on: evaluate('FOLDER')."
@@ -375,7 +377,7 @@ def load_classifier(
     *,
     device: str = "auto",
     precision: Precision = "auto",
-    tuning: str = "auto",
+    performance: str = "auto",
     progress: bool = False,
 ) -> PlanetClassifier | VotingPlanetClassifier:
     """Returns the saved `PlanetClassifier` or `VotingPlanetClassifier` in a folder.
@@ -384,14 +386,14 @@ def load_classifier(
         path: The folder.
         device: As for `PlanetClassifier.load`.
         precision: As for `PlanetClassifier.load`.
-        tuning: As for `PlanetClassifier.load`.
+        performance: As for `PlanetClassifier.load`.
         progress: Whether to show progress bars.
 
     Raises:
         ModelFormatError: If a file is missing or damaged, or a newer version wrote it.
         UnknownNameError: If its backbone or head is not registered here.
     """
-    running: dict[str, Any] = {"device": device, "precision": precision, "tuning": tuning}
+    running: dict[str, Any] = {"device": device, "precision": precision, "performance": performance}
     if Path(path, VOTING_FILE).is_file():
         return VotingPlanetClassifier.load(path, **running).set_progress(progress)
     classifier: PlanetClassifier = PlanetClassifier.load(path, **running)

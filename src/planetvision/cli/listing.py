@@ -56,7 +56,7 @@ def _list_registries() -> list[Registry[Any, Any]]:
     from planetvision.data import DECODERS
     from planetvision.explain import EXPLAINERS
     from planetvision.imaging import POLICIES
-    from planetvision.inference import NOVELTY_SCORES
+    from planetvision.inference import OOD_SCORES
     from planetvision.models import BACKBONES, HEADS
     from planetvision.training import LOSSES, OPTIMIZERS, RECIPES, SCHEDULES
 
@@ -68,7 +68,7 @@ def _list_registries() -> list[Registry[Any, Any]]:
         OPTIMIZERS,
         LOSSES,
         RECIPES,
-        NOVELTY_SCORES,
+        OOD_SCORES,
         EXPLAINERS,
         DECODERS,
     ]

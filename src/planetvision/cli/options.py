@@ -19,7 +19,7 @@ Command: TypeAlias = Callable[..., None]
 Settings: TypeAlias = Mapping[str, Any]
 """Settings of `PlanetClassifier` by name, as given on the command line."""
 
-RUNNING = ("device", "precision", "tuning", "progress")
+RUNNING = ("device", "precision", "performance", "progress")
 """The settings of a trained model that predicts."""
 
 _DATA = (

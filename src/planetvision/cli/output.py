@@ -68,7 +68,7 @@ def show_audit(audit: Audit) -> None:
     """Shows the counts per class, the findings and the baselines of an audit."""
     typer.echo(f"{audit}\n")
     splits = [name for name in ("train", "val", "test") if name in (audit.catalog.splits or ())]
-    counts = {name: audit.catalog.part(name).counts for name in splits}
+    counts = {name: audit.catalog.get_split(name).counts for name in splits}
     show_table(
         [
             ("class", "images", *splits),

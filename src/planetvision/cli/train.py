@@ -62,10 +62,10 @@ def demo(
     )
     typer.echo("")
     show_evaluation(result.evaluation)
-    others = sum(Path(path).parent.name == "others" for path in result.predictions.paths)
+    negatives = sum(Path(path).parent.name == "negatives" for path in result.predictions.paths)
     typer.echo(
-        f"\nfresh images: {result.fresh_right} of {len(result.predictions) - others} right; "
-        f"{result.others_unknown} of {others} negatives called unknown; "
+        f"\nfresh images: {result.fresh_right} of {len(result.predictions) - negatives} right; "
+        f"{result.negatives_unknown} of {negatives} negatives called unknown; "
         f"total time {result.seconds:.0f} s"
     )
     typer.echo("\nLook at:")
@@ -88,12 +88,12 @@ def train(
     resume: Resume = None,
     *,
     settings: Settings,
-    warm_start: Annotated[
+    initial_model: Annotated[
         Path | None,
         typer.Option(help="Folder of a trained model to fine-tune from, instead of --weights."),
     ] = None,
     column: Columns = None,
-    others: Annotated[
+    negatives: Annotated[
         list[str] | None,
         typer.Option(
             help="Negatives: images, a folder or a pattern that show none of the classes. May be "
@@ -123,8 +123,8 @@ def train(
                 data,
                 folder,
                 columns=parse_pairs(column, "--column"),
-                others=join_inputs(others),
-                warm_start_from=warm_start,
+                negatives=join_inputs(negatives),
+                init_from=initial_model,
                 callbacks=callbacks,
                 overwrite=overwrite,
             )

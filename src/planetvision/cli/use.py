@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 def evaluate(
     data: ModelAndData,
     out: Out,
-    others: Annotated[
+    negatives: Annotated[
         list[str] | None,
         typer.Option(
             help="Negatives: images, a folder or a pattern that show none of the classes, which "
@@ -73,7 +73,7 @@ def evaluate(
         table,
         columns=parse_pairs(column, "--column"),
         class_map=parse_pairs(settings["class_map"], "--class"),
-        others=join_inputs(others),
+        negatives=join_inputs(negatives),
         rejection_rate=rejection_rate,
         tta=settings["tta"],
         explain=explain,

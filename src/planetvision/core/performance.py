@@ -13,12 +13,12 @@ from planetvision.core.errors import SettingsError
 
 logger = logging.getLogger(__name__)
 
-LEVERS = {
+PERFORMANCE_OPTIONS = {
     "allocator": "freed memory stays in the process (Linux with glibc)",
     "threads": "PyTorch starts no more threads than the process may use cores",
     "channels_last": "convolutions work on channels-last memory, if the backbone supports it",
 }
-_VARIABLE = "PLANETVISION_TUNING"
+_VARIABLE = "PLANETVISION_PERFORMANCE"
 
 # Parameters of glibc's mallopt(3), from <malloc.h>.
 _M_TRIM_THRESHOLD = -1
@@ -27,42 +27,44 @@ _M_MMAP_MAX = -4
 _TOP_PAD_BYTES = 256 * 2**20
 
 
-def resolve_tuning(tuning: str = "auto") -> frozenset[str]:
+def resolve_performance(performance: str = "auto") -> frozenset[str]:
     """Returns the names of the performance options that are on.
 
     Args:
-        tuning: `all`, `none`, names joined by `+`, or `auto`: the value of the environment variable
-            `PLANETVISION_TUNING`, by default `all`.
+        performance: `all`, `none`, names joined by `+`, or `auto`: the value of the environment
+            variable `PLANETVISION_PERFORMANCE`, by default `all`.
 
     Raises:
         SettingsError: If a name is unknown.
 
     Example:
-        >>> sorted(resolve_tuning("allocator+threads"))
+        >>> sorted(resolve_performance("allocator+threads"))
         ['allocator', 'threads']
     """
-    said = f"`tuning` must be 'auto', 'all', 'none' or names joined by '+', got {tuning!r}"
-    if tuning == "auto":
-        tuning = os.environ.get(_VARIABLE) or "all"
-        said = f"`{_VARIABLE}` must be 'all', 'none' or names joined by '+', got {tuning!r}"
-    if tuning in ("all", "none"):
-        return frozenset(LEVERS if tuning == "all" else ())
-    names = frozenset(tuning.split("+")) if isinstance(tuning, str) else frozenset({""})
-    if not names <= set(LEVERS):
-        raise SettingsError(f"{said}. Known: {', '.join(LEVERS)}.")
+    said = (
+        f"`performance` must be 'auto', 'all', 'none' or names joined by '+', got {performance!r}"
+    )
+    if performance == "auto":
+        performance = os.environ.get(_VARIABLE) or "all"
+        said = f"`{_VARIABLE}` must be 'all', 'none' or names joined by '+', got {performance!r}"
+    if performance in ("all", "none"):
+        return frozenset(PERFORMANCE_OPTIONS if performance == "all" else ())
+    names = frozenset(performance.split("+")) if isinstance(performance, str) else frozenset({""})
+    if not names <= set(PERFORMANCE_OPTIONS):
+        raise SettingsError(f"{said}. Known: {', '.join(PERFORMANCE_OPTIONS)}.")
     return names
 
 
-def tune_machine(tuning: str = "auto") -> frozenset[str]:
+def apply_performance(performance: str = "auto") -> frozenset[str]:
     """Applies the process-wide performance options, and returns those that took effect.
 
     `channels_last` is not among them, since it belongs to each network (`create_network`). A later
     call with fewer options does not undo any.
 
     Args:
-        tuning: See `resolve_tuning`.
+        performance: See `resolve_performance`.
     """
-    options = resolve_tuning(tuning)
+    options = resolve_performance(performance)
     done = {
         "allocator": "allocator" in options and _keep_freed_memory(),
         "threads": "threads" in options and _limit_threads(),

@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias, get_args
 
 from planetvision.core.errors import SettingsError, UnknownNameError
+from planetvision.core.renamed import rename_recipe
 
 Label: TypeAlias = str | int
 ClassMap: TypeAlias = Mapping[Label, Label | None]
@@ -285,8 +286,8 @@ class Stage:
         cutmix: The same for CutMix. With both, each batch gets one of the two.
         ema_decay: Decay of an exponential moving average of the weights, such as 0.99. The
             averaged weights are validated and kept. None turns it off.
-        interpolation: WiSE-FT weight interpolation: the position of the final weights between
-            those before the stage (0) and the best ones after it (1).
+        weight_interpolation: WiSE-FT weight interpolation: the position of the final weights
+            between those before the stage (0) and the best ones after it (1).
         monitor: The validation metric that selects the best epoch: `loss`, or `calibrated_loss`,
             the loss at the optimal temperature, which ignores overconfidence. `none` keeps the last
             weights.
@@ -325,7 +326,7 @@ class Stage:
     mixup: float = 0.0
     cutmix: float = 0.0
     ema_decay: float | None = None
-    interpolation: float = 1.0
+    weight_interpolation: float = 1.0
     monitor: Monitor = "loss"
     patience: int | None = None
 
@@ -350,7 +351,7 @@ class Stage:
         check.integer("accumulation_steps", at_least=1, remedy="Pass 1, for example.")
         check.number("mixup", low=0, remedy="Pass 0.2, for example, or 0.")
         check.number("cutmix", low=0, remedy="Pass 1.0, for example, or 0.")
-        check.number("interpolation", low=0, high=1, remedy="Pass 0.5, for example.")
+        check.number("weight_interpolation", low=0, high=1, remedy="Pass 0.5, for example.")
         check.choice("monitor", get_args(Monitor))
         check.number("ema_decay", low=0, high=0.99999, optional=True, remedy="Pass 0.99, or None.")
         check.number("weight_decay", low=0, remedy="Pass 1e-2, for example.")
@@ -402,7 +403,7 @@ class Recipe:
         loss_options: Keyword arguments of the loss, such as `{"gamma": 2.0}`.
         class_weights: `balanced` weights each class by its inverse frequency.
         label_smoothing: The share of the target that is spread over all classes, from 0 to 1.
-        others_weight: The loss weight of negatives, whose target is the uniform distribution
+        negatives_weight: The loss weight of negatives, whose target is the uniform distribution
             (outlier exposure). 0 leaves them out of the training.
         max_gradient_norm: The norm that gradients are clipped to; None turns clipping off.
 
@@ -423,7 +424,7 @@ class Recipe:
     loss_options: Mapping[str, Any] = field(default_factory=dict)
     class_weights: ClassWeights = "balanced"
     label_smoothing: float = 0.0
-    others_weight: float = 0.5
+    negatives_weight: float = 0.5
     max_gradient_norm: float | None = 1.0
 
     def __post_init__(self) -> None:
@@ -436,7 +437,7 @@ class Recipe:
         check.tta("tta")
         check.choice("class_weights", get_args(ClassWeights))
         check.number("label_smoothing", low=0, high=1, remedy="Pass 0.1, for example.")
-        check.number("others_weight", low=0, remedy="Pass 0.5, or 0 to leave negatives out.")
+        check.number("negatives_weight", low=0, remedy="Pass 0.5, or 0 to leave negatives out.")
         check.number(
             "max_gradient_norm", low=0, open_low=True, optional=True, remedy="Pass 1.0, or None."
         )
@@ -461,5 +462,6 @@ class Recipe:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
         """Returns the recipe from the result of `to_dict`."""
+        fields = rename_recipe(fields)
         stages = tuple(Stage(**stage) for stage in fields["stages"])
         return cls(**{**fields, "stages": stages})

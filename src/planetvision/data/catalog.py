@@ -99,13 +99,13 @@ class Catalog:
             attributes={name: pick(values) for name, values in self.attributes.items()},
         )
 
-    def part(self, split: SplitName) -> Catalog:
+    def get_split(self, split: SplitName) -> Catalog:
         """Returns the rows of one split."""
         return self.select(row for row, name in enumerate(self.splits or ()) if name == split)
 
     def get_tested(self) -> Catalog:
         """Returns the rows of the test split, or all rows if there is none."""
-        return self.part("test") if "test" in (self.splits or ()) else self
+        return self.get_split("test") if "test" in (self.splits or ()) else self
 
     def map_classes(
         self, class_map: ClassMap, *, optional_classes: Collection[str] = ()

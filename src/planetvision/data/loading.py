@@ -222,7 +222,7 @@ def create_datasets(
             hashes=part.hashes,
             cache=cache,
         )
-        for part in (catalog.part("train"), catalog.part("val"))
+        for part in (catalog.get_split("train"), catalog.get_split("val"))
     )
     return train, val
 

@@ -41,7 +41,7 @@ def prepare_catalog(
     *,
     cache: DecodedCache | None = None,
     group_duplicates: bool = True,
-    num_parts: int = 3,
+    num_splits: int = 3,
     on_error: Literal["raise", "skip"] = "raise",
     progress: bool = False,
 ) -> Prepared:
@@ -52,7 +52,7 @@ def prepare_catalog(
         spec: What the network is shown: its size and stretch say how images are decoded.
         cache: Where the decoded images are kept for the training that follows.
         group_duplicates: Whether to look for near-duplicates.
-        num_parts: The number of splits.
+        num_splits: The number of splits.
         on_error: `raise` stops at files that cannot be read, `skip` names them in a warning.
         progress: Whether to show a progress bar.
 
@@ -73,7 +73,7 @@ def prepare_catalog(
         survey,
         unreadable=unreadable,
         group_duplicates=group_duplicates,
-        num_parts=num_parts,
+        num_splits=num_splits,
     )
 
 
@@ -83,7 +83,7 @@ def prepare_surveyed(
     *,
     unreadable: tuple[ImageError, ...] = (),
     group_duplicates: bool = True,
-    num_parts: int = 3,
+    num_splits: int = 3,
 ) -> Prepared:
     """Joins near-duplicates into groups, for images that were surveyed before.
 
@@ -92,13 +92,13 @@ def prepare_surveyed(
         survey: What was noted of each of them.
         unreadable: Why others could not be read.
         group_duplicates: Whether to look for near-duplicates.
-        num_parts: The number of splits.
+        num_splits: The number of splits.
     """
     catalog = replace(catalog, hashes=survey.hashes)
     duplicates: tuple[DuplicatePair, ...] = ()
     if group_duplicates:
         duplicates = find_duplicates(survey.descriptors)
-        catalog = group_copies(catalog, duplicates, num_parts=num_parts)
+        catalog = group_copies(catalog, duplicates, num_splits=num_splits)
     return Prepared(
         catalog=catalog,
         survey=survey.without_views(),
@@ -109,7 +109,7 @@ def prepare_surveyed(
 
 
 def group_copies(
-    catalog: Catalog, duplicates: Sequence[DuplicatePair], *, num_parts: int
+    catalog: Catalog, duplicates: Sequence[DuplicatePair], *, num_splits: int
 ) -> Catalog:
     """Returns the catalog with near-duplicates in groups, as far as it can then be split.
 
@@ -121,7 +121,7 @@ def group_copies(
     Args:
         catalog: The images, with or without groups.
         duplicates: Exact and near duplicates.
-        num_parts: The number of splits.
+        num_splits: The number of splits.
 
     Warns:
         SplitWarning: If near-duplicates are not grouped.
@@ -133,10 +133,10 @@ def group_copies(
     if splits is not None:
         # Only `train` is cut, into what trains and what validates.
         pairs = [pair for pair in pairs if splits[pair.first] == splits[pair.second]]
-        num_parts = 2
+        num_splits = 2
     labels = catalog.labels or ()
     before, after = _count_groups(catalog), _count_groups(group_catalog(catalog, pairs))
-    loose = [label for label in after if after[label] < num_parts <= before[label]]
+    loose = [label for label in after if after[label] < num_splits <= before[label]]
     if loose:
         pairs = [
             pair
@@ -162,7 +162,7 @@ def group_copies(
     apart = group_catalog(
         catalog, [pair for pair in pairs if labels[pair.first] == labels[pair.second]]
     )
-    if _can_be_cut(grouped, num_parts) or not _can_be_cut(apart, num_parts):
+    if _can_be_cut(grouped, num_splits) or not _can_be_cut(apart, num_splits):
         return grouped
     warnings.warn(
         f"Near-duplicates in {catalog.origin} join images of different classes, so that some split "
@@ -174,13 +174,13 @@ def group_copies(
     return apart
 
 
-def _can_be_cut(catalog: Catalog, num_parts: int) -> bool:
-    return can_split(_get_cut(catalog), num_parts=num_parts)
+def _can_be_cut(catalog: Catalog, num_splits: int) -> bool:
+    return can_split(_get_cut(catalog), num_splits=num_splits)
 
 
 def _get_cut(catalog: Catalog) -> Catalog:
     """Returns the images that will be split."""
-    return catalog if catalog.splits is None else catalog.part("train")
+    return catalog if catalog.splits is None else catalog.get_split("train")
 
 
 def _count_groups(catalog: Catalog) -> dict[Label, int]:

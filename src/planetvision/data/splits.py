@@ -81,11 +81,11 @@ def check_parts(catalog: Catalog) -> None:
     Raises:
         DataError: If not; all classes that it lacks are named.
     """
-    known = set(catalog.part("train").classes)
+    known = set(catalog.get_split("train").classes)
     problems = [
         f"the class '{label}' is in {split} but not in train"
         for split in SPLIT_NAMES[1:]
-        for label in catalog.part(split).classes
+        for label in catalog.get_split(split).classes
         if label not in known
     ]
     if problems:
@@ -161,7 +161,7 @@ def split_catalog(
     check_fractions(val_fraction, test_fraction)
     if catalog.splits is not None:
         check_parts(catalog)
-        train = catalog.part("train")
+        train = catalog.get_split("train")
         if "val" in catalog.splits:
             check_classes(train, min_images=1, where=f"train/ of {catalog.origin}")
             return catalog
@@ -221,8 +221,8 @@ def _assign_groups(
         first[group] = min(image, first.get(group, image))
     sizes = _count_classes(catalog)
     wanted = np.array([numbers[label] for label in catalog.classes], np.float64).T
-    num_parts = 3 if wanted[2].any() else 2
-    wanted = wanted[:num_parts]
+    num_splits = 3 if wanted[2].any() else 2
+    wanted = wanted[:num_splits]
     dealt = np.zeros_like(wanted)
     # Each class counts the same, independent of its number of images.
     weight = 1 / wanted.sum(axis=0) ** 2
@@ -238,12 +238,12 @@ def _assign_groups(
         if moved is None:
             raise DataError(
                 f"No split of {catalog.origin} has each class in each split "
-                f"({', '.join(SPLIT_NAMES[:num_parts])}) and keeps each group in one: its groups "
+                f"({', '.join(SPLIT_NAMES[:num_splits])}) and keeps each group in one: its groups "
                 "hold images of several classes. Give the splits yourself, or split without "
                 "groups (without near-duplicates: group_duplicates=False, --no-group-duplicates)."
             )
         parts = moved
-        dealt = np.stack([stacked[parts == part].sum(axis=0) for part in range(num_parts)])
+        dealt = np.stack([stacked[parts == part].sum(axis=0) for part in range(num_splits)])
     _warn_of_shares(dealt, wanted, catalog)
     part_of = dict(zip(order, parts.tolist(), strict=True))
     return [SPLIT_NAMES[part_of[group]] for group in groups]
@@ -282,19 +282,19 @@ def _count_classes(catalog: Catalog) -> dict[Label, npt.NDArray[np.float64]]:
     return sizes
 
 
-def can_split(catalog: Catalog, *, num_parts: int) -> bool:
+def can_split(catalog: Catalog, *, num_splits: int) -> bool:
     """Returns whether each class can be in each split while each group stays in one.
 
     Args:
         catalog: The labelled images, with their groups.
-        num_parts: How many parts there are.
+        num_splits: How many parts there are.
     """
     sizes = np.stack(list(_count_classes(catalog).values()))
     alone = sizes[(sizes > 0).sum(axis=1) == 1]
-    if ((alone > 0).sum(axis=0) >= num_parts).all():
+    if ((alone > 0).sum(axis=0) >= num_splits).all():
         return True
     parts = np.zeros(len(sizes), np.int64)
-    dealt = np.stack([sizes.sum(axis=0), *np.zeros((num_parts - 1, sizes.shape[1]))])
+    dealt = np.stack([sizes.sum(axis=0), *np.zeros((num_splits - 1, sizes.shape[1]))])
     return _cover_all_parts(parts, sizes, dealt) is not None
 
 
@@ -316,14 +316,14 @@ def _cover_all_parts(
     from scipy import sparse
     from scipy.optimize import Bounds, LinearConstraint, milp
 
-    num_groups, num_parts = len(sizes), len(dealt)
+    num_groups, num_splits = len(sizes), len(dealt)
     # Of two moves of as many images, the one that takes the smaller share of a part is better.
     cost = (sizes * (1 + 1 / np.maximum(dealt[parts], 1))).sum(axis=1)
-    costs = np.repeat(cost[:, None], num_parts, axis=1)
+    costs = np.repeat(cost[:, None], num_splits, axis=1)
     costs[np.arange(num_groups), parts] = 0
     # The unknown (group, part) is 1 where the group is in the part.
-    in_one_part = sparse.kron(sparse.eye(num_groups), np.ones((1, num_parts)), format="csr")
-    has_class = sparse.kron(sparse.csr_matrix(sizes.T > 0, dtype=float), sparse.eye(num_parts))
+    in_one_part = sparse.kron(sparse.eye(num_groups), np.ones((1, num_splits)), format="csr")
+    has_class = sparse.kron(sparse.csr_matrix(sizes.T > 0, dtype=float), sparse.eye(num_splits))
     found = milp(
         costs.ravel(),
         integrality=np.ones(costs.size),
@@ -332,7 +332,7 @@ def _cover_all_parts(
     )
     if found.x is None:
         return None
-    return np.asarray(found.x.reshape(num_groups, num_parts).argmax(axis=1), np.int64)
+    return np.asarray(found.x.reshape(num_groups, num_splits).argmax(axis=1), np.int64)
 
 
 def _warn_of_shares(

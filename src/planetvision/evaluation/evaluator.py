@@ -69,7 +69,7 @@ def evaluate_catalog(
     predict: Predict,
     explain: Explain | None = None,
     survey: Survey | None = None,
-    others: Catalog | None = None,
+    negatives: Catalog | None = None,
     can_reject: bool = False,
     about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
@@ -77,7 +77,7 @@ def evaluate_catalog(
 
     Images that cannot be read are left out of the numbers and stay in the predictions with their
     error. Classes that the model does not know are left out with a warning; with a score of novelty
-    their images count as others.
+    their images count as negatives.
 
     Args:
         catalog: The labelled images.
@@ -87,7 +87,7 @@ def evaluate_catalog(
             300 images are explained, from the classes in turn, and the 24 most confident
             mistakes; the first 35 are checked.
         survey: The survey of each image; None leaves slices by the disc out.
-        others: Images outside the classes, for which `unknown` is the right answer.
+        negatives: Images outside the classes, for which `unknown` is the right answer.
         can_reject: Whether the model can say "unknown".
         about: What the report says about the model and the data; see `Evaluation`.
 
@@ -100,13 +100,13 @@ def evaluate_catalog(
         survey = survey.select(rows)
     catalog = catalog.select(rows)
     predictions = predict(catalog)
-    unlike = [part for part in (strange, others) if part is not None and len(part)]
+    unlike = [part for part in (strange, negatives) if part is not None and len(part)]
     other_predictions = join_predictions([predict(part) for part in unlike]) if unlike else None
     judged = judge_predictions(
         predictions,
         catalog.labels or (),
         classes=classes,
-        others=other_predictions,
+        negatives=other_predictions,
         groups=catalog.groups,
         traits=list_traits(catalog, survey.images if survey is not None else None),
         about=about,
@@ -144,7 +144,7 @@ def judge_predictions(
     *,
     classes: Sequence[Label],
     explanations: Explanations | None = None,
-    others: Predictions | None = None,
+    negatives: Predictions | None = None,
     groups: Sequence[Any] | None = None,
     traits: Mapping[str, Sequence[str]] | None = None,
     about: Mapping[str, Any] | None = None,
@@ -156,7 +156,7 @@ def judge_predictions(
         labels: What each image shows.
         classes: The label of each column of the probabilities.
         explanations: Maps of some of the images, to be kept with the numbers.
-        others: The answers for images of something else.
+        negatives: The answers for images of something else.
         groups: What each image belongs to, for the bootstrap.
         traits: What the images are grouped by, as `list_traits` gives it.
         about: As for `evaluate_catalog`.
@@ -186,8 +186,8 @@ def judge_predictions(
         curves["reliability_uncalibrated"] = compute_reliability(targets, before)
     if predictions.novelty is not None:
         unlike = None
-        if others is not None and others.novelty is not None:
-            unlike = others.novelty[others.readable]
+        if negatives is not None and negatives.novelty is not None:
+            unlike = negatives.novelty[negatives.readable]
         novelty = predictions.novelty[readable]
         metrics["rejection"] = compute_rejection(
             right, novelty, unlike, threshold=predictions.threshold, groups=known_groups
@@ -204,7 +204,7 @@ def judge_predictions(
         predictions=predictions,
         labels=tuple(labels),
         explanations=explanations,
-        others=others,
+        negatives=negatives,
         curves=curves,
         slices=compute_slices(right, chosen),
         about=about or {},
@@ -253,7 +253,7 @@ def _find_known(catalog: Catalog, classes: Sequence[Label], *, can_reject: bool)
     if len(unknown) == len(catalog.counts):
         raise DataError(
             f"The model knows none of the classes of {catalog.origin}: {named}. It knows {known}. "
-            "Name the folders after those; images of something else are `others` (--others).",
+            "Name the folders after those; images of something else are `negatives` (--negatives).",
             problems=[str(label) for label in unknown],
         )
     fate = "ought to be called unknown" if can_reject else "are left out"

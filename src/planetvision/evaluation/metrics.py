@@ -252,7 +252,7 @@ def find_bins(confidences: npt.NDArray[np.floating[Any]], bins: int) -> npt.NDAr
 def compute_rejection(
     right: npt.NDArray[np.bool_],
     novelty: npt.NDArray[np.float64],
-    others: npt.NDArray[np.float64] | None,
+    negatives: npt.NDArray[np.float64] | None,
     *,
     threshold: float,
     groups: Sequence[Any] | None = None,
@@ -261,14 +261,14 @@ def compute_rejection(
 
     `threshold` (None where nothing is unknown), `num_known`, `coverage` (the share of the images of
     known classes that is answered) and `accuracy_of_answered`, both with Wilson intervals. With
-    images of something else also `num_others`, `others_answered` (the share of them that is
+    images of something else also `num_negatives`, `negatives_answered` (the share of them that is
     answered with a class), its interval, and `auroc` (how well novelty tells the two apart: the
-    probability that one of the others has the higher one), with the bootstrap's interval.
+    probability that one of the negatives has the higher one), with the bootstrap's interval.
 
     Args:
         right: Whether the most probable class is right, of each image of a known class, (N,).
         novelty: Their novelty, (N,).
-        others: The novelty of images of something else, (M,); None without any.
+        negatives: The novelty of images of something else, (M,); None without any.
         threshold: The novelty over which an image is unknown.
         groups: What each image of a known class belongs to; the bootstrap draws whole groups.
     """
@@ -283,14 +283,14 @@ def compute_rejection(
         "accuracy_of_answered": good / count if count else None,
         "accuracy_of_answered_ci95": wilson_interval(good, count),
     }
-    if others is not None and len(others):
-        taken = int((others <= threshold).sum())
-        both = np.concatenate([novelty, others])
+    if negatives is not None and len(negatives):
+        taken = int((negatives <= threshold).sum())
+        both = np.concatenate([novelty, negatives])
         is_other = np.arange(len(both)) >= total
         found |= {
-            "num_others": len(others),
-            "others_answered": taken / len(others),
-            "others_answered_ci95": wilson_interval(taken, len(others)),
+            "num_negatives": len(negatives),
+            "negatives_answered": taken / len(negatives),
+            "negatives_answered_ci95": wilson_interval(taken, len(negatives)),
             "auroc": float(roc_auc_score(is_other, both)) if total else None,
             "auroc_ci95": _bootstrap_auroc(is_other, both, number_groups(groups, total)),
         }
@@ -307,10 +307,10 @@ def _bootstrap_auroc(
     sums = _create_sums(ranks.ravel(), len(values))
 
     def measure(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        known, others = (sums @ (weights * part).T for part in (~is_other, is_other))
+        known, negatives = (sums @ (weights * part).T for part in (~is_other, is_other))
         below = np.cumsum(known, axis=0) - known / 2  # a tie counts half
-        pairs = known.sum(axis=0) * others.sum(axis=0)
-        areas = (others * below).sum(axis=0) / np.maximum(pairs, 1)
+        pairs = known.sum(axis=0) * negatives.sum(axis=0)
+        areas = (negatives * below).sum(axis=0) / np.maximum(pairs, 1)
         return np.where(pairs > 0, areas, np.nan)[:, None]
 
     return bootstrap_intervals(measure, np.concatenate([groups, alone]))[0]

@@ -18,10 +18,10 @@ from planetvision.explain.checks import judge_explanations
 from planetvision.explain.measuring import measure_items
 from planetvision.explain.registry import EXPLAINERS, ExplainerSpec
 from planetvision.explain.variants import contrast_classes, look_at_layers
-from planetvision.inference import Trust
+from planetvision.inference import Calibrator
+from planetvision.inference.calibrator import calibrate_outputs
 from planetvision.inference.outputs import compute_outputs
 from planetvision.inference.predictor import load_views
-from planetvision.inference.trust import calibrate_outputs
 from planetvision.models.backbones.copying import copy_structure
 from planetvision.models.network import PlanetNet
 from planetvision.results import UNKNOWN, Explanation, Explanations
@@ -98,7 +98,7 @@ def explain_catalog(
     pairs: Sequence[tuple[Label | None, Label | None]] | None = None,
     checked: Collection[int] | None = (),
     tta: Tta | None = None,
-    trust: Trust | None = None,
+    calibrator: Calibrator | None = None,
     rejection_rate: float = 0.0,
     batch_size: int = 16,
 ) -> Explanations:
@@ -116,7 +116,7 @@ def explain_catalog(
         checked: The rows whose maps are fully checked, at 32 passes and four more maps per image;
             None checks all. For the others only the share on the body is measured.
         tta: As for `predict_catalog`.
-        trust: As for `predict_catalog`.
+        calibrator: As for `predict_catalog`.
         rejection_rate: As for `predict_catalog`.
         batch_size: Images per pass.
 
@@ -126,7 +126,7 @@ def explain_catalog(
     """
     settings.check(classes)
     explainer = EXPLAINERS.get(settings.method)
-    threshold = trust.get_threshold(rejection_rate) if trust else math.inf
+    threshold = calibrator.get_threshold(rejection_rate) if calibrator else math.inf
     spec = network.input_spec if tta is None else replace(network.input_spec, tta=tta)
     network.move_to(device)
     layers = settings.layers
@@ -153,7 +153,7 @@ def explain_catalog(
                 pairs=[
                     pair for pair, views in zip(pairs[rows], loaded, strict=True) if not views.error
                 ],
-                trust=trust,
+                calibrator=calibrator,
                 threshold=threshold,
             )
         )
@@ -177,15 +177,15 @@ def _explain_images(
     classes: Sequence[Label],
     *,
     pairs: Sequence[tuple[Label | None, Label | None]],
-    trust: Trust | None,
+    calibrator: Calibrator | None,
     threshold: float,
 ) -> list[dict[str, Any]]:
     """Returns the fields of `Explanation` that the network decides, for each image."""
     if not images:
         return []
-    needs_levels = trust is not None and trust.needs_levels
+    needs_levels = calibrator is not None and calibrator.needs_levels
     outputs = compute_outputs(network, images, levels=needs_levels)
-    probabilities, novelty = calibrate_outputs(outputs, trust)
+    probabilities, novelty = calibrate_outputs(outputs, calibrator)
     known = novelty <= threshold
     answers = probabilities.argmax(axis=1)
     second = np.argsort(probabilities, axis=1, kind="stable")[:, -2].tolist()

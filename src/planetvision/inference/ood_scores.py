@@ -1,4 +1,4 @@
-"""`NOVELTY_SCORES`: the registry of out-of-distribution (OOD) scores."""
+"""`OOD_SCORES`: the registry of out-of-distribution (OOD) scores."""
 
 from __future__ import annotations
 
@@ -88,15 +88,15 @@ def _scale_to_unit(rows: Floats) -> Floats:
     return unit
 
 
-class NoveltyScore(Protocol):
+class OODScore(Protocol):
     """An OOD score: higher means less like the training images."""
 
-    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
+    def fit(self, known: NetworkOutputs, negatives: NetworkOutputs | None) -> State:
         """Returns the arrays of the fitted score, which are saved with the model.
 
         Args:
             known: The training images, with targets.
-            others: The negatives, if the score needs them.
+            negatives: The negatives, if the score needs them.
         """
         ...
 
@@ -105,29 +105,29 @@ class NoveltyScore(Protocol):
         ...
 
 
-ScoreBuilder: TypeAlias = Callable[[], NoveltyScore]
+ScoreBuilder: TypeAlias = Callable[[], OODScore]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoveltySpec(Entry):
+class OODScoreSpec(Entry):
     """An OOD score.
 
-    `build()` returns a `NoveltyScore`: `fit(known, others)` returns a mapping of names to arrays,
+    `build()` returns a `OODScore`: `fit(known, negatives)` returns a mapping of names to arrays,
     and `score(state, images)` returns the score per image by it.
 
     Args:
-        needs_others: Whether `fit` needs negatives, which the library draws if none are given.
+        needs_negatives: Whether `fit` needs negatives, which the library draws if none are given.
         needs_levels: Whether the score uses `NetworkOutputs.levels`.
     """
 
     build: ScoreBuilder
-    needs_others: bool = False
+    needs_negatives: bool = False
     needs_levels: bool = False
 
 
-NOVELTY_SCORES: Registry[NoveltySpec, ScoreBuilder] = Registry("novelty_scores", NoveltySpec)
-register_novelty_score = NOVELTY_SCORES.register
-list_novelty_scores = NOVELTY_SCORES.names
+OOD_SCORES: Registry[OODScoreSpec, ScoreBuilder] = Registry("ood_scores", OODScoreSpec)
+register_ood_score = OOD_SCORES.register
+list_ood_scores = OOD_SCORES.names
 
 
 def check_rejection_rate(value: object) -> float:
@@ -146,11 +146,11 @@ def check_rejection_rate(value: object) -> float:
     )
 
 
-@register_novelty_score("softmax", source="Hendrycks & Gimpel 2017, arXiv:1610.02136")
+@register_ood_score("softmax", source="Hendrycks & Gimpel 2017, arXiv:1610.02136")
 class _Softmax:
     """One minus the highest probability."""
 
-    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
+    def fit(self, known: NetworkOutputs, negatives: NetworkOutputs | None) -> State:
         return {}
 
     def score(self, state: State, images: NetworkOutputs) -> Floats:
@@ -161,11 +161,11 @@ class _Softmax:
         return -best
 
 
-@register_novelty_score("energy", source="Liu et al. 2020, arXiv:2010.03759, equation 4")
+@register_ood_score("energy", source="Liu et al. 2020, arXiv:2010.03759, equation 4")
 class _Energy:
     """The negative logarithm of the sum of the exponentials of the logits."""
 
-    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
+    def fit(self, known: NetworkOutputs, negatives: NetworkOutputs | None) -> State:
         return {}
 
     def score(self, state: State, images: NetworkOutputs) -> Floats:
@@ -175,7 +175,7 @@ class _Energy:
         return energy
 
 
-@register_novelty_score("mahalanobis", source="Lee et al. 2018, arXiv:1807.03888, equation 2")
+@register_ood_score("mahalanobis", source="Lee et al. 2018, arXiv:1807.03888, equation 2")
 class _Mahalanobis:
     """The Mahalanobis distance to the nearest class mean, with one covariance for all classes.
 
@@ -184,7 +184,7 @@ class _Mahalanobis:
     since there are fewer images than features.
     """
 
-    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
+    def fit(self, known: NetworkOutputs, negatives: NetworkOutputs | None) -> State:
         from sklearn.decomposition import PCA
 
         directions, targets = known.directions, known.targets
@@ -227,11 +227,11 @@ class _Mahalanobis:
         return nearest
 
 
-@register_novelty_score("knn", source="Sun et al. 2022, arXiv:2204.06507")
+@register_ood_score("knn", source="Sun et al. 2022, arXiv:2204.06507")
 class _Neighbours:
     """The distance to the fifth-nearest training image, for features of unit length."""
 
-    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
+    def fit(self, known: NetworkOutputs, negatives: NetworkOutputs | None) -> State:
         return {"directions": known.directions.astype(np.float32)}
 
     def score(self, state: State, images: NetworkOutputs) -> Floats:
@@ -243,24 +243,24 @@ class _Neighbours:
         return distances
 
 
-@register_novelty_score(
+@register_ood_score(
     "drawn",
-    needs_others=True,
+    needs_negatives=True,
     source="after Hendrycks et al. 2019, Deep Anomaly Detection with Outlier Exposure, "
     "arXiv:1812.04606",
 )
 class _Drawn:
     """The log-odds of a linear head that has the negatives as one more class."""
 
-    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
+    def fit(self, known: NetworkOutputs, negatives: NetworkOutputs | None) -> State:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
-        assert others is not None
+        assert negatives is not None
         assert known.targets is not None
-        rows = np.concatenate([known.directions, others.directions])
+        rows = np.concatenate([known.directions, negatives.directions])
         # -1 becomes the first of the sorted classes.
-        targets = np.concatenate([known.targets, np.full(len(others), -1)])
+        targets = np.concatenate([known.targets, np.full(len(negatives), -1)])
         scaler = StandardScaler().fit(rows)
         head = LogisticRegression(C=1e-3, max_iter=500).fit(scaler.transform(rows), targets)
         weights = head.coef_ / scaler.scale_
@@ -277,9 +277,9 @@ class _Drawn:
         return odds
 
 
-@register_novelty_score(
+@register_ood_score(
     "layered",
-    needs_others=True,
+    needs_negatives=True,
     needs_levels=True,
     source="`mahalanobis` on features of several layers, as in section 2.2 of Lee et al. 2018, "
     "arXiv:1807.03888, and `drawn`",
@@ -292,20 +292,20 @@ class _Layered:
     fifth image of a class, if it has five, is held out for the scale.
     """
 
-    def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> State:
-        assert others is not None
-        known, others = known.with_levels(), others.with_levels()
+    def fit(self, known: NetworkOutputs, negatives: NetworkOutputs | None) -> State:
+        assert negatives is not None
+        known, negatives = known.with_levels(), negatives.with_levels()
         assert known.targets is not None
         is_held = np.zeros(len(known), dtype=bool)
         for target in np.unique(known.targets):
             is_held[np.flatnonzero(known.targets == target)[_HOLD_EVERY - 1 :: _HOLD_EVERY]] = True
         state: dict[str, npt.NDArray[np.floating]] = {}
         for name, scorer in self._parts.items():
-            learned = scorer.fit(known.choose(~is_held), others)
+            learned = scorer.fit(known.choose(~is_held), negatives)
             held = known.choose(is_held if is_held.any() else ~is_held)
             middle, high = np.quantile(scorer.score(learned, held), [0.5, 0.95])
             # With few images both quantiles may be equal.
-            gap = abs(float(np.median(scorer.score(learned, others))) - middle)
+            gap = abs(float(np.median(scorer.score(learned, negatives))) - middle)
             state.update({f"{name}.{key}": value for key, value in learned.items()})
             state[f"{name}.scale"] = np.array([middle, max(high, middle + _MIN_STEP * gap)])
         return state
@@ -324,5 +324,5 @@ class _Layered:
         return total
 
     @property
-    def _parts(self) -> dict[str, NoveltyScore]:
+    def _parts(self) -> dict[str, OODScore]:
         return {"distance": _Mahalanobis(), "odds": _Drawn()}

@@ -11,14 +11,14 @@ import torch
 from torch.utils.data import Dataset
 
 from planetvision.core.errors import ImageError
-from planetvision.core.performance import tune_machine
+from planetvision.core.performance import apply_performance
 from planetvision.core.settings import InputSpec, Label, Precision, Tta
 from planetvision.data.catalog import Catalog
 from planetvision.data.images import ImageSource, decode_image
 from planetvision.data.survey import warn_of_conversion
 from planetvision.imaging.framing import frame_views
+from planetvision.inference.calibrator import Calibrator, calibrate_outputs
 from planetvision.inference.outputs import Views, iterate_outputs
-from planetvision.inference.trust import Trust, calibrate_outputs
 from planetvision.models.network import PlanetNet
 from planetvision.results import Predictions
 
@@ -57,13 +57,13 @@ def predict_catalog(
     *,
     classes: Sequence[Label],
     device: torch.device,
-    trust: Trust | None = None,
+    calibrator: Calibrator | None = None,
     rejection_rate: float = 0.0,
     tta: Tta | None = None,
     batch_size: int = 32,
     num_workers: int | None = None,
     precision: Precision = "fp32",
-    tuning: str = "auto",
+    performance: str = "auto",
     progress: bool = False,
 ) -> Predictions:
     """Returns the prediction for each image; unreadable images have an error instead.
@@ -73,24 +73,24 @@ def predict_catalog(
         catalog: The images.
         classes: The label of each logit.
         device: The device.
-        trust: Calibrates probabilities and OOD scores; None gives the plain softmax, and no image
-            is unknown.
+        calibrator: Calibrates probabilities and OOD scores; None gives the plain softmax, and no
+            image is unknown.
         rejection_rate: The share of images of known bodies that may be called unknown.
         tta: The test-time augmentation, as in `InputSpec`; None takes the network's own, which it
             was calibrated with.
         batch_size: Images per forward pass.
         num_workers: Loader processes; None chooses automatically.
         precision: The precision of the network; `auto` is `fp32`.
-        tuning: Performance options: see `planetvision.core.performance`.
+        performance: Performance options: see `planetvision.core.performance`.
         progress: Whether to show a progress bar.
 
     Raises:
         SettingsError: If the precision is not supported, a performance option or the augmentation
             is unknown, or the rejection rate is not in [0, 1).
     """
-    threshold = trust.get_threshold(rejection_rate) if trust else math.inf
+    threshold = calibrator.get_threshold(rejection_rate) if calibrator else math.inf
     spec = network.input_spec if tta is None else replace(network.input_spec, tta=tta)
-    tune_machine(tuning)
+    apply_performance(performance)
     probabilities = np.full((len(catalog), len(classes)), np.nan)
     novelty = np.full(len(catalog), np.nan)
     errors: list[str] = []
@@ -102,12 +102,12 @@ def predict_catalog(
         batch_size=batch_size,
         num_workers=num_workers,
         precision=precision,
-        levels=trust is not None and trust.needs_levels,
+        levels=calibrator is not None and calibrator.needs_levels,
         progress=progress,
     ):
         if outputs is not None:
             rows = [len(errors) + at for at, views in enumerate(batch) if not views.error]
-            probabilities[rows], novelty[rows] = calibrate_outputs(outputs, trust)
+            probabilities[rows], novelty[rows] = calibrate_outputs(outputs, calibrator)
         errors += [views.error for views in batch]
         is_stretched += [views.is_stretched for views in batch]
     warn_of_conversion(catalog, is_stretched, spec.stretch)
@@ -117,7 +117,7 @@ def predict_catalog(
         classes=tuple(classes),
         probabilities=probabilities,
         errors=tuple(errors),
-        novelty=novelty if trust else None,
+        novelty=novelty if calibrator else None,
         threshold=threshold,
-        temperature=trust.temperature if trust else 1.0,
+        temperature=calibrator.temperature if calibrator else 1.0,
     )

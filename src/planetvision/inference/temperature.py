@@ -34,8 +34,8 @@ def get_cross_entropy(
     true = logs[np.arange(len(targets)), targets]
     if not doubt:
         return float(-true.mean())
-    others = (logs.sum(axis=1) - true) / (logs.shape[1] - 1)
-    return float(-((1 - doubt) * true + doubt * others).mean())
+    negatives = (logs.sum(axis=1) - true) / (logs.shape[1] - 1)
+    return float(-((1 - doubt) * true + doubt * negatives).mean())
 
 
 def get_error_after(trials: int) -> float:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from planetvision.core.errors import SettingsError
-from planetvision.core.performance import resolve_tuning
+from planetvision.core.performance import resolve_performance
 from planetvision.core.settings import InputSpec
 from planetvision.models.backbones.copying import copy_structure
 from planetvision.models.backbones.ensemble import build_ensemble
@@ -192,7 +192,7 @@ def create_network(
     weights: WeightsSetting = "pretrained",
     input_spec: InputSpec | None = None,
     seed: int | None = None,
-    tuning: str = "auto",
+    performance: str = "auto",
 ) -> PlanetNet:
     """Returns a new network.
 
@@ -205,7 +205,7 @@ def create_network(
             an ensemble also a mapping with one of these per member.
         input_spec: The input of the backbone, if it differs from its spec.
         seed: The seed of the random weights; None uses PyTorch's current generator.
-        tuning: Performance options, of which `channels_last` applies to the network.
+        performance: Performance options, of which `channels_last` applies to the network.
 
     Raises:
         UnknownNameError: If backbone or head is unknown.
@@ -223,10 +223,10 @@ def create_network(
                 head_options=head_options,
                 weights=weights,
                 input_spec=input_spec,
-                tuning=tuning,
+                performance=performance,
             )
     spec = BACKBONES.get(backbone) if isinstance(backbone, str) else backbone
-    if "channels_last" not in resolve_tuning(tuning):
+    if "channels_last" not in resolve_performance(performance):
         spec = replace(spec, channels_last=False)
     shown = input_spec or spec.input
     module = _create_backbone(spec, weights, shown.image_size)

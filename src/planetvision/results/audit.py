@@ -150,7 +150,8 @@ class Audit:
             "counts": {str(label): number for label, number in self.catalog.counts.items()},
             "splits": {
                 split: {
-                    str(label): number for label, number in self.catalog.part(split).counts.items()
+                    str(label): number
+                    for label, number in self.catalog.get_split(split).counts.items()
                 }
                 for split in SPLIT_NAMES
                 if self.catalog.splits is not None
@@ -261,7 +262,7 @@ class Audit:
         counts = self.catalog.counts
         total = max(1, len(self.catalog))
         splits = SPLIT_NAMES if self.catalog.splits is not None else ()
-        parts = {split: self.catalog.part(split).counts for split in splits}
+        parts = {split: self.catalog.get_split(split).counts for split in splits}
         return Table(
             ("class", "images", "share", *splits),
             tuple(

@@ -22,7 +22,7 @@ _MAX_MISSES = 48
 _READ_SIZE = 448
 # Files that not every evaluation writes.
 _OPTIONAL = (
-    "others.csv",
+    "negatives.csv",
     "explanations.csv",
     "prediction_grid.png",
     "misclassified.png",
@@ -52,7 +52,7 @@ class Evaluation(EvaluationData):
         predictions: The answer for each image.
         labels: What each image shows.
         explanations: Grad-CAM of some of the images; None where the backbone yields none.
-        others: The answers for images outside its classes; None without any.
+        negatives: The answers for images outside its classes; None without any.
         curves: Tables of `roc`, `precision_recall`, `reliability`, `reliability_uncalibrated`,
             `risk_coverage_confidence` and `risk_coverage_novelty`, those that there are.
         slices: The accuracy on slices of the images: see `evaluation.slices`; None without any.
@@ -67,7 +67,7 @@ class Evaluation(EvaluationData):
 
         `report.html` is one page for all, which needs no other file. Beside it lie its numbers,
         `metrics.json`, `classification_report.csv`, `predictions.csv`, `mistakes.csv`, and
-        `others.csv` if there are images outside the classes, `explanations.csv` where there
+        `negatives.csv` if there are images outside the classes, `explanations.csv` where there
         are explanations; each figure as a PNG, with its numbers as a CSV of the same name where no
         other file has them; and the collages `prediction_grid.png`, `gradcam_grid.png` if there are
         explanations, and `misclassified.png` if there are wrong answers.
@@ -94,9 +94,9 @@ class Evaluation(EvaluationData):
         write_table(folder / "predictions.csv", table)
         mistakes = self.to_mistakes_frame()
         write_table(folder / "mistakes.csv", mistakes)
-        if self.others is not None:
-            others = self.others.to_frame()
-            write_table(folder / "others.csv", others)
+        if self.negatives is not None:
+            negatives = self.negatives.to_frame()
+            write_table(folder / "negatives.csv", negatives)
         if self.explanations is not None:
             explained = self.explanations.to_frame()
             write_table(folder / "explanations.csv", explained)

@@ -26,7 +26,7 @@ class EvaluationData:
     predictions: Predictions
     labels: tuple[Label, ...]
     explanations: Explanations | None = None
-    others: Predictions | None = None
+    negatives: Predictions | None = None
     curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     slices: pd.DataFrame | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class EvaluationData:
     @property
     def failed(self) -> list[Prediction]:
         """The answers for images that could not be read, those of something else included."""
-        return [*self.predictions.failed, *(self.others.failed if self.others else ())]
+        return [*self.predictions.failed, *(self.negatives.failed if self.negatives else ())]
 
     @property
     def remarks(self) -> list[str]:
@@ -88,10 +88,10 @@ class EvaluationData:
                 f"({_format_with_interval(rejection['coverage'], rejection['coverage_ci95'])}), "
                 f"of which right: {_format_share(rejection['accuracy_of_answered'])}"
             )
-        if "num_others" in rejection:
-            number = count(rejection["num_others"], "image")
-            interval = rejection["others_answered_ci95"]
-            share = _format_with_interval(rejection["others_answered"], interval)
+        if "num_negatives" in rejection:
+            number = count(rejection["num_negatives"], "image")
+            interval = rejection["negatives_answered_ci95"]
+            share = _format_with_interval(rejection["negatives_answered"], interval)
             found.append(
                 f"of {number} of something else answered with a class: {share}; "
                 f"novelty tells them apart with an AUROC of {rejection['auroc']:.3f}"

@@ -16,6 +16,7 @@ from torch import nn
 from planetvision.core.devices import list_versions
 from planetvision.core.errors import CheckpointError, OutputError, TrainingWarning, itemize
 from planetvision.core.files import create_output_folder, write_atomically, write_json
+from planetvision.core.renamed import rename_recipe
 from planetvision.core.settings import Recipe
 from planetvision.models.network import PlanetNet
 from planetvision.training.datasets import TrainingData, describe_data
@@ -133,7 +134,10 @@ class Checkpoints:
         path = self.folder / "settings.json"
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            earlier = saved["settings"]
+            earlier = dict(saved["settings"])
+            earlier["recipe"] = rename_recipe(earlier["recipe"])
+            if earlier.get("scheduler", _MISSING) is None:  # once a setting beside the recipe
+                del earlier["scheduler"]
             version, versions = saved["format"], dict(saved["versions"])
         except FileNotFoundError as cause:
             raise CheckpointError(

@@ -47,7 +47,11 @@ def leave_out_uncounted(data: TrainingData, recipe: Recipe) -> TrainingData:
     They would cost time and change BatchNorm statistics. Data other than an `ImageDataset` are
     returned unchanged.
     """
-    if recipe.others_weight or not isinstance(data, ImageDataset) or NO_CLASS not in data.targets:
+    if (
+        recipe.negatives_weight
+        or not isinstance(data, ImageDataset)
+        or NO_CLASS not in data.targets
+    ):
         return data
     return data.choose([row for row, target in enumerate(data.targets) if target != NO_CLASS])
 

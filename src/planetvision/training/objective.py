@@ -29,7 +29,7 @@ class Objective:
     def __init__(self, recipe: Recipe, stage: Stage, class_counts: torch.Tensor | None) -> None:
         self.loss = LOSSES.get(recipe.loss).create(recipe.loss_options)
         self.label_smoothing = recipe.label_smoothing
-        self.others_weight = recipe.others_weight
+        self.negatives_weight = recipe.negatives_weight
         self.class_weights = None
         if recipe.class_weights == "balanced" and class_counts is not None:
             self.class_weights = class_counts.sum() / (
@@ -63,7 +63,7 @@ class Objective:
             weights = known @ self.class_weights if is_mixed else self.class_weights[known]
         if is_mixed:
             return weights
-        return torch.where(targets == NO_CLASS, self.others_weight, weights)
+        return torch.where(targets == NO_CLASS, self.negatives_weight, weights)
 
     def get_losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Returns the loss of each image, (N,).

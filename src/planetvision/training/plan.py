@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 
 from planetvision.core.devices import resolve_device, resolve_precision
 from planetvision.core.errors import SettingsError, WeightsWarning
-from planetvision.core.performance import resolve_tuning
+from planetvision.core.performance import resolve_performance
 from planetvision.core.settings import (
     InputSpec,
     OnError,
@@ -18,7 +18,7 @@ from planetvision.core.settings import (
 )
 from planetvision.data.cache import check_cache
 from planetvision.data.splits import check_fractions
-from planetvision.inference.ood_scores import NOVELTY_SCORES, check_rejection_rate
+from planetvision.inference.ood_scores import OOD_SCORES, check_rejection_rate
 from planetvision.models.backbones.first_weights import (
     WeightsSetting,
     describe_weights,
@@ -128,8 +128,8 @@ def create_plan(settings: ClassifierSettings) -> Plan:
     device = attempt(lambda: resolve_device(settings.device))
     if device is not None:
         attempt(lambda: resolve_precision(settings.precision, device))
-    attempt(lambda: resolve_tuning(settings.tuning))
-    attempt(lambda: NOVELTY_SCORES.get(settings.novelty_score))
+    attempt(lambda: resolve_performance(settings.performance))
+    attempt(lambda: OOD_SCORES.get(settings.ood_score))
     attempt(lambda: check_rejection_rate(settings.rejection_rate))
     attempt(lambda: check_fractions(settings.val_fraction, settings.test_fraction))
     attempt(lambda: check_cache(settings.cache, settings.cache_gigabytes))

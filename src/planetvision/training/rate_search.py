@@ -75,7 +75,7 @@ def find_learning_rate(
         device=str(trainer.device),
         seed=trainer.seed,
         num_workers=trainer.num_workers,
-        tuning=trainer.tuning,
+        performance=trainer.performance,
         progress=trainer.progress,
     )
     search.precision = trainer.precision

@@ -98,10 +98,10 @@ class ClassifierSettings:
     num_workers: int | None = option(
         None, "Data loader processes; by default chosen for this machine."
     )
-    tuning: str = option(
+    performance: str = option(
         "auto", "Performance options joined by +; or auto, all, none. See `doctor`."
     )
-    novelty_score: str = option("mahalanobis", "OOD score: see `planetvision list novelty_scores`.")
+    ood_score: str = option("mahalanobis", "OOD score: see `planetvision list ood_scores`.")
     rejection_rate: float = option(
         0.05, "Fraction of images of known bodies that may be called unknown."
     )

@@ -116,7 +116,7 @@ def check_data(train: TrainingData, val: TrainingData | None, recipe: Recipe) ->
         )
     has_negatives = isinstance(train, ImageDataset) and NO_CLASS in train.targets
     mixing = [stage.name for stage in recipe.stages if stage.mixup or stage.cutmix]
-    if has_negatives and recipe.others_weight and mixing:
+    if has_negatives and recipe.negatives_weight and mixing:
         problems.append(
             "The training images include negatives, and mixing images in the stages "
             f"{', '.join(mixing)} needs the class of each. Leave the negatives out, or choose a "

@@ -21,7 +21,7 @@ from planetvision.core.devices import (
     seeded,
 )
 from planetvision.core.errors import SettingsError
-from planetvision.core.performance import get_num_workers, resolve_tuning, tune_machine
+from planetvision.core.performance import apply_performance, get_num_workers, resolve_performance
 from planetvision.core.settings import Precision, Recipe, Stage
 from planetvision.data.loading import ImageDataset
 from planetvision.inference.features import (
@@ -87,7 +87,7 @@ class Trainer(EpochLoop):
         seed: The seed; runs with the same seed on CPU are identical to the bit.
         num_workers: Loader processes; None chooses automatically. The result does not depend on it.
         compile: Whether steps that run the whole network are compiled by `torch.compile`.
-        tuning: Performance options: see `planetvision.core.performance`.
+        performance: Performance options: see `planetvision.core.performance`.
         max_minutes: The time limit, after which the current stage stops and no other starts.
         checkpoints: The folder of the checkpoints for `fit(resume=...)`; None writes none.
         callbacks: The callbacks.
@@ -106,7 +106,7 @@ class Trainer(EpochLoop):
         seed: int = 0,
         num_workers: int | None = None,
         compile: bool = False,
-        tuning: str = "auto",
+        performance: str = "auto",
         max_minutes: float | None = None,
         checkpoints: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callback] = (),
@@ -119,10 +119,10 @@ class Trainer(EpochLoop):
         self.seed = seed
         self.num_workers = num_workers
         self.compile = compile
-        resolve_tuning(tuning)
+        resolve_performance(performance)
         if problems := find_time_problems(max_minutes):
             raise SettingsError.from_problems(problems)
-        self.tuning = tuning
+        self.performance = performance
         self.max_minutes = max_minutes
         self.checkpoints = None if checkpoints is None else Checkpoints(checkpoints)
         self.callbacks = [*callbacks, *([ProgressBar()] if progress else [])]
@@ -141,8 +141,8 @@ class Trainer(EpochLoop):
         Args:
             train: The training images, an `ImageDataset` to which the recipe's augmentation is
                 applied; or another data set of images and class indices, or a loader of such
-                batches. Negatives have the target -1; if their weight (`Recipe.others_weight`) is
-                0, those of an `ImageDataset` are left out.
+                batches. Negatives have the target -1; if `Recipe.negatives_weight` is 0,
+                those of an `ImageDataset` are left out.
             val: The validation images; without them no stage stops early, and the last weights
                 are kept.
             resume: The folder of the checkpoints of the same training, which continues after the
@@ -160,7 +160,7 @@ class Trainer(EpochLoop):
             raise SettingsError.from_problems(problems)
         check_data(train, val, self.recipe)
         train = leave_out_uncounted(train, self.recipe)
-        tune_machine(self.tuning)
+        apply_performance(self.performance)
         self.state = self._create_state(is_resumed=resume is not None)
         if self.max_minutes is not None:
             self.state.deadline = time.monotonic() + 60 * self.max_minutes
@@ -261,8 +261,8 @@ class Trainer(EpochLoop):
                 run.best.restore()
             elif run.average is not None and run.num_epochs:
                 run.average.apply()
-            if stage.interpolation < 1:
-                interpolate(self.network, start, share=stage.interpolation)
+            if stage.weight_interpolation < 1:
+                interpolate(self.network, start, share=stage.weight_interpolation)
                 self.state.keep_scores(self.validate(run))
         finally:
             # Removes Accelerate's wrapper of `forward`, which would keep its autocast.

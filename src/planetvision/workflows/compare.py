@@ -34,7 +34,7 @@ def compare(
     class_map: ClassMap | None = None,
     device: str = "auto",
     precision: Precision = "auto",
-    tuning: str = "auto",
+    performance: str = "auto",
     progress: bool = False,
 ) -> Comparison:
     """Returns whether one of two models is better than the other, by a paired test.
@@ -53,7 +53,7 @@ def compare(
             class maps apply to all other classes.
         device: The device of a model that is loaded from a folder.
         precision: Its precision; `auto` is `fp32`.
-        tuning: The performance options.
+        performance: The performance options.
         progress: Whether a model that is loaded from a folder shows a progress bar.
 
     Raises:
@@ -76,7 +76,7 @@ def compare(
         model
         if isinstance(model, AnsweringModel)
         else load_classifier(
-            model, device=device, precision=precision, tuning=tuning, progress=progress
+            model, device=device, precision=precision, performance=performance, progress=progress
         )
         for model in (first, second)
     ]

@@ -150,7 +150,7 @@ def _assign_folds(
         given,
         spec,
         group_duplicates=classifier.group_duplicates,
-        num_parts=max(num_folds, _MIN_GROUPS),
+        num_splits=max(num_folds, _MIN_GROUPS),
         on_error=classifier.on_error,
         progress=classifier.progress,
     )

@@ -30,7 +30,7 @@ class DemoResult:
         evaluation: The evaluation on the test split.
         predictions: The predictions for images rendered afterwards: bodies, then negatives.
         fresh_right: The number of bodies that are right.
-        others_unknown: The number of negatives that are called unknown.
+        negatives_unknown: The number of negatives that are called unknown.
         seconds: The total time in seconds.
     """
 
@@ -39,7 +39,7 @@ class DemoResult:
     evaluation: Evaluation
     predictions: Predictions
     fresh_right: int
-    others_unknown: int
+    negatives_unknown: int
     seconds: float
 
 
@@ -91,8 +91,8 @@ def run_demo(
         f"-> {target / 'predictions'}"
     )
     fresh = write_dataset(target / "fresh", count=_FRESH_IMAGES, seed=seed + 1, **render)
-    others = write_non_planets(target / "others", count=_OTHERS, seed=seed, **render)
-    predictions = classifier.predict([*fresh, *others])
+    negatives = write_non_planets(target / "negatives", count=_OTHERS, seed=seed, **render)
+    predictions = classifier.predict([*fresh, *negatives])
     predictions.save(target / "predictions", overwrite=overwrite)
     say(f"4/4 explaining one prediction per body -> {target / 'explanations'}")
     one_each = list({path.parent.name: path for path in fresh}.values())
@@ -104,7 +104,7 @@ def run_demo(
         evaluation=run.evaluation,
         predictions=predictions,
         fresh_right=sum(label == path.parent.name for label, path in answers),
-        others_unknown=predictions.labels[len(fresh) :].count(UNKNOWN),
+        negatives_unknown=predictions.labels[len(fresh) :].count(UNKNOWN),
         seconds=time.perf_counter() - started,
     )
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from planetvision.core.errors import ModelFormatError
 from planetvision.core.performance import (
-    LEVERS,
+    PERFORMANCE_OPTIONS,
+    apply_performance,
     get_num_cores,
     get_num_workers,
-    resolve_tuning,
-    tune_machine,
+    resolve_performance,
 )
 
 if TYPE_CHECKING:
@@ -93,10 +93,10 @@ def _levers() -> dict[str, str]:
     """Returns the performance options; see `planetvision.core.performance`."""
     import torch
 
-    on = resolve_tuning()
-    pulled = tune_machine()
+    on = resolve_performance()
+    pulled = apply_performance()
     facts = {}
-    for name, summary in LEVERS.items():
+    for name, summary in PERFORMANCE_OPTIONS.items():
         state = "on" if name in on else "off"
         if name in on and name not in pulled:
             state = {"allocator": "not on this system", "threads": "not needed"}.get(name, "on")

@@ -14,6 +14,7 @@ from planetvision.classifiers.classifier import PlanetClassifier
 from planetvision.core.devices import is_main_process
 from planetvision.core.errors import CheckpointError, OutputError
 from planetvision.core.files import check_output, create_output_folder, write_json
+from planetvision.core.renamed import SETTINGS, START, rename
 from planetvision.data import save_manifest
 from planetvision.data.sources import list_input_places
 from planetvision.training.callbacks import Callback
@@ -54,8 +55,8 @@ def train_run(
     labels: Iterable[Label] | None = None,
     groups: Iterable[object] | None = None,
     columns: ColumnMap | None = None,
-    others: Any = None,
-    warm_start_from: Any = None,
+    negatives: Any = None,
+    init_from: Any = None,
     callbacks: Iterable[Callback] = (),
     overwrite: bool = False,
     resume: bool = False,
@@ -68,12 +69,12 @@ def train_run(
     Args:
         classifier: An untrained classifier.
         data: A folder, a table, or with `labels` a sequence, as for `PlanetClassifier.fit`.
-        folder: The output folder; it must be new or empty, and outside of the data and `others`.
+        folder: The output folder; it must be new or empty, and outside of the data and `negatives`.
         labels: The label of each image of a sequence.
         groups: The group of each image of a sequence, as for `fit`.
         columns: The names of a table's columns, as for `fit`.
-        others: Negatives, as for `fit`.
-        warm_start_from: A trained model to fine-tune from, as for `fit`.
+        negatives: Negatives, as for `fit`.
+        init_from: A trained model to fine-tune from, as for `fit`.
         callbacks: Hooks into the training.
         overwrite: Whether files of an earlier run may be replaced.
         resume: Whether to resume an interrupted run with the same data and settings.
@@ -82,22 +83,22 @@ def train_run(
         CheckpointError: If there is no checkpoint to resume from, or it is of another training.
         OutputExistsError: If the folder is not empty and `overwrite` is false; before training.
         OutputError: If the folder lies inside the data, where it would become a class, or inside
-            `others`, or `others` lie inside the folder.
+            `negatives`, or `negatives` lie inside the folder.
     """
     overwrite = overwrite or resume or not is_main_process()
     target = check_output(folder, overwrite=overwrite)
     check_outside_data(target, data)
-    check_apart_from_others(target, others)
+    check_apart_from_negatives(target, negatives)
     described = describe_start(
-        classifier, data, labels, columns, others=others, warm_start_from=warm_start_from
+        classifier, data, labels, columns, negatives=negatives, init_from=init_from
     )
     classifier.fit(
         data,
         labels,
         groups=groups,
         columns=columns,
-        others=others,
-        warm_start_from=warm_start_from,
+        negatives=negatives,
+        init_from=init_from,
         callbacks=[_Start(target, described), *callbacks],
         checkpoints=target / _CHECKPOINTS,
         resume=resume,
@@ -137,7 +138,7 @@ def check_outside_data(target: Path, data: Any) -> None:
         )
 
 
-def check_apart_from_others(target: Path, others: Any) -> None:
+def check_apart_from_negatives(target: Path, negatives: Any) -> None:
     """Checks that an output folder and the negatives do not lie in each other.
 
     Raises:
@@ -145,23 +146,23 @@ def check_apart_from_others(target: Path, others: Any) -> None:
             would be taken for negatives, or contains them, where they might be replaced.
     """
     root = target.resolve()
-    for one in others if isinstance(others, list | tuple) else [others]:
+    for one in negatives if isinstance(negatives, list | tuple) else [negatives]:
         (place,) = list_input_places(one) if isinstance(one, str | os.PathLike) else (None,)
         if place is None:
             continue
-        # A pattern such as others/*/*.png also matches files in subfolders.
+        # A pattern such as negatives/*/*.png also matches files in subfolders.
         deeper = len(Path(one).absolute().parts) - len(place.absolute().parts)
         reaches_down = Path(one).is_dir() or "**" in os.fspath(one) or deeper > 1
         if reaches_down and root.is_relative_to(place.resolve()):
             raise OutputError(
-                f"The output folder '{target}' lies in the folder of others '{place}', where its "
-                "pictures would be taken for others. Choose another one.",
+                f"The output folder '{target}' lies in the folder of negatives '{place}', where "
+                "its pictures would be taken for negatives. Choose another one.",
                 path=str(target),
             )
         if place.resolve().is_relative_to(root):
             raise OutputError(
-                f"The others in '{place}' lie in the output folder '{target}', whose files may be "
-                "replaced. Choose another folder for the output.",
+                f"The negatives in '{place}' lie in the output folder '{target}', whose files may "
+                "be replaced. Choose another folder for the output.",
                 path=str(target),
             )
 
@@ -194,7 +195,8 @@ def read_start(path: Path, names: Sequence[str], *, noun: str) -> dict[str, Any]
         CheckpointError: If the file cannot be read or lacks one of the names.
     """
     try:
-        described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        described = rename(json.loads(path.read_text(encoding="utf-8")), START)
+        described["settings"] = rename(described["settings"], SETTINGS)
         if described["settings"].get("recipe") == "best":  # a second name of `balanced`, once
             recipe = replace(RECIPES.get("balanced").build(), name="best").to_dict()
             described["settings"]["recipe"] = json.loads(json.dumps(recipe))
@@ -221,9 +223,9 @@ def resume_run(
         progress: Whether to show progress bars.
 
     Raises:
-        CheckpointError: If there is nothing to resume, the data have changed, or the data, `others`
-            or the model to fine-tune from were in memory (then call `train_run` with them and
-            `resume=True`).
+        CheckpointError: If there is nothing to resume, the data have changed, or the data,
+            `negatives` or the model to fine-tune from were in memory (then call `train_run` with
+            them and `resume=True`).
     """
     target = Path(folder)
     described = read_start(target / _SETTINGS, ("data", "columns", "settings"), noun="run")
@@ -237,7 +239,9 @@ def resume_run(
     if described["data"] is None:
         # Runs of earlier versions do not record what was in memory.
         raise CheckpointError(
-            _explain_what_to_pass(target, described.get("in_memory", ["data"])),
+            _explain_what_to_pass(
+                target, [START.get(it, it) for it in described.get("in_memory", ["data"])]
+            ),
             path=str(target),
         )
     classifier = PlanetClassifier.from_settings({**described["settings"], "progress": progress})
@@ -246,8 +250,8 @@ def resume_run(
         described["data"],
         target,
         columns=described["columns"],
-        others=described.get("others"),
-        warm_start_from=described.get("warm_start_from"),
+        negatives=described.get("negatives"),
+        init_from=described.get("init_from"),
         callbacks=callbacks,
         resume=True,
     )
@@ -256,13 +260,13 @@ def resume_run(
 def _explain_what_to_pass(target: Path, names: Sequence[str]) -> str:
     parts = {
         "data": "its images as a list",
-        "others": "its `others` as images in memory",
-        "warm_start_from": "a classifier in memory to fine-tune from",
+        "negatives": "its `negatives` as images in memory",
+        "init_from": "a classifier in memory to fine-tune from",
     }
     given = [parts[name] for name in names]
     listed = " and ".join([", ".join(given[:-1]), given[-1]] if given[1:] else given)
     data = "images, folder, labels=..." if "data" in names else "data, folder"
-    options = "".join(f", {name}=..." for name in ("others", "warm_start_from") if name in names)
+    options = "".join(f", {name}=..." for name in ("negatives", "init_from") if name in names)
     return (
         f"The run '{target}' was given {listed}, which is not stored. Call "
         f"train_run(classifier, {data}{options}, resume=True) with the same arguments as before."
@@ -288,20 +292,26 @@ def describe_start(
     labels: object,
     columns: ColumnMap | None,
     *,
-    others: Any = None,
-    warm_start_from: Any = None,
+    negatives: Any = None,
+    init_from: Any = None,
 ) -> dict[str, Any]:
     """Returns the arguments of a run in a form that JSON can hold.
 
     `in_memory` names arguments that are in memory, such as images in a list. Then `data` is None,
     and the run cannot resume from its folder alone.
     """
-    listed = others if isinstance(others, list | tuple) else [] if others is None else [others]
-    start = [] if warm_start_from is None else [warm_start_from]
+    listed = (
+        negatives
+        if isinstance(negatives, list | tuple)
+        else []
+        if negatives is None
+        else [negatives]
+    )
+    start = [] if init_from is None else [init_from]
     given = [data, *start, *listed]
     in_memory = [
         name
-        for name, parts in (("data", [data]), ("others", listed), ("warm_start_from", start))
+        for name, parts in (("data", [data]), ("negatives", listed), ("init_from", start))
         if not all(isinstance(part, str | os.PathLike) for part in parts)
         or (name == "data" and labels is not None)
     ]
@@ -313,7 +323,7 @@ def describe_start(
         "data": paths[0],
         "in_memory": in_memory,
         "columns": None if columns is None else dict(columns),
-        "others": paths[1 + len(start) :] or None,
-        "warm_start_from": paths[1] if start else None,
+        "negatives": paths[1 + len(start) :] or None,
+        "init_from": paths[1] if start else None,
         "settings": classifier.to_settings(),
     }

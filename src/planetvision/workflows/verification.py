@@ -21,6 +21,7 @@ from planetvision.classifiers.storage import (
 from planetvision.core.devices import list_versions, resolve_device, resolve_precision
 from planetvision.core.errors import ModelFormatError, PlanetVisionError, count
 from planetvision.core.files import hash_file
+from planetvision.core.renamed import rename_config
 from planetvision.core.settings import ClassMap, Label, Precision
 from planetvision.core.text import format_accuracy
 from planetvision.results import Check, Verification
@@ -42,7 +43,7 @@ def verify(
     class_map: ClassMap | None = None,
     device: str = "auto",
     precision: Precision = "auto",
-    tuning: str = "auto",
+    performance: str = "auto",
     progress: bool = False,
 ) -> Verification:
     """Returns whether a model's folder is unchanged and reproduces its scores.
@@ -62,7 +63,7 @@ def verify(
         class_map: As for `PlanetClassifier.evaluate`.
         device: The device of the model.
         precision: Its precision; `auto` is `fp32`.
-        tuning: The performance options.
+        performance: The performance options.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -89,7 +90,7 @@ def verify(
     evaluation = None
     try:
         classifier = PlanetClassifier.load(
-            root, device=device, precision=precision, tuning=tuning
+            root, device=device, precision=precision, performance=performance
         ).set_params(progress=progress)
     except PlanetVisionError as error:
         checks.append(Check(subject="model", name="loads", result="no", problem=str(error)))
@@ -113,7 +114,7 @@ def _read_config(root: Path) -> Mapping[str, Any]:
         config = json.loads((root / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return config if isinstance(config, dict) else {}
+    return rename_config(config) if isinstance(config, dict) else {}
 
 
 def _check_files(root: Path, config: Mapping[str, Any]) -> Iterator[Check]:

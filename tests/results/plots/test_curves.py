@@ -341,8 +341,8 @@ def test_slices_of_any_number_fit_the_figure(num_rows: int) -> None:
 
 
 def test_novelty_draws_every_image_and_the_threshold() -> None:
-    known, others = np.array([0.0, 0.1, 0.1, 0.9]), np.array([0.8, 1.0])
-    figure = plot_novelty(known, others, 0.5)
+    known, negatives = np.array([0.0, 0.1, 0.1, 0.9]), np.array([0.8, 1.0])
+    figure = plot_novelty(known, negatives, 0.5)
     upper, lower = figure.axes
     assert [sum(get_bars(axes)) for axes in figure.axes] == [4, 2]
     assert get_texts(upper) == ["known bodies, 4 images", "25.0% called unknown"]
@@ -454,7 +454,7 @@ RISK = pd.DataFrame({"coverage": [0.5, 1.0], "risk": [0.0, 0.1]})
             r"(?s)`low` and `high` must .* 0\.6.* row 0",
         ),
         (plot_novelty, [np.array([])], r"`known` must be finite numbers .* shape \(0,\)"),
-        (plot_novelty, [np.zeros(2), np.array([np.nan])], r"`others` must be finite numbers"),
+        (plot_novelty, [np.zeros(2), np.array([np.nan])], r"`negatives` must be finite numbers"),
         (
             plot_novelty,
             [np.zeros(2), None, np.nan],

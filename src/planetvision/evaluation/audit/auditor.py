@@ -17,7 +17,7 @@ from planetvision.core.errors import (
     SettingsError,
     WeightsError,
 )
-from planetvision.core.performance import tune_machine
+from planetvision.core.performance import apply_performance
 from planetvision.core.settings import ClassMap, InputSpec, Label, Stretch
 from planetvision.data.cache import DecodedCache, create_cache
 from planetvision.data.catalog import Catalog, SplitName
@@ -238,7 +238,7 @@ def _compute_features(
     from planetvision.inference.features import ViewDataset, compute_features
     from planetvision.models.network import create_network
 
-    tune_machine()
+    apply_performance()
     place = resolve_device(device)
     network = create_network(
         backbone, num_classes=len(catalog.classes), weights=weights, input_spec=spec, seed=0

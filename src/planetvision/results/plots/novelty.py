@@ -29,29 +29,29 @@ if TYPE_CHECKING:
 
 def plot_novelty(
     known: NDArray[np.floating[Any]],
-    others: NDArray[np.floating[Any]] | None = None,
+    negatives: NDArray[np.floating[Any]] | None = None,
     threshold: float | None = None,
 ) -> Figure:
-    """Returns how novelty is spread over images of known bodies and over others.
+    """Returns how novelty is spread over images of known bodies and over negatives.
 
     A bar at an end of the axis also holds the images that lie beyond it, should a few be far from
     all the rest.
 
     Convention:
-        `known` is (N,) and `others` is (M,), finite, on one scale.
+        `known` is (N,) and `negatives` is (M,), finite, on one scale.
 
     Args:
         known: The novelty of images of known bodies.
-        others: That of images of something else, if there are any.
+        negatives: That of images of something else, if there are any.
         threshold: The novelty over which the answer is `unknown`, if there is one.
 
     Raises:
         SettingsError: If `known` is empty, a novelty is not finite, or the threshold is NaN.
     """
     parts = {"known bodies": np.asarray(known, dtype=np.float64)}
-    if others is not None and len(others):
-        parts["something else"] = np.asarray(others, dtype=np.float64)
-    for name, values in zip(("known", "others"), parts.values(), strict=False):
+    if negatives is not None and len(negatives):
+        parts["something else"] = np.asarray(negatives, dtype=np.float64)
+    for name, values in zip(("known", "negatives"), parts.values(), strict=False):
         if values.ndim != 1 or not values.size or not np.isfinite(values).all():
             raise SettingsError(
                 f"`{name}` must be finite numbers of shape (N,), got {describe(values)}. Leave out "

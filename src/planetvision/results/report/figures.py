@@ -187,19 +187,19 @@ def _draw_certainty(evaluation: EvaluationData) -> Iterator[ReportFigure]:
 
 
 def _draw_novelty(evaluation: EvaluationData) -> Iterator[ReportFigure]:
-    predictions, others = evaluation.predictions, evaluation.others
+    predictions, negatives = evaluation.predictions, evaluation.negatives
     if predictions.novelty is None or evaluation.metrics.get("rejection") is None:
         return
     novelty = predictions.novelty[predictions.readable]
     unlike = None
-    if others is not None and others.novelty is not None:
-        unlike = others.novelty[others.readable]
+    if negatives is not None and negatives.novelty is not None:
+        unlike = negatives.novelty[negatives.readable]
     yield ReportFigure(
         name="novelty",
         figure=plot_novelty(novelty, unlike, evaluation.metrics["rejection"]["threshold"]),
         alt="How novelty is spread over the images, with the threshold of the answer unknown.",
         caption="What lies over the threshold is called unknown.",
-        links=("predictions.csv", *(("others.csv",) if others is not None else ())),
+        links=("predictions.csv", *(("negatives.csv",) if negatives is not None else ())),
     )
 
 

@@ -73,12 +73,12 @@ def _list_highlights(evaluation: EvaluationData) -> Iterator[tuple[str, str, str
             format_share(rejection["coverage"]),
             _format_interval(rejection["coverage_ci95"]),
         )
-    if rejection.get("threshold") is not None and "num_others" in rejection:
+    if rejection.get("threshold") is not None and "num_negatives" in rejection:
         yield (
             "other things answered",
-            format_share(rejection["others_answered"]),
-            f"{_format_interval(rejection['others_answered_ci95'])}; "
-            f"of {count(rejection['num_others'], 'image')}",
+            format_share(rejection["negatives_answered"]),
+            f"{_format_interval(rejection['negatives_answered_ci95'])}; "
+            f"of {count(rejection['num_negatives'], 'image')}",
         )
 
 
@@ -182,7 +182,7 @@ def _list_about(evaluation: EvaluationData) -> Iterator[Section]:
             "classification_report.csv",
             "predictions.csv",
             "mistakes.csv",
-            *(("others.csv",) if evaluation.others is not None else ()),
+            *(("negatives.csv",) if evaluation.negatives is not None else ()),
             *(("explanations.csv",) if evaluation.explanations is not None else ()),
         )
     ]

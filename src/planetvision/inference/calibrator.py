@@ -1,4 +1,4 @@
-"""`Trust`: calibration of probabilities, and the OOD score with its threshold."""
+"""`Calibrator`: calibration of probabilities, and the OOD score with its threshold."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from planetvision.core.errors import SettingsError, count
 from planetvision.core.settings import Precision
 from planetvision.data.loading import ImageDataset
 from planetvision.inference.ood_scores import (
-    NOVELTY_SCORES,
+    OOD_SCORES,
     NetworkOutputs,
-    NoveltySpec,
+    OODScoreSpec,
     State,
     check_rejection_rate,
 )
@@ -36,7 +36,7 @@ _TYPICAL_SHARE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Trust:
+class Calibrator:
     """Calibrator of a network: temperature, OOD score and threshold.
 
     All OOD scores have the same scale: 0 is the median of the calibration images, and 95 % of them
@@ -59,7 +59,7 @@ class Trust:
     @property
     def needs_levels(self) -> bool:
         """Whether the score needs `NetworkOutputs.levels`."""
-        return NOVELTY_SCORES.get(self.score).needs_levels
+        return OOD_SCORES.get(self.score).needs_levels
 
     def calibrate(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Returns the probabilities of logits, both (N, C)."""
@@ -67,7 +67,7 @@ class Trust:
 
     def get_novelty(self, images: NetworkOutputs) -> npt.NDArray[np.float64]:
         """Returns the OOD score of each image, (N,)."""
-        return self._scale(_compute_scores(NOVELTY_SCORES.get(self.score), self.state, images))
+        return self._scale(_compute_scores(OOD_SCORES.get(self.score), self.state, images))
 
     def get_threshold(self, rejection_rate: float) -> float:
         """Returns the threshold of the OOD score; images above it are unknown.
@@ -110,7 +110,9 @@ class Trust:
         }
 
     @classmethod
-    def from_parts(cls, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Trust:
+    def from_parts(
+        cls, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
+    ) -> Calibrator:
         """Returns the calibrator from the results of `to_dict` and `to_tensors`.
 
         Raises:
@@ -118,7 +120,7 @@ class Trust:
         """
         return cls(
             temperature=float(fields["temperature"]),
-            score=NOVELTY_SCORES.get(fields["score"]).name,
+            score=OOD_SCORES.get(fields["score"]).name,
             state={
                 name.removeprefix("state."): value.numpy()
                 for name, value in tensors.items()
@@ -141,18 +143,18 @@ class Trust:
 
 
 def calibrate_outputs(
-    outputs: NetworkOutputs, trust: Trust | None
+    outputs: NetworkOutputs, calibrator: Calibrator | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Returns the probabilities (N, C) and the OOD scores (N,) of images.
 
     Without a calibrator they are the plain softmax and minus infinity, which exceeds no threshold.
     """
-    if trust is None:
+    if calibrator is None:
         return _softmax(outputs.logits), np.full(len(outputs), -math.inf)
-    return trust.calibrate(outputs.logits), trust.get_novelty(outputs)
+    return calibrator.calibrate(outputs.logits), calibrator.get_novelty(outputs)
 
 
-def fit_trust(
+def fit_calibrator(
     network: PlanetNet,
     train: ImageDataset,
     val: ImageDataset,
@@ -164,7 +166,7 @@ def fit_trust(
     num_workers: int | None = None,
     precision: Precision = "fp32",
     progress: bool = False,
-) -> Trust:
+) -> Calibrator:
     """Returns the calibrator of a trained network.
 
     The temperature is fitted on the validation images, and the OOD score on the training images
@@ -188,7 +190,7 @@ def fit_trust(
         SettingsError: If it does not give one finite number per image, or needs negatives and got
             none.
     """
-    spec = NOVELTY_SCORES.get(score)
+    spec = OOD_SCORES.get(score)
     options: ForwardOptions = {
         "device": device,
         "batch_size": batch_size,
@@ -199,25 +201,26 @@ def fit_trust(
     }
     known_rows = take_in_turn(train.targets, _MAX_KNOWN)
     val_rows = take_in_turn(val.targets, _MAX_KNOWN)
-    others = None
-    if spec.needs_others:
+    negatives = None
+    if spec.needs_negatives:
         if negatives is None:
             raise SettingsError(
                 f"The OOD score '{score}' learns from negatives, and got none. Pass "
                 "negatives=ImageDataset(...), or choose another score."
             )
-        others = collect_outputs(network, ViewedImages(negatives), **options)
+        negatives = collect_outputs(network, ViewedImages(negatives), **options)
     known = collect_outputs(network, ViewedImages(train, known_rows), **options)
     # In the memory layout of a loaded array, since BLAS sums a transposed one in another order.
     state = {
-        name: np.ascontiguousarray(value) for name, value in spec.build().fit(known, others).items()
+        name: np.ascontiguousarray(value)
+        for name, value in spec.build().fit(known, negatives).items()
     }
     plain = collect_outputs(network, ViewedImages(val, val_rows), **options)
     elsewhere = ViewedImages(val.with_augmentation(POLICY), val_rows, augmented=True)
     augmented = collect_outputs(network, elsewhere, **options)
     targets = np.array([val.targets[index] for index in val_rows])
     raw = np.concatenate([_compute_scores(spec, state, images) for images in (plain, augmented)])
-    return Trust(
+    return Calibrator(
         temperature=fit_temperature(plain.logits, targets, doubt=get_error_after(len(targets))),
         score=score,
         state=state,
@@ -227,7 +230,7 @@ def fit_trust(
 
 
 def _compute_scores(
-    spec: NoveltySpec, state: State, images: NetworkOutputs
+    spec: OODScoreSpec, state: State, images: NetworkOutputs
 ) -> npt.NDArray[np.float64]:
     """Returns the scores of images, after checking that there is one finite number per image."""
     values = np.asarray(spec.build().score(state, images), dtype=np.float64)
@@ -239,8 +242,8 @@ def _compute_scores(
         return values
     raise SettingsError(
         f"The OOD score '{spec.name}' must give one finite number per image, got {what} for "
-        f"{count(len(images), 'image')}. Correct it, or choose another novelty_score: "
-        f"{', '.join(NOVELTY_SCORES.names())}."
+        f"{count(len(images), 'image')}. Correct it, or choose another ood_score: "
+        f"{', '.join(OOD_SCORES.names())}."
     )
 
 

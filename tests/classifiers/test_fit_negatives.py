@@ -1,4 +1,4 @@
-"""`fit(others=...)`: images of none of the classes, from the loss to the answer."""
+"""`fit(negatives=...)`: images of none of the classes, from the loss to the answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from planetvision.core.errors import (
     SettingsError,
 )
 from planetvision.core.settings import Recipe, Stage
-from planetvision.inference.ood_scores import NOVELTY_SCORES, NetworkOutputs, register_novelty_score
+from planetvision.inference.ood_scores import OOD_SCORES, NetworkOutputs, register_ood_score
 from planetvision.render import render_non_planets
 from planetvision.training.callbacks import Callback
 from planetvision.workflows.run import resume_run, train_run
@@ -35,7 +35,7 @@ def unlike() -> list[Any]:
 
 @pytest.fixture
 def other_folder(tmp_path: Path, unlike: list[Any]) -> Path:
-    folder = tmp_path / "others"
+    folder = tmp_path / "negatives"
     folder.mkdir()
     for number, image in enumerate(unlike):
         Image.fromarray(image).save(folder / f"{number:02d}.png")
@@ -58,11 +58,11 @@ def test_network_grows_unsure_of_others_and_stays_sure_of_its_classes(
     make: Any, brief: Recipe, disc_folder: Path, disc_paths: list[str], unlike: list[Any]
 ) -> None:
     stages = (replace(brief.stages[0], epochs=30),)
-    recipe = replace(brief, stages=stages, others_weight=1.0)
+    recipe = replace(brief, stages=stages, negatives_weight=1.0)
     plain = make(recipe=recipe).fit(disc_folder)
-    taught = make(recipe=recipe).fit(disc_folder, others=unlike)
-    assert taught.metrics_["num_others"] == 24
-    assert plain.metrics_["num_others"] == 0
+    taught = make(recipe=recipe).fit(disc_folder, negatives=unlike)
+    assert taught.metrics_["num_negatives"] == 24
+    assert plain.metrics_["num_negatives"] == 0
     assert get_confidence(taught, unlike) < get_confidence(plain, unlike) - 0.05
     assert taught.score(disc_paths, [Path(path).parent.name for path in disc_paths]) > 0.9
 
@@ -74,8 +74,8 @@ def test_weight_of_nothing_leaves_the_network_as_it_was(
     # BatchNorm learns here, and would learn from images that count nothing.
     assert not brief.stages[0].freeze_batch_norm
     plain, without, taught = (
-        make(recipe=replace(brief, others_weight=weight)).fit(disc_folder, others=others)
-        for weight, others in ((0.0, None), (0.0, unlike), (2.0, unlike))
+        make(recipe=replace(brief, negatives_weight=weight)).fit(disc_folder, negatives=negatives)
+        for weight, negatives in ((0.0, None), (0.0, unlike), (2.0, unlike))
     )
     states = [list(one.network_.state_dict().values()) for one in (plain, without, taught)]
     assert all(torch.equal(*pair) for pair in zip(*states[:2], strict=True))
@@ -86,16 +86,16 @@ def test_mixing_stages_take_others_that_count_nothing(
     make: Any, brief: Recipe, disc_folder: Path, unlike: list[Any]
 ) -> None:
     stage = Stage(name="mixed", epochs=1, learning_rate=1e-2, trainable_blocks=None, mixup=0.2)
-    recipe = replace(brief, stages=(stage,), others_weight=0.0)
-    assert make(recipe=recipe).fit(disc_folder, others=unlike).metrics_["num_others"] == 24
+    recipe = replace(brief, stages=(stage,), negatives_weight=0.0)
+    assert make(recipe=recipe).fit(disc_folder, negatives=unlike).metrics_["num_negatives"] == 24
 
 
 @pytest.mark.slow
 def test_folder_of_others_is_read_as_for_predict(
     make: Any, disc_folder: Path, other_folder: Path
 ) -> None:
-    assert make().fit(disc_folder, others=other_folder).metrics_["num_others"] == 24
-    assert make().fit(disc_folder, others=[str(other_folder)]).metrics_["num_others"] == 24
+    assert make().fit(disc_folder, negatives=other_folder).metrics_["num_negatives"] == 24
+    assert make().fit(disc_folder, negatives=[str(other_folder)]).metrics_["num_negatives"] == 24
 
 
 @pytest.mark.slow
@@ -104,23 +104,23 @@ def test_score_of_novelty_learns_from_the_others_given_too(
 ) -> None:
     seen: list[int] = []
 
-    @register_novelty_score("counting_others", needs_others=True)
+    @register_ood_score("counting_others", needs_negatives=True)
     class Counting:
         """Counts what it is given."""
 
-        def fit(self, known: NetworkOutputs, others: NetworkOutputs | None) -> dict[str, Any]:
-            assert others is not None
-            seen.append(len(others))
+        def fit(self, known: NetworkOutputs, negatives: NetworkOutputs | None) -> dict[str, Any]:
+            assert negatives is not None
+            seen.append(len(negatives))
             return {}
 
         def score(self, state: Any, images: NetworkOutputs) -> Any:
             return -images.logits.max(axis=1)
 
     try:
-        make(novelty_score="counting_others").fit(disc_folder)
-        make(novelty_score="counting_others").fit(disc_folder, others=unlike)
+        make(ood_score="counting_others").fit(disc_folder)
+        make(ood_score="counting_others").fit(disc_folder, negatives=unlike)
     finally:
-        NOVELTY_SCORES.remove("counting_others")
+        OOD_SCORES.remove("counting_others")
     assert seen[1] == seen[0] + 24
 
 
@@ -130,10 +130,10 @@ def test_others_that_cannot_be_read_are_named_before_training(
 ) -> None:
     (other_folder / "broken.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"broken\.png"):
-        make().fit(disc_folder, others=other_folder)
+        make().fit(disc_folder, negatives=other_folder)
     with pytest.warns(DataWarning, match=r"broken\.png"):
-        classifier = make(on_error="skip").fit(disc_folder, others=other_folder)
-    assert classifier.metrics_["num_others"] == 24
+        classifier = make(on_error="skip").fit(disc_folder, negatives=other_folder)
+    assert classifier.metrics_["num_negatives"] == 24
 
 
 def test_mixing_stages_cannot_take_others(
@@ -141,7 +141,7 @@ def test_mixing_stages_cannot_take_others(
 ) -> None:
     stage = Stage(name="mixed", epochs=1, learning_rate=1e-2, trainable_blocks=None, mixup=0.2)
     with pytest.raises(SettingsError, match=r"the stages mixed.*Leave the negatives out"):
-        make(recipe=replace(brief, stages=(stage,))).fit(disc_folder, others=unlike)
+        make(recipe=replace(brief, stages=(stage,))).fit(disc_folder, negatives=unlike)
 
 
 @pytest.mark.slow
@@ -149,19 +149,19 @@ def test_run_that_is_cut_off_goes_on_with_its_others(
     make: Any, brief: Recipe, disc_folder: Path, other_folder: Path, tmp_path: Path
 ) -> None:
     recipe = replace(brief, stages=(replace(brief.stages[0], epochs=4),))
-    whole = train_run(make(recipe=recipe), disc_folder, tmp_path / "whole", others=other_folder)
+    whole = train_run(make(recipe=recipe), disc_folder, tmp_path / "whole", negatives=other_folder)
     with pytest.raises(KeyboardInterrupt):
         train_run(
             make(recipe=recipe),
             disc_folder,
             tmp_path / "cut",
-            others=other_folder,
+            negatives=other_folder,
             callbacks=[CutOff()],
         )
     written = json.loads((tmp_path / "cut" / "run.json").read_text(encoding="utf-8"))
-    assert written["others"] == [str(other_folder.absolute())]
+    assert written["negatives"] == [str(other_folder.absolute())]
     again = resume_run(tmp_path / "cut")
-    assert again.classifier.metrics_["num_others"] == 24
+    assert again.classifier.metrics_["num_negatives"] == 24
     for first, second in zip(
         whole.classifier.network_.state_dict().values(),
         again.classifier.network_.state_dict().values(),
@@ -176,16 +176,16 @@ def test_run_with_others_or_a_start_in_memory_says_what_to_pass_again(
 ) -> None:
     start = make(recipe=brief).fit(disc_folder)
     cases: list[tuple[dict[str, Any], str, str]] = [
-        ({"others": unlike}, "its `others` as images in memory", ", others=..."),
+        ({"negatives": unlike}, "its `negatives` as images in memory", ", negatives=..."),
         (
-            {"warm_start_from": start},
+            {"init_from": start},
             "a classifier in memory to begin with",
-            ", warm_start_from=...",
+            ", init_from=...",
         ),
         (
-            {"others": unlike, "warm_start_from": start},
-            "its `others` as images in memory and a classifier in memory to begin with",
-            ", others=..., warm_start_from=...",
+            {"negatives": unlike, "init_from": start},
+            "its `negatives` as images in memory and a classifier in memory to begin with",
+            ", negatives=..., init_from=...",
         ),
     ]
     for number, (given, what, options) in enumerate(cases):
@@ -193,7 +193,7 @@ def test_run_with_others_or_a_start_in_memory_says_what_to_pass_again(
         with pytest.raises(KeyboardInterrupt):
             train_run(make(recipe=brief), disc_folder, folder, callbacks=[CutOff()], **given)
         written = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        assert (written["data"], written["others"]) == (None, None)
+        assert (written["data"], written["negatives"]) == (None, None)
         message = (
             f"was given {what}, which is not written down. Call "
             f"train_run(classifier, data, folder{options}, resume=True) with the same"
@@ -201,7 +201,7 @@ def test_run_with_others_or_a_start_in_memory_says_what_to_pass_again(
         with pytest.raises(CheckpointError, match=re.escape(message)):
             resume_run(folder)
     again = train_run(make(recipe=brief), disc_folder, folder, resume=True, **given)
-    assert again.classifier.metrics_["num_others"] == 24
+    assert again.classifier.metrics_["num_negatives"] == 24
 
 
 def test_output_in_the_others_or_around_them_is_refused_before_training(
@@ -210,19 +210,21 @@ def test_output_in_the_others_or_around_them_is_refused_before_training(
     before = sorted(tmp_path.rglob("*"))
     inside = r"lies in the folder of others '.*others', where its pictures would be taken for"
     around = r"The others in '.*others' lie in the output folder '.*', whose files may be replaced"
-    for others in (
+    for negatives in (
         other_folder,
         [str(other_folder)],
         other_folder / "**" / "*.png",
         other_folder / "*" / "*.png",
     ):
         with pytest.raises(OutputError, match=inside):
-            train_run(make(), disc_folder, other_folder / "run", others=others, overwrite=True)
+            train_run(
+                make(), disc_folder, other_folder / "run", negatives=negatives, overwrite=True
+            )
         with pytest.raises(OutputError, match=around):
-            train_run(make(), disc_folder, tmp_path, others=others, overwrite=True)
+            train_run(make(), disc_folder, tmp_path, negatives=negatives, overwrite=True)
     file = other_folder / "00.png"
     with pytest.raises(OutputError, match=around):
-        train_run(make(), disc_folder, tmp_path, others=file, overwrite=True)
+        train_run(make(), disc_folder, tmp_path, negatives=file, overwrite=True)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -233,25 +235,25 @@ def test_output_below_the_files_that_a_pattern_matches_is_taken(
         make(recipe=brief, test_fraction=0),
         disc_folder,
         other_folder / "run",
-        others=other_folder / "*.png",
+        negatives=other_folder / "*.png",
     )
-    assert run.classifier.metrics_["num_others"] == 24
+    assert run.classifier.metrics_["num_negatives"] == 24
 
 
 @pytest.mark.slow
 def test_card_tells_of_the_others(
     make: Any, brief: Recipe, disc_folder: Path, other_folder: Path, unlike: list[Any]
 ) -> None:
-    def read_card(others: Any, weight: float = 0.5) -> str:
-        recipe = replace(brief, others_weight=weight)
-        classifier = make(recipe=recipe).fit(disc_folder, others=others)
+    def read_card(negatives: Any, weight: float = 0.5) -> str:
+        recipe = replace(brief, negatives_weight=weight)
+        classifier = make(recipe=recipe).fit(disc_folder, negatives=negatives)
         name = f"model {len(list(other_folder.parent.iterdir()))}"
         return str((classifier.save(other_folder.parent / name) / "MODEL_CARD.md").read_text())
 
     card = read_card([other_folder, *unlike[:2]], weight=0.25)
     assert "26 images that show none of the classes (others, images in memory)" in card
     assert "with the weight 0.25 relative to an image of a class" in card
-    assert '.fit("DATA", others="OTHERS")' in card
+    assert '.fit("DATA", negatives="OTHERS")' in card
     assert str(other_folder) not in card
     card = read_card(str(other_folder / "*.png"), weight=0.0)
     assert "24 images that show none of the classes (others). The network was not trained" in card
