@@ -208,8 +208,8 @@ def test_output_in_the_others_or_around_them_is_refused_before_training(
     make: Any, disc_folder: Path, other_folder: Path, tmp_path: Path
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
-    inside = r"lies in the folder of others '.*others', where its pictures would be taken for"
-    around = r"The others in '.*others' lie in the output folder '.*', whose files may be replaced"
+    inside = r"lies in the folder of negatives '.*negatives', where its pictures would be taken"
+    around = r"The negatives in '.*negatives' lie in the output folder '.*', whose files may"
     for negatives in (
         other_folder,
         [str(other_folder)],
@@ -253,7 +253,7 @@ def test_card_tells_of_the_others(
     card = read_card([other_folder, *unlike[:2]], weight=0.25)
     assert "26 images that show none of the classes (others, images in memory)" in card
     assert "with the weight 0.25 relative to an image of a class" in card
-    assert '.fit("DATA", negatives="OTHERS")' in card
+    assert '.fit("DATA", negatives="NEGATIVES")' in card
     assert str(other_folder) not in card
     card = read_card(str(other_folder / "*.png"), weight=0.0)
     assert "24 images that show none of the classes (others). The network was not trained" in card

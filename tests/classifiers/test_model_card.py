@@ -101,7 +101,7 @@ def test_card_has_findings_and_baselines_of_the_audit(
 
 def test_card_says_how_it_calls_images_unknown(config: dict[str, Any]) -> None:
     calibrator = {"temperature": 3.3412, "score": "knn", "num_images": 19}
-    card = render(config, calibrator=calibrator, threshold=1.2345)
+    card = render(config, trust=calibrator, threshold=1.2345)
     assert "the temperature 3.34 before the softmax. It was fitted on 19 validation images" in card
     assert read_row(card, "OOD score")[1] == "`knn`"
     assert read_row(card, "rejection rate")[1] == "5 %"
@@ -109,9 +109,9 @@ def test_card_says_how_it_calls_images_unknown(config: dict[str, Any]) -> None:
     assert "The rate bounds the share of similar images" in card
     assert "more than the rate can be rejected" not in card
     # 1 / 0.05 - 1 = 19 images are needed.
-    fewer = render(config, calibrator={**calibrator, "num_images": 18}, threshold=1.2345)
+    fewer = render(config, trust={**calibrator, "num_images": 18}, threshold=1.2345)
     assert "more than the rate can be rejected" in fewer
-    none = render(config, calibrator=calibrator, threshold=math.inf)
+    none = render(config, trust=calibrator, threshold=math.inf)
     assert "nothing is called unknown" in read_row(none, "OOD threshold")[1]
 
 

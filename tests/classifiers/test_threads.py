@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -114,11 +114,19 @@ def predict(
     return (found.probabilities, np.zeros(0) if found.novelty is None else found.novelty)
 
 
-def explain(network: PlanetNet, method: str, images: Images, **options: Any) -> Arrays:
+def explain(
+    network: PlanetNet,
+    method: str,
+    images: Images,
+    target: str | None = None,
+    against: str | None = None,
+    layers: Sequence[str] | None = None,
+    **options: Any,
+) -> Arrays:
     found = explain_catalog(
         network,
         read_inputs(images),
-        MapSettings(method=method),
+        MapSettings(method=method, target=target, against=against, layers=layers),
         classes=CLASSES,
         device=CPU,
         **options,

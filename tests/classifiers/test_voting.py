@@ -157,7 +157,7 @@ def test_one_model_and_several_replace_each_other_in_a_folder(
     three.save(folder, overwrite=True)
     voting.save(folder, overwrite=True)
     assert sorted(path.name for path in folder.iterdir()) == ["member-1", "member-2", "voting.json"]
-    with pytest.raises(ModelFormatError, match="several models that vote"):
+    with pytest.raises(ModelFormatError, match="several voting models"):
         verify(folder)
     assert verify(folder / "member-1").is_intact
 

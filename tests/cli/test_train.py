@@ -114,7 +114,7 @@ def test_demo_passes_its_options_on_and_names_what_to_look_at(
         (["--batch-size", "0"], "`batch_size` must be"),
         (["--precision", "fp8"], "fp8"),
         (["--performance", "turbo"], "Known: allocator, threads, channels_last"),
-        (["--tta", "body+flip"], "'flip' is no test-time augmentation. Did you mean 'flips'?"),
+        (["--tta", "body+flip"], "'flip' is not a test-time augmentation. Did you mean 'flips'?"),
         (["--colour", "red"], "--colour"),
     ],
 )

@@ -138,14 +138,14 @@ def test_rate_of_one_call_changes_what_is_unknown(
 def test_rate_that_is_no_share_is_refused(
     trained: PlanetClassifier, disc_folder: Path, call: str
 ) -> None:
-    with pytest.raises(SettingsError, match="`rejection_rate` must be the share"):
+    with pytest.raises(SettingsError, match="`rejection_rate` must be the fraction"):
         getattr(trained, call)(disc_folder, rejection_rate=5)
 
 
 def test_wrong_settings_are_refused_before_training(make: Any, disc_folder: Path) -> None:
     with pytest.raises(SettingsError, match="`rejection_rate` must be") as caught:
         make(rejection_rate=1.0, ood_score="nearest").fit(disc_folder)
-    assert "Unknown novelty score 'nearest'" in str(caught.value)
+    assert "Unknown OOD score 'nearest'" in str(caught.value)
 
 
 def test_score_and_accuracy_do_not_depend_on_the_rate(
@@ -220,7 +220,7 @@ def test_model_of_an_earlier_version_answers_without_unknown(
     model_folder: Path, tmp_path: Path, strange: list[Any], rewrite_config: Any
 ) -> None:
     folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
-    rewrite_config(folder, format_version=1, calibrator=None)
+    rewrite_config(folder, format_version=1, trust=None)
     (folder / "trust.safetensors").unlink()
     loaded = PlanetClassifier.load(folder, device="cpu")
     predictions = loaded.predict(strange)

@@ -131,7 +131,7 @@ def test_registered_score_is_listed_with_its_summary(registered: str) -> None:
 
 
 def test_unknown_score_gets_a_suggestion() -> None:
-    with pytest.raises(UnknownNameError, match=r"Unknown novelty score 'mahalanobi'.*mahalanobis"):
+    with pytest.raises(UnknownNameError, match=r"Unknown OOD score 'mahalanobi'.*mahalanobis"):
         OOD_SCORES.get("mahalanobi")
 
 

@@ -311,7 +311,7 @@ class AnsweringModel(abc.ABC):
         words = ["planetvision", "evaluate", model, data, "--out", "report"]
         if negatives is not None:
             listed = negatives if isinstance(negatives, list | tuple) else [negatives]
-            for one in listed if all(map(_is_path, listed)) else ["OTHERS"]:
+            for one in listed if all(map(_is_path, listed)) else ["NEGATIVES"]:
                 words += ["--negatives", os.fspath(one)]
         for option, values in pairs.items():
             for name, value in (values or {}).items():
@@ -323,7 +323,7 @@ class AnsweringModel(abc.ABC):
             "MODEL": "# MODEL: the folder that save() wrote",
             "split.csv": "# split.csv: the table of the run, beside its model",
             "DATA": f"# DATA: {origin}",
-            "OTHERS": "# OTHERS: the negatives",
+            "NEGATIVES": "# NEGATIVES: the negatives",
         }
         return [shlex.join(words), *(note for name, note in notes.items() if name in words)]
 

@@ -132,11 +132,11 @@ def read_fit_data(
         seed=settings.random_state,
         cache=cache,
     )
-    negatives, description = None, None
+    read, description = None, None
     if negatives is not None:
-        negatives = _read_negatives(negatives, settings, plan, cache)
+        read = _read_negatives(negatives, settings, plan, cache)
         description = describe_negatives(
-            negatives, num_images=len(negatives), weight=plan.recipe.negatives_weight
+            negatives, num_images=len(read), weight=plan.recipe.negatives_weight
         )
     return FitData(
         catalog=catalog,
@@ -145,7 +145,7 @@ def read_fit_data(
         has_groups=has_groups,
         train=train,
         val=val,
-        negatives=negatives,
+        negatives=read,
         description=description,
     )
 

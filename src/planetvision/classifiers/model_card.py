@@ -203,7 +203,7 @@ def _tell_others(data: Mapping[str, Any]) -> str | None:
 
 def _list_fit_arguments(data: Mapping[str, Any]) -> list[str]:
     """Returns the arguments of `fit` besides the data, with placeholders as values."""
-    named = (("negatives", "OTHERS"), ("init_from", "START"))
+    named = (("negatives", "NEGATIVES"), ("init_from", "START"))
     given = (data.get("negatives"), data.get("initial_model"))
     return [f'{name}="{value}"' for (name, value), one in zip(named, given, strict=True) if one]
 

@@ -88,7 +88,7 @@ def train(
     resume: Resume = None,
     *,
     settings: Settings,
-    initial_model: Annotated[
+    init_from: Annotated[
         Path | None,
         typer.Option(help="Folder of a trained model to fine-tune from, instead of --weights."),
     ] = None,
@@ -124,7 +124,7 @@ def train(
                 folder,
                 columns=parse_pairs(column, "--column"),
                 negatives=join_inputs(negatives),
-                init_from=initial_model,
+                init_from=init_from,
                 callbacks=callbacks,
                 overwrite=overwrite,
             )

@@ -112,7 +112,7 @@ class Registry(Generic[SpecT, BuildT]):
     def noun(self) -> str:
         """The family in the singular, for messages."""
         singular = self.family.removesuffix("es" if self.family.endswith("sses") else "s")
-        return singular.replace("_", " ")
+        return singular.replace("_", " ").replace("ood", "OOD")
 
     def add(self, spec: SpecT, *, replace: bool = False) -> SpecT:
         """Adds an entry and returns it.

@@ -135,7 +135,8 @@ class Checkpoints:
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
             earlier = dict(saved["settings"])
-            earlier["recipe"] = rename_recipe(earlier["recipe"])
+            if "recipe" in earlier:
+                earlier["recipe"] = rename_recipe(earlier["recipe"])
             if earlier.get("scheduler", _MISSING) is None:  # once a setting beside the recipe
                 del earlier["scheduler"]
             version, versions = saved["format"], dict(saved["versions"])
