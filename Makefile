@@ -46,7 +46,7 @@ snippets: $(VENV)/.test
 	$(BIN)/python -m pytest $(SNIPPETS)
 
 slow: $(VENV)/.test
-	$(BIN)/python -m pytest $(TESTS) -m slow
+	$(BIN)/python -m pytest $(TESTS) -m "slow or hypothesis" --hypothesis-profile thorough
 	$(BIN)/python -m pytest $(SNIPPETS) --as-written
 
 pytest-lowest: $(LOWEST)/.test

@@ -33,6 +33,8 @@ RENAMED = {
     "--novelty-score": "--ood-score",
     "--tuning": "--performance",
     "num_others": "num_negatives",
+    "others_answered": "negatives_answered",
+    "others_answered_ci95": "negatives_answered_ci95",
 }
 
 

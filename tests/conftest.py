@@ -26,10 +26,9 @@ from planetvision.render import write_dataset
 DISC_COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 60, 40)}
 
 # A busy machine is no fault of the code: examples have no deadline.
-settings.register_profile(
-    "planetvision", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("planetvision")
+settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("thorough"), max_examples=20)
+settings.load_profile("quick")
 
 # On tensors as small as those of the tests a second thread costs more than it saves.
 torch.set_num_threads(1)

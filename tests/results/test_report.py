@@ -100,7 +100,7 @@ def test_report_tells_what_the_model_is_and_how_to_repeat_it(folder: Path) -> No
     assert "torch" in text
     assert "The 24 images that the model was trained, validated and tested on (data):" in text
     assert "nearest neighbour on the mean colour" in text
-    command = "planetvision evaluate MODEL DATA --out report --negatives OTHERS"
+    command = "planetvision evaluate MODEL DATA --out report --negatives NEGATIVES"
     assert f"{command} # MODEL: the folder that save() wrote # DATA: the DataFrame of" in text
 
 

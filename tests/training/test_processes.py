@@ -145,6 +145,7 @@ def shared(disc_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(
     shared: Path, disc_folder: Path, tmp_path: Path
 ) -> None:
@@ -158,6 +159,7 @@ def test_two_processes_take_the_steps_of_one(
         assert here == pytest.approx(there, rel=1e-4)  # of 7 images: none is counted twice
 
 
+@pytest.mark.slow
 def test_batch_that_cannot_be_shared_out_is_refused(shared: Path) -> None:
     messages = [path.read_text() for path in shared.glob("refused-*.txt")]
     assert len(messages) == 2
@@ -165,5 +167,6 @@ def test_batch_that_cannot_be_shared_out_is_refused(shared: Path) -> None:
     assert all(expected in message for message in messages)
 
 
+@pytest.mark.slow
 def test_processes_whose_time_is_over_at_different_moments_end_together(shared: Path) -> None:
     assert len(read_result(shared / "late")["records"]) < 6

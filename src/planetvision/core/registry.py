@@ -20,7 +20,7 @@ from planetvision.core.errors import (
 )
 
 SpecT = TypeVar("SpecT", bound="Entry")
-BuildT = TypeVar("BuildT", bound=Callable[..., Any])
+BuilderT = TypeVar("BuilderT", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def summarize(function: Callable[..., Any]) -> str:
     return lines[0].strip() if lines else ""
 
 
-class Registry(Generic[SpecT, BuildT]):
+class Registry(Generic[SpecT, BuilderT]):
     """The entries of one family, by name.
 
     An entry is registered, made on demand from a name with a prefix (`timm:resnet18`), or declared
@@ -149,7 +149,7 @@ class Registry(Generic[SpecT, BuildT]):
         source: str = "",
         replace: bool = False,
         **fields: Any,
-    ) -> Callable[[BuildT], BuildT]:
+    ) -> Callable[[BuilderT], BuilderT]:
         """Returns a decorator that registers a function as the `build` of an entry.
 
         `register_backbone`, `register_head` and the like are this method of the registry of their
@@ -189,7 +189,7 @@ class Registry(Generic[SpecT, BuildT]):
                     name=field,
                 )
 
-        def add(build: BuildT) -> BuildT:
+        def add(build: BuilderT) -> BuilderT:
             spec = self.spec_type.from_function(
                 build, name=name, summary=summary, source=source, **fields
             )
