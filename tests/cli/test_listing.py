@@ -34,7 +34,7 @@ def test_doctor_shows_the_facts() -> None:
     assert [line for line in result.out.splitlines() if not line.startswith(" ")] == [
         "versions:",
         "machine:",
-        "levers:",
+        "performance:",
         "weights:",
         "released model:",
         "extras:",

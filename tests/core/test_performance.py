@@ -1,4 +1,4 @@
-"""The levers that make this machine fast."""
+"""Performance options."""
 
 from __future__ import annotations
 
@@ -99,18 +99,18 @@ def test_threads_that_the_user_chose_stay(
 def test_channels_last_is_a_matter_of_memory_and_not_of_results() -> None:
     images = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
     formats, logits = {}, {}
-    for levers in ("all", "none"):
+    for options in ("all", "none"):
         network = create_network(
-            "efficientnet_lite0", num_classes=3, weights="none", seed=0, performance=levers
+            "efficientnet_lite0", num_classes=3, weights="none", seed=0, performance=options
         ).eval()
         convolution = next(
             weight for weight in network.backbone.parameters() if weight.shape[1:] == (3, 3, 3)
         )
-        formats[levers] = convolution.is_contiguous(memory_format=torch.channels_last)
+        formats[options] = convolution.is_contiguous(memory_format=torch.channels_last)
         shown = network.normalize(images)
-        assert shown.is_contiguous(memory_format=torch.channels_last) == formats[levers]
+        assert shown.is_contiguous(memory_format=torch.channels_last) == formats[options]
         with torch.no_grad():
-            logits[levers] = network(images)
+            logits[options] = network(images)
     assert formats == {"all": True, "none": False}
     torch.testing.assert_close(logits["all"], logits["none"], rtol=1e-3, atol=1e-5)
 

@@ -136,7 +136,7 @@ def test_lossy_conversion_without_a_stretch_warns_and_names_file_bits_and_stretc
 ) -> None:
     path = tmp_path / "deep.png"
     Image.fromarray(np.array([[0, 4095]], np.uint16)).save(path)
-    said = r"Lossy conversion: '.*deep\.png' has 16 bits a channel .* the stretch 'linear'"
+    said = r"Lossy conversion: '.*deep\.png' has 16 bits per channel .* the stretch 'linear'"
     with pytest.warns(ConversionWarning, match=said) as caught:
         assert read_image(path)[0, :, 0].tolist() == [0, 255]
     assert caught[0].filename == __file__

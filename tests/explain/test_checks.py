@@ -417,7 +417,7 @@ def test_planted_network_is_found_out(tinted: str, learn: Callable[[str], Planet
     assert verdict.belief == "yes"
     if tinted == "sky":
         assert verdict.num_background >= 11
-        assert "show a network that judges by the background" in verdict.sentence
+        assert "show a network that relies on the background" in verdict.sentence
     else:
         assert verdict.num_background == 0
         assert verdict.body.answer == "yes"

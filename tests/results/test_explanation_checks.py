@@ -81,11 +81,11 @@ def test_belief_and_its_words_are_those_of_the_rule(
 def test_believed_maps_on_the_background_speak_against_the_network() -> None:
     verdict = create_verdict(body=NO, num_background=7)
     assert verdict.sentence.startswith(
-        "The maps can be believed, and show a network that judges by the background: "
+        "The maps can be believed, and show a network that relies on the background: "
     )
     assert "they lie on the background in 7 of these images" in verdict.sentence
     doubtful = create_verdict(body=NO, num_background=7, weights=NO)
-    assert "judges by the background" not in doubtful.sentence
+    assert "relies on the background" not in doubtful.sentence
 
 
 def test_sentence_of_one_image_without_a_body_says_what_is_missing() -> None:

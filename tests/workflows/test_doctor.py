@@ -21,10 +21,17 @@ from planetvision.workflows.doctor import examine
 
 def test_examine_tells_versions_machine_weights_and_extras() -> None:
     facts = examine()
-    assert list(facts) == ["versions", "machine", "levers", "weights", "released model", "extras"]
+    assert list(facts) == [
+        "versions",
+        "machine",
+        "performance",
+        "weights",
+        "released model",
+        "extras",
+    ]
     assert facts["versions"]["torch"] == metadata.version("torch")
     assert facts["versions"]["planetvision"] == metadata.version("planetvision")
-    assert facts["levers"]["number of threads"] == str(torch.get_num_threads())
+    assert facts["performance"]["number of threads"] == str(torch.get_num_threads())
     assert facts["machine"]["device 'auto'"] == ("cuda" if torch.cuda.is_available() else "cpu")
     assert facts["weights"]["tiny"] == "none exist: train from scratch"
     assert set(facts["extras"]) == {"offline", "parquet", "tensorboard", "fits", "pds"}
@@ -119,18 +126,18 @@ def test_missing_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> No
         (None, "unknown"),
     ],
 )
-def test_levers_tell_whether_the_processor_has_bfloat16(
+def test_performance_options_tell_whether_the_processor_has_bfloat16(
     monkeypatch: pytest.MonkeyPatch, found: dict[str, bool] | None, expected: str
 ) -> None:
     if found is None:
         monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     else:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
-    assert examine()["levers"]["bf16 on the CPU"].startswith(expected)
+    assert examine()["performance"]["bf16 on the CPU"].startswith(expected)
 
 
-def test_levers_that_are_off_are_shown_as_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert examine()["levers"]["channels_last"].startswith("on: ")
+def test_performance_options_that_are_off_are_shown_as_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert examine()["performance"]["channels_last"].startswith("on: ")
     monkeypatch.setenv("PLANETVISION_PERFORMANCE", "none")
-    levers = examine()["levers"]
-    assert all(levers[name].startswith("off: ") for name in PERFORMANCE_OPTIONS)
+    options = examine()["performance"]
+    assert all(options[name].startswith("off: ") for name in PERFORMANCE_OPTIONS)

@@ -32,7 +32,7 @@ _NEAREST_TURNED = 8
 _MIN_CORRELATION = 0.8
 _MIN_COARSE = 0.97
 # Pairs whose best alignment stretches or resizes one view more than this are no copies: the views
-# of copies have one size, and differ by a few per cent where noise moves the estimate of it.
+# of copies have one size, and differ by a few % where noise moves the estimate of it.
 _MAX_STRETCH = 1.06
 _MAX_GROWTH = 1.2
 _BLOCK = 4096
@@ -91,7 +91,7 @@ def find_duplicates(
         first = first_of.setdefault(descriptor.digest, index)
         if first != index:
             pairs.append(DuplicatePair(first=first, second=index, similarity=1.0))
-    # Nothing can be told from views without contrast.
+    # Views without contrast carry no information.
     owned = [
         (index, view)
         for index in first_of.values()

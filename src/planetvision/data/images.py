@@ -152,7 +152,7 @@ def _decode(source: ImageSource, stretch: Stretch | None, options: _Options) -> 
     values, bits = raw.array.dtype, raw.facts.bits
     is_stretched = values not in (np.uint8, np.bool_)
     if stretch is None and is_stretched:
-        depth = f"{bits} bits a channel" if bits > 8 else f"values of type {values}"
+        depth = f"{bits} bits per channel" if bits > 8 else f"values of type {values}"
         warnings.warn(
             f"Lossy conversion: '{name}' has {depth} and was brought to 8 bits by the stretch "
             "'linear', from its lowest to its highest value. Name a stretch to choose one: "

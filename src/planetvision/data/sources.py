@@ -349,7 +349,7 @@ def _list_hidden(files: Sequence[Path]) -> set[Path]:
 def _find_companions(path: Path) -> tuple[Path, ...]:
     try:
         return find_companions(path, _read_head(path))
-    except OSError:  # reading it will say so, in its own row
+    except OSError:  # reading it reports the error in its own row
         return ()
 
 

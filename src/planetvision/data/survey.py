@@ -126,7 +126,7 @@ def survey_catalog(
     Args:
         catalog: The images.
         min_size: As in `read_image`: large images may be reduced on the way.
-        stretch: How images with more than 8 bits a channel are brought to 8.
+        stretch: How images with more than 8 bits per channel are brought to 8.
         cache: Where the decoded images are kept for the training that follows.
         progress: Whether to show a progress bar.
 
@@ -171,7 +171,7 @@ def drop_unreadable(
     if on_error == "raise":
         heading = (
             f"{len(errors)} of {len(catalog)} files of {catalog.origin} cannot be read. Repair "
-            "or remove them, or go on without them by on_error='skip' (--on-error skip):"
+            "or remove them, or continue without them by on_error='skip' (--on-error skip):"
         )
         raise DataError(itemize(heading, problems, limit=len(problems)), problems=problems)
     kept = [row for row in range(len(catalog)) if row not in errors]
@@ -247,8 +247,8 @@ def warn_of_conversion(catalog: Catalog, is_stretched: Sequence[bool], stretch: 
     if deep:
         warnings.warn(
             f"{len(deep)} of {count(len(catalog), 'image')} of {catalog.origin} have values "
-            f"of more than 8 bits a channel (first: '{catalog.names[deep[0]]}') and are brought to "
-            f"8 by the stretch '{stretch}'.",
+            f"of more than 8 bits per channel (first: '{catalog.names[deep[0]]}') and are "
+            f"brought to 8 by the stretch '{stretch}'.",
             ConversionWarning,
             stacklevel=3,
         )

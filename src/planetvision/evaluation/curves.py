@@ -325,7 +325,7 @@ def _check_answers(
 ) -> None:
     if probabilities.ndim != 2 or 0 in probabilities.shape:
         raise SettingsError(
-            f"`probabilities` must be of shape (N, C), got {probabilities.shape}. Pass one row an "
+            f"`probabilities` must be of shape (N, C), got {probabilities.shape}. Pass one row per "
             "image and one column a class."
         )
     problems = []

@@ -76,7 +76,7 @@ def evaluate_catalog(
     """Evaluates a model on labelled images.
 
     Images that cannot be read are left out of the numbers and stay in the predictions with their
-    error. Classes that the model does not know are left out with a warning; with a score of novelty
+    error. Classes that the model does not know are left out with a warning; with an OOD score
     their images count as negatives.
 
     Args:
@@ -156,7 +156,7 @@ def judge_predictions(
         labels: What each image shows.
         classes: The label of each column of the probabilities.
         explanations: Maps of some of the images, to be kept with the numbers.
-        negatives: The answers for images of something else.
+        negatives: The answers for negatives.
         groups: What each image belongs to, for the bootstrap.
         traits: What the images are grouped by, as `list_traits` gives it.
         about: As for `evaluate_catalog`.
@@ -253,7 +253,7 @@ def _find_known(catalog: Catalog, classes: Sequence[Label], *, can_reject: bool)
     if len(unknown) == len(catalog.counts):
         raise DataError(
             f"The model knows none of the classes of {catalog.origin}: {named}. It knows {known}. "
-            "Name the folders after those; images of something else are `negatives` (--negatives).",
+            "Name the folders after those; OOD images are `negatives` (--negatives).",
             problems=[str(label) for label in unknown],
         )
     fate = "ought to be called unknown" if can_reject else "are left out"

@@ -261,14 +261,14 @@ def compute_rejection(
 
     `threshold` (None where nothing is unknown), `num_known`, `coverage` (the share of the images of
     known classes that is answered) and `accuracy_of_answered`, both with Wilson intervals. With
-    images of something else also `num_negatives`, `negatives_answered` (the share of them that is
+    negatives also `num_negatives`, `negatives_answered` (the share of them that is
     answered with a class), its interval, and `auroc` (how well novelty tells the two apart: the
     probability that one of the negatives has the higher one), with the bootstrap's interval.
 
     Args:
         right: Whether the most probable class is right, of each image of a known class, (N,).
         novelty: Their novelty, (N,).
-        negatives: The novelty of images of something else, (M,); None without any.
+        negatives: The novelty of the negatives, (M,); None without any.
         threshold: The novelty over which an image is unknown.
         groups: What each image of a known class belongs to; the bootstrap draws whole groups.
     """

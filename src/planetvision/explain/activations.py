@@ -89,7 +89,7 @@ def record_slopes(
             # What follows another of the layers must stay joined to it.
             leaf = output if output.requires_grad else output.detach().requires_grad_(True)
             outputs[name] = leaf
-            # A copy goes on: an in-place activation behind the layer must not change the leaf.
+            # A copy is passed on: an in-place activation behind the layer must not change the leaf.
             return leaf.clone()
 
         return hook

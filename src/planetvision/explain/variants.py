@@ -42,7 +42,7 @@ def contrast_classes(
     """Returns a network that shares the backbone, and has one class against another.
 
     Its class 0 has the difference of the two logits, and its class 1 the logit 0, so that the
-    probability of class 0 is the one that `target` has where only these two are asked about.
+    probability of class 0 is the one that `target` has where only these two are compared.
 
     Args:
         network: In evaluation mode.

@@ -208,7 +208,7 @@ def draw_instrument(rng: np.random.Generator, *, image_size: int = 224) -> Instr
 
 
 def _draw_channels(rng: np.random.Generator) -> Matrix:
-    """Monochrome in one of four, else a white balance that is off by some per cent."""
+    """Monochrome in one of four, else a white balance that is off by some percent."""
     if rng.uniform() < 0.25:
         filters = (LUMINANCE, *_IDENTITY)
         row = filters[int(rng.choice(4, p=[0.5, 0.2, 0.15, 0.15]))]

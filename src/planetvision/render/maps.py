@@ -23,7 +23,7 @@ MAP_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 
 # A map of 16384 x 8192 pixels takes 0.4 GB while it is read.
 _MAX_PIXELS = 2**27
-_REMEDY = "Save it as a PNG or JPEG file of 8 bits a channel."
+_REMEDY = "Save it as a PNG or JPEG file of 8 bits per channel."
 
 
 def get_maps(folder: str | os.PathLike[str]) -> Mapping[str, Path]:

@@ -21,7 +21,7 @@ class RenderedImages(ImageDataset):
 
     The key of an item is `(index, draw)`, or `index` for draw 0. The same pair and seed give the
     same picture in any process and order. Where a stage of a trainer
-    stores no views, each epoch asks for another draw, and no picture is seen again; of stored
+    stores no views, each epoch asks for another draw, and no picture is seen again; of cached
     views there are as many as `Stage.views` says. What is validated or shown as it is, is draw 0:
     give validation images another seed than training images.
 
@@ -29,7 +29,7 @@ class RenderedImages(ImageDataset):
     body in `classes`.
 
     Args:
-        count: How many pictures an epoch has; the bodies take turns.
+        count: How many pictures each epoch has; the bodies take turns.
         input_spec: What the network is shown; pictures are drawn at its size.
         bodies: The bodies, of `BODIES` or `OTHER_BODIES`; None is all of `BODIES`.
         look: As for `render_body`.

@@ -287,7 +287,7 @@ class Audit:
             for baseline in self.baselines
         )
         return (
-            f"Each learned from the train part and was asked about the {self.scored} part. A "
+            f"Each learned from the train split and was scored on the {self.scored} split. A "
             "network that is not clearly better has learned nothing that these do not know.",
             Table(("baseline", "accuracy", "95 % interval", "images"), rows),
         )
@@ -375,7 +375,7 @@ _HEADINGS: Mapping[str, str] = {
     "conflicting_duplicates": "Copies under different labels",
     "leaks": "Copies in different parts",
     "exact_duplicates": "The same pixels",
-    "near_duplicates": "Near-copies",
+    "near_duplicates": "Near-duplicates",
     "no_body": "No body found",
     "small": "Small images",
     "bit_depth": "More than 8 bits",

@@ -191,7 +191,7 @@ class ExplanationVerdict:
             "not known": "Whether the maps can be believed is not known",
         }[self.belief]
         if self.belief == "yes" and self.body.answer == "no":
-            lead += ", and show a network that judges by the background"
+            lead += ", and show a network that relies on the background"
         return f"{lead}: {self._describe_weights()}; {self._describe_evidence()}; " + (
             f"{self._describe_body()}."
         )

@@ -1,4 +1,4 @@
-"""`TrainingHistory`: one record an epoch."""
+"""`TrainingHistory`: one record per epoch."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def examine() -> dict[str, dict[str, str]]:
     return {
         "versions": _versions(),
         "machine": _machine(),
-        "levers": _levers(),
+        "performance": _describe_performance(),
         "weights": _weights(),
         "released model": _released_model(),
         "extras": {
@@ -89,7 +89,7 @@ def _machine() -> dict[str, str]:
     return facts
 
 
-def _levers() -> dict[str, str]:
+def _describe_performance() -> dict[str, str]:
     """Returns the performance options; see `planetvision.core.performance`."""
     import torch
 
@@ -158,7 +158,7 @@ def _released_model() -> dict[str, str]:
             "folder": str(folder),
             "classes": ", ".join(map(str, config["classes"])),
             "backbone": f"{config['backbone']['name']}, "
-            f"{config['preprocessing']['image_size']} pixels a side",
+            f"{config['preprocessing']['image_size']} pixels per side",
             "recipe": str(config["recipe"]["name"]),
         }
     except (ModelFormatError, OSError, LookupError, TypeError) as error:

@@ -224,7 +224,7 @@ def _unzip(stream: BinaryIO, limit: int) -> bytes:
     unpacked = bytearray()
     try:
         with gzip.GzipFile(fileobj=stream) as packed:
-            # In blocks: what is asked for at once is taken from memory before it is read.
+            # In blocks, since reading allocates the requested size first.
             while block := packed.read(min(_BLOCK_BYTES, limit - len(unpacked))):
                 unpacked += block
     except (EOFError, zlib.error) as cause:

@@ -29,7 +29,7 @@ class ImageFacts:
     Args:
         height: Rows.
         width: Columns.
-        bits: Bits a channel: 8, 12, 16, 32 or 64.
+        bits: Bits per channel: 8, 12, 16, 32 or 64.
         channels: Channels, opacity included.
         format: The format's usual name, such as `JPEG`.
         pages: How many images the file holds; the first is read.

@@ -64,5 +64,5 @@ def compare_with_network(
     return (
         f"On the {near[0].n} images of the {scored} part the network is right on "
         f"{format_share(accuracy)}, the {named}: these images cannot show what the network adds. "
-        "Judge it on images from another source."
+        "Evaluate it on images from another source."
     )

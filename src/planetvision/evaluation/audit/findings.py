@@ -109,7 +109,7 @@ def _find_copies(
             message=f"{_say(len(conflicting), 'pair', *_LOOK_ALIKES)} different labels: {named}"
             + (f"; with the same pixels: {same_file}." if same_file else "."),
             remedy="Look at the pairs: one label of each is wrong, or the two bodies cannot be "
-            "told apart in such images.",
+            "distinguished in such images.",
             rows=_rows(conflicting),
         )
     if exact:
@@ -128,7 +128,7 @@ def _find_copies(
         yield Finding(
             kind="near_duplicates",
             severity="note",
-            message=f"{len(_rows(alike))} images are near-copies of another, in "
+            message=f"{len(_rows(alike))} images are near-duplicates of another, in "
             f"{count(len(sizes), 'group')} (the largest holds {max(sizes)} images).",
             remedy="Nothing to do where planetvision splits the data: it keeps each in one part.",
             rows=_rows(alike),
@@ -151,10 +151,10 @@ def _find_leaks(
         yield Finding(
             kind="leaks",
             severity="error",
-            message=f"{_say(len(asked), 'image', *_FOR_SCORES)} a copy or near-copy in another "
-            "part: the scores are too good.",
-            remedy="Move each pair into one part, or give the images without parts and let the "
-            "library split them.",
+            message=f"{_say(len(asked), 'image', *_FOR_SCORES)} a near-duplicate in another "
+            "split: the scores are too good.",
+            remedy="Move each pair into one split, or give the images without splits and let "
+            "the library split them.",
             rows=_rows(leaks),
         )
 
@@ -191,7 +191,7 @@ def _find_without_body(survey: Survey) -> Iterator[Finding]:
             severity="warning" if share > _MANY_WITHOUT_BODY else "note",
             message=f"In {count(len(rows), 'image')} ({share:.1%}) no body was found for sure.",
             remedy="Look at them: close-ups, bright backgrounds and thin crescents are like this, "
-            "and so are images of something else.",
+            "and so are OOD images.",
             rows=rows,
         )
 
@@ -228,7 +228,7 @@ def _find_depths(survey: Survey) -> Iterator[Finding]:
             kind="bit_depth",
             severity="warning" if len(depths) > 1 else "note",
             message=f"{_say(len(deep), 'image', 'has', 'have')} values of more than 8 bits "
-            f"a channel ({named}).",
+            f"per channel ({named}).",
             remedy="They are brought to 8 bits by the named stretch: choose it (stretch=..., "
             "--stretch), and see that no class has a depth of its own.",
             rows=deep,
@@ -247,7 +247,7 @@ def _find_easy(
                 message=f"The {best.name} is right on {format_share(best.accuracy)} of the images "
                 "by itself.",
                 remedy="Classes differ in colour, background or framing alone: a high score says "
-                "little. Judge on images from another source.",
+                "little. Evaluate on images from another source.",
             )
     if feature_baseline is not None and feature_baseline.accuracy >= _SATURATED_ACCURACY:
         yield Finding(
@@ -255,7 +255,7 @@ def _find_easy(
             severity="note",
             message=f"The {feature_baseline.name} is right on "
             f"{format_share(feature_baseline.accuracy)} of the images by itself.",
-            remedy="This test part cannot tell a better network from a worse one: compare them on "
+            remedy="This test split cannot tell a better network from a worse one: compare them on "
             "images from another source.",
         )
 

@@ -62,7 +62,7 @@ def plot_roc_curves(frame: pd.DataFrame, *, classes: Sequence[str] | None = None
 
     Args:
         frame: The corners of the curves.
-        classes: The classes to draw, in order; one without rows has a panel that says so. None
+        classes: The classes to draw, in order; one without rows has a panel with a note. None
             draws those that have rows.
 
     Raises:
@@ -95,7 +95,7 @@ def plot_precision_recall_curves(
 
     Args:
         frame: The corners of the curves.
-        classes: The classes to draw, in order; one without rows has a panel that says so. None
+        classes: The classes to draw, in order; one without rows has a panel with a note. None
             draws those that have rows.
 
     Raises:
@@ -127,7 +127,7 @@ def _list_classes(frame: pd.DataFrame, classes: Sequence[str] | None) -> list[st
     if not names:
         raise SettingsError(
             "`frame` must hold at least one curve, got an empty table. Pass `classes` to draw "
-            "panels that say so."
+            "panels with a note."
         )
     return names
 

@@ -50,7 +50,7 @@ def plot_faithfulness(
     curves = {"deletion": np.asarray(deletion), "insertion": np.asarray(insertion)}
     problems = [
         f"`{name}` must be a float array of shape (N, S) with at least two steps and values in "
-        f"[0, 1], got {describe(values)}. Pass one row an image."
+        f"[0, 1], got {describe(values)}. Pass one row per image."
         for name, values in curves.items()
         if values.ndim != 2
         or len(values) == 0

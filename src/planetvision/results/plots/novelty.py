@@ -42,7 +42,7 @@ def plot_novelty(
 
     Args:
         known: The novelty of images of known bodies.
-        negatives: That of images of something else, if there are any.
+        negatives: That of negatives, if there are any.
         threshold: The novelty over which the answer is `unknown`, if there is one.
 
     Raises:

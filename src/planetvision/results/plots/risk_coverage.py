@@ -72,7 +72,7 @@ def plot_risk_coverage(frames: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Fig
     if not 1 <= len(named) <= MAX_RANKINGS:
         raise SettingsError(
             f"`frames` must hold 1 to {MAX_RANKINGS} tables, got {len(named)}. More lines cannot "
-            "be told apart: draw the rest in another figure."
+            "be distinguished: draw the rest in another figure."
         )
     for name, frame in named.items():
         _check_risk(frame, f"frames[{name!r}]" if name else "frames")

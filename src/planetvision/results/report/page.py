@@ -75,7 +75,7 @@ def _list_highlights(evaluation: EvaluationData) -> Iterator[tuple[str, str, str
         )
     if rejection.get("threshold") is not None and "num_negatives" in rejection:
         yield (
-            "other things answered",
+            "negatives answered",
             format_share(rejection["negatives_answered"]),
             f"{_format_interval(rejection['negatives_answered_ci95'])}; "
             f"of {count(rejection['num_negatives'], 'image')}",
