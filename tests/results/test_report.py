@@ -57,7 +57,7 @@ def test_report_says_the_numbers_with_their_intervals(evaluation: Evaluation, fo
     text = read_text(folder)
     assert str(evaluation)[1:] in text
     assert "macro F1" in text
-    assert "other things answered" in text
+    assert "negatives answered" in text
     for remark in evaluation.remarks:
         assert remark[1:] in text
     assert "No images of: blue; what holds for them is not known." in text

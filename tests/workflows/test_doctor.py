@@ -83,7 +83,7 @@ def test_released_model_is_there_and_what_it_is() -> None:
     found = examine()["released model"]
     assert Path(found["folder"], "model.safetensors").is_file()
     assert found["classes"] == "earth, jupiter, mars, moon, neptune, saturn, uranus"
-    assert found["backbone"] == "efficientnet_lite0, 224 pixels a side"
+    assert found["backbone"] == "efficientnet_lite0, 224 pixels per side"
     assert found["recipe"] == "robust"
 
 
