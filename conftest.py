@@ -178,6 +178,20 @@ def brief_recipes(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def few_maps(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lets an evaluation explain and check a few images, without `--as-written`."""
+    if request.config.getoption("--as-written"):
+        yield
+        return
+    from planetvision.evaluation import evaluator
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluator, "_MAX_EXPLAINED", 7)
+        patch.setattr(evaluator, "_MAX_CHECKED", 2)
+        yield
+
+
+@pytest.fixture(scope="session")
 def small_released_model(snippet_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small model of the same classes as the released one."""
     from planetvision import PlanetClassifier
@@ -216,6 +230,7 @@ def page_folder(
     snippet_data: Path,
     backbones: None,
     brief_recipes: None,
+    few_maps: None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
     """A working folder with those files for one page; registrations end with the page."""
@@ -228,7 +243,7 @@ def page_folder(
     from planetvision.training import RECIPES
     from planetvision.training.schedules import SCHEDULES
 
-    registries: list[Registry[Any]] = [
+    registries: list[Registry[Any, Any]] = [
         BACKBONES,
         DECODERS,
         HEADS,
