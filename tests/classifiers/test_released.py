@@ -94,7 +94,6 @@ def test_backbone_without_a_released_model_says_so(
         create_network("released", num_classes=3, weights="pretrained", seed=0)
 
 
-@pytest.mark.slow
 def test_wheel_is_small_and_answers_without_a_network(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

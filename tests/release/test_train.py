@@ -124,7 +124,6 @@ def test_finished_training_is_not_repeated_and_its_model_is_written_again(
     assert loaded.classes_.tolist() == training.model.classes_.tolist()
 
 
-@pytest.mark.slow
 def test_step_that_is_cut_off_is_done_again(
     start: Callable[..., None], folders: dict[str, Path], training: Training
 ) -> None:

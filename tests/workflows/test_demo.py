@@ -25,7 +25,6 @@ def no_pretrained_weights(quick_recipe: Recipe, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(RECIPES._entries, "scratch", quick)
 
 
-@pytest.mark.slow
 def test_demo_without_pretrained_weights_says_so_and_writes_everything(tmp_path: Path) -> None:
     said: list[str] = []
     result = run_demo(tmp_path / "demo", count=35, image_size=64, seed=1, say=said.append)
