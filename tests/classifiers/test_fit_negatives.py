@@ -179,12 +179,12 @@ def test_run_with_others_or_a_start_in_memory_says_what_to_pass_again(
         ({"negatives": unlike}, "its `negatives` as images in memory", ", negatives=..."),
         (
             {"init_from": start},
-            "a classifier in memory to begin with",
+            "a classifier in memory to fine-tune from",
             ", init_from=...",
         ),
         (
             {"negatives": unlike, "init_from": start},
-            "its `negatives` as images in memory and a classifier in memory to begin with",
+            "its `negatives` as images in memory and a classifier in memory to fine-tune from",
             ", negatives=..., init_from=...",
         ),
     ]
@@ -195,7 +195,7 @@ def test_run_with_others_or_a_start_in_memory_says_what_to_pass_again(
         written = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         assert (written["data"], written["negatives"]) == (None, None)
         message = (
-            f"was given {what}, which is not written down. Call "
+            f"was given {what}, which is not stored. Call "
             f"train_run(classifier, data, folder{options}, resume=True) with the same"
         )
         with pytest.raises(CheckpointError, match=re.escape(message)):
@@ -251,12 +251,12 @@ def test_card_tells_of_the_others(
         return str((classifier.save(other_folder.parent / name) / "MODEL_CARD.md").read_text())
 
     card = read_card([other_folder, *unlike[:2]], weight=0.25)
-    assert "26 images that show none of the classes (others, images in memory)" in card
+    assert "26 images that show none of the classes (negatives, images in memory)" in card
     assert "with the weight 0.25 relative to an image of a class" in card
     assert '.fit("DATA", negatives="NEGATIVES")' in card
     assert str(other_folder) not in card
     card = read_card(str(other_folder / "*.png"), weight=0.0)
-    assert "24 images that show none of the classes (others). The network was not trained" in card
+    assert "24 images that show none of the classes (negatives). The network was not" in card
     card = read_card(None)
     assert "It was trained without negatives." in card
     assert '.fit("DATA")' in card

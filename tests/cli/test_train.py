@@ -168,7 +168,7 @@ def test_train_that_is_interrupted_says_how_to_go_on_and_does(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("planetvision.data.preparation.prepare_catalog", interrupt_reading)
+        patch.setattr("planetvision.classifiers.fitting.prepare_catalog", interrupt_reading)
         early = call(*train_arguments(disc_folder, folder), "--overwrite")
     assert early.code == 130
     assert "Interrupted too early" in early.err  # the other run is not this one

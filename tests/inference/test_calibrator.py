@@ -202,7 +202,6 @@ def test_loaded_model_gives_the_same_answers(
         assert before.labels == after.labels
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", OOD_SCORES.names())
 def test_each_score_goes_through_training_and_disk(
     make: Any, brief: Recipe, disc_folder: Path, tmp_path: Path, strange: list[Any], name: str

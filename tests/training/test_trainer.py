@@ -150,7 +150,7 @@ def test_backbone_that_cannot_be_stored_is_run_in_each_step_with_a_warning(
 ) -> None:
     recipe = make_recipe(replace(STAGES["partial"], trainable_blocks=4))
     network, _ = run(recipe, train, val)
-    assert "stage partial: the backbone tiny has no part that can be run once" in caplog.text
+    assert "stage partial: the features of the frozen layers of tiny cannot be" in caplog.text
     plain, _ = run(recipe, train, val, store_features=False)
     assert same_weights(network, plain)
 

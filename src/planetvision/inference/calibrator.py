@@ -201,19 +201,18 @@ def fit_calibrator(
     }
     known_rows = take_in_turn(train.targets, _MAX_KNOWN)
     val_rows = take_in_turn(val.targets, _MAX_KNOWN)
-    negatives = None
+    unlike = None
     if spec.needs_negatives:
         if negatives is None:
             raise SettingsError(
                 f"The OOD score '{score}' learns from negatives, and got none. Pass "
                 "negatives=ImageDataset(...), or choose another score."
             )
-        negatives = collect_outputs(network, ViewedImages(negatives), **options)
+        unlike = collect_outputs(network, ViewedImages(negatives), **options)
     known = collect_outputs(network, ViewedImages(train, known_rows), **options)
     # In the memory layout of a loaded array, since BLAS sums a transposed one in another order.
     state = {
-        name: np.ascontiguousarray(value)
-        for name, value in spec.build().fit(known, negatives).items()
+        name: np.ascontiguousarray(value) for name, value in spec.build().fit(known, unlike).items()
     }
     plain = collect_outputs(network, ViewedImages(val, val_rows), **options)
     elsewhere = ViewedImages(val.with_augmentation(POLICY), val_rows, augmented=True)
